@@ -1,0 +1,259 @@
+//! Which binding reaches which role, and which definitions of an object are the same.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
+use super::{BindingId, Inventory, RoleId};
+
+/// The bindings of every role.
+#[derive(Debug)]
+pub struct Links {
+    bindings: Vec<Arc<[BindingId]>>,
+    near_misses: Vec<Arc<[BindingId]>>,
+}
+
+impl Links {
+    /// Looks up the role of every binding.
+    ///
+    /// A role that is defined more than once, with different content, is looked up from the binding's directory
+    /// upward: the first directory that has a definition anywhere below it decides, and all definitions there count.
+    pub fn new(inventory: &Inventory) -> Self {
+        let mut by_key: HashMap<RoleKey<'_>, Vec<RoleId>> = HashMap::new();
+        let mut by_name: HashMap<&str, Vec<RoleId>> = HashMap::new();
+        for (id, role) in inventory.role_ids() {
+            by_key.entry(key_of_role(role)).or_default().push(id);
+            by_name.entry(role.meta.name.as_str()).or_default().push(id);
+        }
+        // Bindings of one directory to one name share their answer.
+        let mut groups: HashMap<(RoleKey<'_>, &str), Vec<BindingId>> = HashMap::new();
+        let mut order = Vec::new();
+        for (id, binding) in inventory.binding_ids() {
+            let key = RoleKey {
+                kind: binding.role_ref.kind,
+                namespace: match binding.role_ref.kind {
+                    Some(RoleKind::Role) => binding.meta.effective_namespace(),
+                    _ => None,
+                },
+                // A ClusterRoleBinding cannot refer to a Role: the server looks for it in no namespace.
+                reachable: binding.role_ref.kind != Some(RoleKind::Role)
+                    || binding.meta.kind == ObjectKind::RoleBinding,
+                name: binding.role_ref.name.as_str(),
+            };
+            let group = (key, directory(&binding.meta.path));
+            let bindings = groups.entry(group).or_default();
+            if bindings.is_empty() {
+                order.push(group);
+            }
+            bindings.push(id);
+        }
+        let mut bindings: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
+        let mut near_misses: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
+        for group in order {
+            let (key, from) = group;
+            let Some(members) = groups.get(&group) else { continue };
+            let (targets, into) = match by_key.get(&key) {
+                Some(candidates) => (nearest(inventory, candidates, from), &mut bindings),
+                None => (by_name.get(key.name).cloned().unwrap_or_default(), &mut near_misses),
+            };
+            for role in targets {
+                into[role.0].extend_from_slice(members);
+            }
+        }
+        let seal = |lists: Vec<Vec<BindingId>>| {
+            lists
+                .into_iter()
+                .map(|mut list| {
+                    list.sort_unstable();
+                    Arc::from(list)
+                })
+                .collect()
+        };
+        Self { bindings: seal(bindings), near_misses: seal(near_misses) }
+    }
+
+    /// The bindings that grant a role.
+    pub fn bindings_of(&self, role: RoleId) -> &Arc<[BindingId]> {
+        &self.bindings[role.0]
+    }
+
+    /// The bindings that grant nothing in this input, because their roleRef has the role's name, but another kind or
+    /// namespace.
+    pub fn near_misses_of(&self, role: RoleId) -> &Arc<[BindingId]> {
+        &self.near_misses[role.0]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct RoleKey<'i> {
+    kind: Option<RoleKind>,
+    namespace: Option<&'i str>,
+    reachable: bool,
+    name: &'i str,
+}
+
+fn key_of_role(role: &Role) -> RoleKey<'_> {
+    let kind = if role.meta.kind == ObjectKind::Role { RoleKind::Role } else { RoleKind::ClusterRole };
+    RoleKey {
+        kind: Some(kind),
+        namespace: role.meta.effective_namespace(),
+        reachable: true,
+        name: role.meta.name.as_str(),
+    }
+}
+
+/// The candidates below the nearest directory, from `from` upward, that has one.
+fn nearest(inventory: &Inventory, candidates: &[RoleId], from: &str) -> Vec<RoleId> {
+    if candidates.len() < 2 {
+        return candidates.to_vec();
+    }
+    let mut level = Some(from);
+    while let Some(directory) = level {
+        let hits: Vec<RoleId> =
+            candidates.iter().copied().filter(|id| stands_below(&inventory.role(*id).meta, directory)).collect();
+        if !hits.is_empty() {
+            return hits;
+        }
+        level = parent(directory);
+    }
+    candidates.to_vec()
+}
+
+fn stands_below(meta: &ObjectMeta, directory: &str) -> bool {
+    let below =
+        |path: &str| directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+    below(&meta.path) || meta.copies.iter().any(|(path, _)| below(path))
+}
+
+fn directory(path: &str) -> &str {
+    path.rfind('/').map_or("", |at| &path[..at])
+}
+
+fn parent(directory: &str) -> Option<&str> {
+    (!directory.is_empty()).then(|| self::directory(directory))
+}
+
+/// Makes one of identical definitions of the same object: the first stays and knows where the others are.
+pub(super) fn merge_copies(inventory: &mut Inventory) {
+    merge(
+        &mut inventory.roles,
+        |role| &mut role.meta,
+        Role::same_as,
+        |role, state| {
+            role.meta.labels.hash(state);
+            role.rules.len().hash(state);
+            for rule in &role.rules {
+                (&rule.verbs, &rule.api_groups, &rule.resources, &rule.resource_names, &rule.non_resource_urls)
+                    .hash(state);
+            }
+        },
+    );
+    merge(
+        &mut inventory.bindings,
+        |binding| &mut binding.meta,
+        super::Binding::same_as,
+        |binding, state| {
+            binding.role_ref.kind.hash(state);
+            binding.role_ref.name.hash(state);
+            for subject in &binding.subjects {
+                (&subject.namespace, &subject.name).hash(state);
+            }
+        },
+    );
+}
+
+fn merge<T>(
+    objects: &mut Vec<T>,
+    meta: impl Fn(&mut T) -> &mut ObjectMeta,
+    same: impl Fn(&T, &T) -> bool,
+    content: impl Fn(&T, &mut DefaultHasher),
+) {
+    let mut first: HashMap<(ObjectKind, Option<SmolStr>, SmolStr, u64), Vec<usize>> = HashMap::new();
+    let mut kept: Vec<T> = Vec::with_capacity(objects.len());
+    for mut object in objects.drain(..) {
+        let mut hasher = DefaultHasher::new();
+        content(&object, &mut hasher);
+        let own = meta(&mut object);
+        // Nothing can refer to an object without a name, so two of them need not be the same one.
+        if own.name.value.is_empty() {
+            kept.push(object);
+            continue;
+        }
+        let namespace = own.effective_namespace().map(SmolStr::new);
+        let key = (own.kind, namespace, own.name.value.clone(), hasher.finish());
+        let place = (Arc::clone(&own.path), own.name.place);
+        let known = first.entry(key).or_default();
+        match known.iter().find(|index| same(&kept[**index], &object)) {
+            Some(index) => meta(&mut kept[*index]).copies.push(place),
+            None => {
+                known.push(kept.len());
+                kept.push(object);
+            }
+        }
+    }
+    *objects = kept;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load_bytes;
+    use super::*;
+
+    fn combine(files: &[(&str, &str)]) -> Inventory {
+        let mut all = Inventory::default();
+        for (name, text) in files {
+            let part = load_bytes(name, text.as_bytes());
+            assert_eq!(part.problems, []);
+            all.roles.extend(part.roles);
+            all.bindings.extend(part.bindings);
+        }
+        merge_copies(&mut all);
+        all
+    }
+
+    const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: [{verbs: [VERB], apiGroups: [\"\"], resources: [users]}]\n";
+    const BINDING: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: NAME}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: a}\nsubjects: [{kind: User, name: u}]\n";
+
+    #[test]
+    fn identical_definitions_are_one_and_remember_their_places() {
+        let role = ROLE.replace("VERB", "impersonate");
+        let all = combine(&[("x/a.yaml", &role), ("y/a.yaml", &role), ("z/a.yaml", &ROLE.replace("VERB", "get"))]);
+        assert_eq!(all.roles.len(), 2);
+        assert_eq!(all.roles[0].meta.copies.len(), 1);
+        assert_eq!(&*all.roles[0].meta.copies[0].0, "y/a.yaml");
+    }
+
+    #[test]
+    fn a_role_is_looked_up_from_the_bindings_directory_upward() {
+        let all = combine(&[
+            ("one/bindings/b.yaml", &BINDING.replace("NAME", "one")),
+            ("one/roles/a.yaml", &ROLE.replace("VERB", "impersonate")),
+            ("two/roles/a.yaml", &ROLE.replace("VERB", "get")),
+            ("b.yaml", &BINDING.replace("NAME", "both")),
+        ]);
+        let links = Links::new(&all);
+        assert_eq!(links.bindings_of(RoleId(0)).as_ref(), [BindingId(0), BindingId(1)]);
+        assert_eq!(links.bindings_of(RoleId(1)).as_ref(), [BindingId(1)]);
+    }
+
+    #[test]
+    fn a_binding_of_another_kind_or_namespace_is_a_near_miss() {
+        let role =
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: a, namespace: one}\nrules: []\n";
+        let other = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: two}\nroleRef: {kind: Role, name: a}\nsubjects: []\n";
+        let cluster = other.replace("RoleBinding", "ClusterRoleBinding");
+        let all = combine(&[
+            ("r.yaml", role),
+            ("o.yaml", other),
+            ("c.yaml", &cluster),
+            ("x.yaml", &BINDING.replace("NAME", "x")),
+        ]);
+        let links = Links::new(&all);
+        assert!(links.bindings_of(RoleId(0)).is_empty());
+        assert_eq!(links.near_misses_of(RoleId(0)).len(), 3);
+    }
+}

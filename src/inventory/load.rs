@@ -1,0 +1,250 @@
+//! Paths to an inventory: discovery, reading and parsing side by side, collected and sorted once.
+
+use std::path::PathBuf;
+use std::str;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::read::{Contents, read_document};
+use super::{Inventory, link};
+use crate::problem::{Problem, ProblemKind};
+use crate::source::{
+    FileText, Input, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac, read_file,
+    split_documents, template_language,
+};
+use crate::syntax::{Place, line_breaks, parse_documents};
+
+/// A file is parsed on several threads from this size on.
+const PARALLEL_FROM: usize = 1 << 20;
+
+/// How input is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions {
+    /// Bounds on what is read.
+    pub limits: Limits,
+}
+
+/// What was looked at, and what was not.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage {
+    /// Files read.
+    pub files: usize,
+    /// Of these, the files whose bytes rule out an RBAC object, so that they were not parsed.
+    pub files_without_rbac: usize,
+    /// Documents parsed.
+    pub documents: usize,
+    /// RBAC objects found, copies included.
+    pub objects: usize,
+    /// Not regular files, below the directories given.
+    pub skipped: Skipped,
+    /// Documents that were not understood, in the order of their places.
+    pub unread: Vec<Unread>,
+}
+
+/// A template that was not looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The file.
+    pub path: Arc<str>,
+    /// Line on which the document starts.
+    pub line: u32,
+    /// The template's language.
+    pub language: TemplateLanguage,
+    /// Lines of the document on which the word `impersonate` stands.
+    pub mentions: Vec<u32>,
+}
+
+/// Reads everything that `paths` stand for.
+pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
+    let found = discover(paths);
+    let results: Vec<FileResult> = found
+        .inputs
+        .par_iter()
+        .map_init(FileText::default, |buffer, input| read_input(input, options, buffer))
+        .collect();
+    let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
+    inventory.coverage.skipped = found.skipped;
+    for result in results {
+        absorb(&mut inventory, result);
+    }
+    finish(inventory)
+}
+
+/// Reads the text of one file that is not on disk, under the given name.
+pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
+    let mut inventory = Inventory::default();
+    absorb(&mut inventory, read_bytes(&Arc::from(name), bytes, true));
+    finish(inventory)
+}
+
+fn finish(mut inventory: Inventory) -> Inventory {
+    inventory
+        .problems
+        .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
+    inventory.coverage.objects = inventory.roles.len() + inventory.bindings.len();
+    link::merge_copies(&mut inventory);
+    inventory
+}
+
+/// What one file yields.
+#[derive(Default)]
+struct FileResult {
+    contents: Contents,
+    documents: usize,
+    parsed: bool,
+    read: bool,
+    unread: Vec<Unread>,
+    stdin: Option<Arc<[u8]>>,
+}
+
+fn absorb(inventory: &mut Inventory, result: FileResult) {
+    let coverage = &mut inventory.coverage;
+    coverage.files += usize::from(result.read);
+    coverage.files_without_rbac += usize::from(result.read && !result.parsed);
+    coverage.documents += result.documents;
+    coverage.unread.extend(result.unread);
+    inventory.roles.extend(result.contents.roles);
+    inventory.bindings.extend(result.contents.bindings);
+    inventory.problems.extend(result.contents.problems);
+    inventory.stdin = inventory.stdin.take().or(result.stdin);
+}
+
+fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> FileResult {
+    if let Err(error) = read_file(input, &options.limits, buffer) {
+        let (kind, message, help) = match error {
+            ReadError::Io(error) => (
+                ProblemKind::Unreadable,
+                format!("cannot be read: {error}"),
+                "check that the file exists and may be read".to_owned(),
+            ),
+            ReadError::TooLarge => (
+                ProblemKind::TooLarge,
+                format!("is larger than {} bytes and was not read", options.limits.max_file_bytes),
+                "raise the bound with --max-file-size".to_owned(),
+            ),
+        };
+        let problem = Problem { path: Arc::clone(&input.name), place: None, kind, message, help: Some(help) };
+        return FileResult {
+            contents: Contents { problems: vec![problem], ..Contents::default() },
+            ..FileResult::default()
+        };
+    }
+    let mut result = read_bytes(&input.name, buffer.bytes(), input.explicit);
+    if input.file.is_none() {
+        result.stdin = Some(Arc::from(std::mem::take(buffer).into_bytes()));
+    }
+    result
+}
+
+fn read_bytes(path: &Arc<str>, bytes: &[u8], explicit: bool) -> FileResult {
+    let mut result = FileResult { read: true, ..FileResult::default() };
+    if !explicit && !may_hold_rbac(bytes) {
+        return result;
+    }
+    result.parsed = true;
+    let pieces = split_documents(bytes);
+    if bytes.len() < PARALLEL_FROM || pieces.len() < 2 {
+        for piece in &pieces {
+            read_piece(path, bytes, piece, &mut result);
+        }
+        return result;
+    }
+    // Chunks rather than single pieces: a piece may be a few bytes long.
+    let chunk = pieces.len().div_ceil(8 * rayon::current_num_threads()).max(16);
+    let parts: Vec<FileResult> = pieces
+        .par_chunks(chunk)
+        .map(|pieces| {
+            let mut part = FileResult::default();
+            for piece in pieces {
+                read_piece(path, bytes, piece, &mut part);
+            }
+            part
+        })
+        .collect();
+    for part in parts {
+        result.documents += part.documents;
+        result.unread.extend(part.unread);
+        result.contents.roles.extend(part.contents.roles);
+        result.contents.bindings.extend(part.contents.bindings);
+        result.contents.problems.extend(part.contents.problems);
+    }
+    result
+}
+
+fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) {
+    let raw = bytes.get(piece.range.clone()).unwrap_or_default();
+    let text = match str::from_utf8(raw) {
+        Ok(text) => text,
+        Err(error) => {
+            result.documents += 1;
+            let place = place_in(raw, error.valid_up_to(), piece);
+            return result.contents.problems.push(not_utf8(path, raw, place));
+        }
+    };
+    let (trees, error) = parse_documents(text, piece.range.start, piece.line);
+    result.documents += trees.len();
+    for tree in &trees {
+        read_document(tree, path, &mut result.contents);
+    }
+    let Some(error) = error else { return };
+    if let Some(language) = template_language(raw) {
+        return result.unread.push(Unread {
+            path: Arc::clone(path),
+            line: first_line(raw, piece),
+            language,
+            mentions: mentions(raw, piece),
+        });
+    }
+    result.documents += 1;
+    result.contents.problems.push(Problem {
+        path: Arc::clone(path),
+        place: Some(error.place),
+        kind: ProblemKind::Syntax,
+        message: format!("this document is not valid YAML and was not read: {}", error.message),
+        help: Some("correct the document; the others of the file were read".to_owned()),
+    });
+}
+
+fn not_utf8(path: &Arc<str>, raw: &[u8], place: Place) -> Problem {
+    let utf16 = raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff");
+    let message =
+        if utf16 { "this file is UTF-16 and was not read" } else { "this document is not UTF-8 and was not read" };
+    Problem {
+        path: Arc::clone(path),
+        place: Some(place),
+        kind: ProblemKind::NotUtf8,
+        message: message.to_owned(),
+        help: Some("save the file as UTF-8".to_owned()),
+    }
+}
+
+/// The place of the byte at `offset` of a piece.
+fn place_in(raw: &[u8], offset: usize, piece: &Piece) -> Place {
+    let before = raw.get(..offset).unwrap_or_default();
+    let (breaks, last_line) = line_breaks(before);
+    let column = String::from_utf8_lossy(before.get(last_line..).unwrap_or_default()).chars().count() as u32 + 1;
+    let line = piece.line + breaks;
+    let offset = (piece.range.start + offset) as u32;
+    Place { offset, length: 0, line, column, end_line: line, end_column: column }
+}
+
+/// The line of the first byte that is neither blank nor part of the document marker.
+fn first_line(raw: &[u8], piece: &Piece) -> u32 {
+    let body = raw.strip_prefix(b"---").unwrap_or(raw);
+    let blank = body.len() - body.trim_ascii_start().len();
+    place_in(raw, raw.len() - body.len() + blank, piece).line
+}
+
+fn mentions(raw: &[u8], piece: &Piece) -> Vec<u32> {
+    let mut lines = Vec::new();
+    let (mut line, mut from) = (piece.line, 0);
+    for at in memchr::memmem::find_iter(raw, b"impersonate") {
+        line += line_breaks(raw.get(from..at).unwrap_or_default()).0;
+        from = at;
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}

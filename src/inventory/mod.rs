@@ -1,0 +1,71 @@
+//! Documents to objects: the roles and bindings of the input, each scalar with its place.
+//!
+//! What is read here is what the API server would store. Fields of the wrong type are problems,
+//! never guesses; nothing here judges what the rules mean (see [`crate::authority`]).
+
+mod aggregate;
+mod link;
+mod load;
+mod object;
+mod read;
+
+pub use aggregate::{Contribution, RoleRules};
+pub use link::Links;
+pub use load::{Coverage, LoadOptions, Unread, load, load_bytes};
+pub use object::{
+    AggregationRule, Binding, LabelSelector, ObjectKind, ObjectMeta, PolicyRule, Requirement, Role, RoleKind, RoleRef,
+    SelectorOperator, Subject, SubjectKind, Text,
+};
+
+use std::sync::Arc;
+
+use crate::problem::Problem;
+
+/// The namespace in which an object without one is evaluated (`contract.md`: "an object without a namespace counts as
+/// `default`").
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Index of a role in [`Inventory::roles`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleId(pub usize);
+
+/// Index of a binding in [`Inventory::bindings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BindingId(pub usize);
+
+/// All RBAC objects of an input, in the order of their places.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Roles and ClusterRoles. Identical definitions of one object are one.
+    pub roles: Vec<Role>,
+    /// RoleBindings and ClusterRoleBindings, likewise.
+    pub bindings: Vec<Binding>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// What was read and what was not.
+    pub coverage: Coverage,
+    /// The bytes of standard input, for whoever quotes it; it cannot be read twice.
+    pub stdin: Option<Arc<[u8]>>,
+}
+
+impl Inventory {
+    /// The role behind an id.
+    pub fn role(&self, id: RoleId) -> &Role {
+        &self.roles[id.0]
+    }
+
+    /// The binding behind an id.
+    pub fn binding(&self, id: BindingId) -> &Binding {
+        &self.bindings[id.0]
+    }
+
+    /// All roles with their ids.
+    pub fn role_ids(&self) -> impl Iterator<Item = (RoleId, &Role)> {
+        self.roles.iter().enumerate().map(|(index, role)| (RoleId(index), role))
+    }
+
+    /// All bindings with their ids.
+    pub fn binding_ids(&self) -> impl Iterator<Item = (BindingId, &Binding)> {
+        self.bindings.iter().enumerate().map(|(index, binding)| (BindingId(index), binding))
+    }
+}

@@ -1,0 +1,305 @@
+//! The RBAC objects, as `rbac.authorization.k8s.io/v1` defines them (`k8s.io/api/rbac/v1/types.go`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::syntax::Place;
+
+/// A string of the input and where it stands.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// The value, as a client would send it.
+    pub value: SmolStr,
+    /// Its place in the object's file.
+    pub place: Place,
+}
+
+impl Text {
+    /// The value.
+    pub fn as_str(&self) -> &str {
+        &self.value
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        &self.value
+    }
+}
+
+/// Equality of objects is equality of what they say, not of where they say it.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl Eq for Text {}
+
+impl std::hash::Hash for Text {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
+}
+
+/// The four RBAC kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKind {
+    /// `ClusterRole`.
+    ClusterRole,
+    /// `Role`.
+    Role,
+    /// `ClusterRoleBinding`.
+    ClusterRoleBinding,
+    /// `RoleBinding`.
+    RoleBinding,
+}
+
+impl ObjectKind {
+    /// The kind as manifests spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterRole => "ClusterRole",
+            Self::Role => "Role",
+            Self::ClusterRoleBinding => "ClusterRoleBinding",
+            Self::RoleBinding => "RoleBinding",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::ClusterRole, Self::Role, Self::ClusterRoleBinding, Self::RoleBinding]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether objects of this kind live in a namespace.
+    pub fn is_namespaced(self) -> bool {
+        matches!(self, Self::Role | Self::RoleBinding)
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What all objects have.
+#[derive(Debug, Clone)]
+pub struct ObjectMeta {
+    /// The kind.
+    pub kind: ObjectKind,
+    /// `apiVersion` as written.
+    pub api_version: SmolStr,
+    /// `metadata.namespace` as written; none for cluster-scoped kinds, which have no namespace whatever is written.
+    pub namespace: Option<SmolStr>,
+    /// `metadata.name`; its place is that of the name, or of the kind where there is no name.
+    pub name: Text,
+    /// `metadata.labels`, sorted by key.
+    pub labels: Vec<(SmolStr, SmolStr)>,
+    /// The file.
+    pub path: Arc<str>,
+    /// Other files and places with an identical definition.
+    pub copies: Vec<(Arc<str>, Place)>,
+}
+
+impl ObjectMeta {
+    /// The namespace in which the object counts, none if it is cluster-scoped.
+    pub fn effective_namespace(&self) -> Option<&str> {
+        self.kind.is_namespaced().then(|| self.namespace.as_deref().unwrap_or(super::DEFAULT_NAMESPACE))
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        let at = self.labels.binary_search_by(|(known, _)| known.as_str().cmp(key)).ok()?;
+        self.labels.get(at).map(|(_, value)| value.as_str())
+    }
+
+    /// `ClusterRole "name"` or `Role "namespace/name"`, for messages.
+    pub fn describe(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} \"{namespace}/{}\"", self.kind, self.name.as_str()),
+            None => format!("{} \"{}\"", self.kind, self.name.as_str()),
+        }
+    }
+}
+
+/// A Role or a ClusterRole.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Name, namespace, labels, file.
+    pub meta: ObjectMeta,
+    /// The rules as written.
+    pub rules: Vec<PolicyRule>,
+    /// For a ClusterRole whose rules a controller fills in.
+    pub aggregation: Option<AggregationRule>,
+}
+
+impl Role {
+    /// Whether both define the same object with the same content.
+    pub fn same_as(&self, other: &Self) -> bool {
+        same_object(&self.meta, &other.meta)
+            && self.meta.labels == other.meta.labels
+            && self.rules == other.rules
+            && self.aggregation == other.aggregation
+    }
+}
+
+/// One rule: these verbs on these resources, or on these URLs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyRule {
+    /// `verbs`.
+    pub verbs: Vec<Text>,
+    /// `apiGroups`.
+    pub api_groups: Vec<Text>,
+    /// `resources`, with subresources as `resource/subresource`.
+    pub resources: Vec<Text>,
+    /// `resourceNames`; empty means any.
+    pub resource_names: Vec<Text>,
+    /// `nonResourceURLs`.
+    pub non_resource_urls: Vec<Text>,
+}
+
+/// Which ClusterRoles are united in an aggregated one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AggregationRule {
+    /// A role that any of these selects contributes.
+    pub selectors: Vec<LabelSelector>,
+}
+
+/// A label selector: all requirements must hold. An empty one selects everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LabelSelector {
+    /// `matchLabels` and `matchExpressions` alike.
+    pub requirements: Vec<Requirement>,
+}
+
+/// One requirement of a selector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: SmolStr,
+    /// How it is compared.
+    pub operator: SelectorOperator,
+    /// With what, for `In` and `NotIn`.
+    pub values: Vec<SmolStr>,
+}
+
+/// `metav1.LabelSelectorOperator`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectorOperator {
+    /// The label is there and has one of the values.
+    In,
+    /// The label is absent or has another value.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is absent.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Whether an object with these labels is selected.
+    pub fn matches(&self, meta: &ObjectMeta) -> bool {
+        self.requirements.iter().all(|requirement| {
+            let value = meta.label(&requirement.key);
+            let listed = value.is_some_and(|value| requirement.values.iter().any(|known| known == value));
+            match requirement.operator {
+                SelectorOperator::In => listed,
+                SelectorOperator::NotIn => !listed,
+                SelectorOperator::Exists => value.is_some(),
+                SelectorOperator::DoesNotExist => value.is_none(),
+            }
+        })
+    }
+}
+
+/// A RoleBinding or a ClusterRoleBinding.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// Name, namespace, labels, file.
+    pub meta: ObjectMeta,
+    /// The role it grants.
+    pub role_ref: RoleRef,
+    /// To whom.
+    pub subjects: Vec<Subject>,
+}
+
+impl Binding {
+    /// Whether both define the same object with the same content.
+    pub fn same_as(&self, other: &Self) -> bool {
+        same_object(&self.meta, &other.meta) && self.role_ref == other.role_ref && self.subjects == other.subjects
+    }
+}
+
+fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
+    a.kind == b.kind && a.effective_namespace() == b.effective_namespace() && a.name == b.name
+}
+
+/// `roleRef`. The server does not look at its `apiGroup` when it decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleRef {
+    /// Role or ClusterRole; none for anything else, which is a role that does not exist.
+    pub kind: Option<RoleKind>,
+    /// `roleRef.name`.
+    pub name: Text,
+}
+
+/// What a binding may refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RoleKind {
+    /// A role of the binding's own namespace.
+    Role,
+    /// A role of the cluster.
+    ClusterRole,
+}
+
+/// A subject of a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// What the name names.
+    pub kind: SubjectKind,
+    /// Namespace of a service account: the RoleBinding's own where none is written, none in a ClusterRoleBinding
+    /// without one (which never matches).
+    pub namespace: Option<SmolStr>,
+    /// The name.
+    pub name: Text,
+}
+
+/// The kinds of subjects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectKind {
+    /// A user, by name.
+    User,
+    /// All members of a group.
+    Group,
+    /// A service account.
+    ServiceAccount,
+    /// A kind that matches nobody, as written.
+    Unknown(SmolStr),
+}
+
+impl SubjectKind {
+    /// The kind as manifests spell it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::User => "User",
+            Self::Group => "Group",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::Unknown(kind) => kind,
+        }
+    }
+}
+
+impl Subject {
+    /// `ServiceAccount "namespace/name"`, `Group "name"`, for messages.
+    pub fn describe(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} \"{namespace}/{}\"", self.kind.as_str(), self.name.as_str()),
+            None => format!("{} \"{}\"", self.kind.as_str(), self.name.as_str()),
+        }
+    }
+}

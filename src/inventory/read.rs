@@ -1,0 +1,484 @@
+//! One document to the RBAC objects in it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::object::*;
+use crate::problem::{Problem, ProblemKind};
+use crate::syntax::{FieldOrigin, Node, NodeKind, Place, Tree};
+
+/// How deep lists of lists are followed.
+const MAX_LIST_DEPTH: usize = 16;
+
+const WRONG_TYPE_HELP: &str = "the API server refuses such an object; correct the value, then check again";
+
+/// What a document holds.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) roles: Vec<Role>,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads the objects of one document into `contents`.
+pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) {
+    let Some(root) = tree.root() else { return };
+    let place = root.place();
+    let mut reader = Reader { path, contents };
+    reader.object(root, None, 0);
+    if tree.exhausted() {
+        reader.problem(
+            ProblemKind::Expansion,
+            Place { length: 0, end_line: place.line, end_column: place.column, ..place },
+            "the document's aliases stand for more nodes than are read; what was read of it is incomplete".to_owned(),
+            "write the repeated parts out, or split the document",
+        );
+    }
+}
+
+struct Reader<'c> {
+    path: &'c Arc<str>,
+    contents: &'c mut Contents,
+}
+
+/// The API that an object belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Api {
+    /// `rbac.authorization.k8s.io`, any version: the fields have been the same since v1alpha1.
+    Rbac,
+    /// OpenShift's own spelling of the same objects, which its API server stores as RBAC: `authorization.openshift.io`,
+    /// `v1` in old manifests. A binding's roleRef has no kind there.
+    OpenShift,
+}
+
+fn api_of(api_version: &str) -> Option<Api> {
+    match api_version.split_once('/') {
+        Some(("rbac.authorization.k8s.io", _)) => Some(Api::Rbac),
+        Some(("authorization.openshift.io", _)) => Some(Api::OpenShift),
+        None if api_version == "v1" => Some(Api::OpenShift),
+        _ => None,
+    }
+}
+
+impl Reader<'_> {
+    /// Reads an object, or the items of a list. `inherited` is the type of a typed list's items, which may leave
+    /// theirs out.
+    fn object(&mut self, node: Node<'_>, inherited: Option<(&str, &str)>, depth: usize) {
+        if node.kind() != NodeKind::Mapping {
+            return;
+        }
+        let [kind, api_version, items] = fields(node, ["kind", "apiVersion", "items"]);
+        let kind_text = kind.and_then(Node::as_str);
+        let kind = kind_text.as_deref().or(inherited.map(|(kind, _)| kind)).unwrap_or_default();
+        let version_text = api_version.and_then(Node::as_str);
+        let api_version = version_text.as_deref().or(inherited.map(|(_, version)| version)).unwrap_or_default();
+        if let Some(item_kind) = kind.strip_suffix("List") {
+            let Some(items) = items else { return };
+            if depth >= MAX_LIST_DEPTH {
+                self.problem(
+                    ProblemKind::Expansion,
+                    items.place(),
+                    format!("lists are nested more than {MAX_LIST_DEPTH} deep; the innermost are not read"),
+                    "put the objects into one list, or into documents of their own",
+                );
+                return;
+            }
+            let known = ObjectKind::parse(item_kind).filter(|_| api_of(api_version).is_some());
+            let inherited = known.map(|kind| (kind.as_str(), api_version));
+            if !items.is_null() && items.kind() != NodeKind::Sequence && (known.is_some() || kind == "List") {
+                self.wrong_type("items", "a list", items);
+            }
+            for item in items.items() {
+                self.object(item, inherited, depth + 1);
+            }
+            return;
+        }
+        let Some(kind) = ObjectKind::parse(kind) else { return };
+        let Some(api) = api_of(api_version) else { return };
+        let api_version = SmolStr::new(api_version);
+        match kind {
+            ObjectKind::ClusterRole | ObjectKind::Role => self.role(node, kind, api_version),
+            ObjectKind::ClusterRoleBinding | ObjectKind::RoleBinding => self.binding(node, kind, api_version, api),
+        }
+    }
+
+    fn role(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr) {
+        let [metadata, rules, aggregation] = self.unique_fields(node, ["metadata", "rules", "aggregationRule"]);
+        let meta = self.meta(node, metadata, kind, api_version);
+        let mut role = Role { meta, rules: Vec::new(), aggregation: None };
+        // The API server itself prints `rules: null` for a role without any.
+        if let Some(rules) = rules.filter(|rules| !rules.is_null()) {
+            if rules.kind() == NodeKind::Sequence {
+                for rule in rules.items() {
+                    let rule = self.rule(rule);
+                    role.rules.push(rule);
+                }
+            } else {
+                self.wrong_type("rules", "a list of rules", rules);
+            }
+        }
+        if let Some(aggregation) = aggregation.filter(|aggregation| !aggregation.is_null())
+            && kind == ObjectKind::ClusterRole
+        {
+            role.aggregation = Some(self.aggregation(aggregation));
+        }
+        self.contents.roles.push(role);
+    }
+
+    /// A rule that cannot be read stays in its place as an empty one, so that the others keep their indices.
+    fn rule(&mut self, node: Node<'_>) -> PolicyRule {
+        if node.kind() != NodeKind::Mapping {
+            self.wrong_type("rules", "a list of rules", node);
+            return PolicyRule::default();
+        }
+        let names = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
+        let [verbs, api_groups, resources, resource_names, urls] = self.unique_fields(node, names);
+        // A list that is there but could not be read must not look like an absent one: for resourceNames, absent means
+        // any name.
+        let mut broken = false;
+        let mut list = |name, node: Option<Node<'_>>| {
+            let (texts, ok) = self.texts(name, node);
+            broken |= !ok;
+            texts
+        };
+        let rule = PolicyRule {
+            verbs: list("verbs", verbs),
+            api_groups: list("apiGroups", api_groups),
+            resources: list("resources", resources),
+            resource_names: list("resourceNames", resource_names),
+            non_resource_urls: list("nonResourceURLs", urls),
+        };
+        if broken { PolicyRule::default() } else { rule }
+    }
+
+    fn aggregation(&mut self, node: Node<'_>) -> AggregationRule {
+        let mut rule = AggregationRule::default();
+        if node.kind() != NodeKind::Mapping {
+            self.wrong_type("aggregationRule", "a mapping", node);
+            return rule;
+        }
+        let [selectors] = self.unique_fields(node, ["clusterRoleSelectors"]);
+        let Some(selectors) = selectors.filter(|selectors| !selectors.is_null()) else { return rule };
+        if selectors.kind() != NodeKind::Sequence {
+            self.wrong_type("clusterRoleSelectors", "a list of selectors", selectors);
+        }
+        for selector in selectors.items() {
+            if let Some(selector) = self.selector(selector) {
+                rule.selectors.push(selector);
+            }
+        }
+        rule
+    }
+
+    fn selector(&mut self, node: Node<'_>) -> Option<LabelSelector> {
+        if node.kind() != NodeKind::Mapping {
+            self.wrong_type("clusterRoleSelectors", "a list of selectors", node);
+            return None;
+        }
+        let [labels, expressions] = self.unique_fields(node, ["matchLabels", "matchExpressions"]);
+        let mut requirements: Vec<Requirement> = self
+            .string_map("matchLabels", labels)
+            .into_iter()
+            .map(|(key, value)| Requirement { key, operator: SelectorOperator::In, values: vec![value] })
+            .collect();
+        for expression in expressions.into_iter().flat_map(Node::items) {
+            let [key, operator, values] = self.unique_fields(expression, ["key", "operator", "values"]);
+            let key = self.text("key", key)?.value;
+            let operator_text = self.text("operator", operator)?;
+            let operator = match operator_text.as_str() {
+                "In" => SelectorOperator::In,
+                "NotIn" => SelectorOperator::NotIn,
+                "Exists" => SelectorOperator::Exists,
+                "DoesNotExist" => SelectorOperator::DoesNotExist,
+                other => {
+                    self.problem(
+                        ProblemKind::WrongType,
+                        operator_text.place,
+                        format!("`operator` is \"{other}\", which no label selector knows"),
+                        "use In, NotIn, Exists or DoesNotExist",
+                    );
+                    return None;
+                }
+            };
+            let values = self.texts("values", values).0.into_iter().map(|text| text.value).collect();
+            requirements.push(Requirement { key, operator, values });
+        }
+        Some(LabelSelector { requirements })
+    }
+
+    fn binding(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr, api: Api) {
+        let [metadata, role_ref, subjects] = self.unique_fields(node, ["metadata", "roleRef", "subjects"]);
+        let meta = self.meta(node, metadata, kind, api_version);
+        let Some(role_ref) = self.role_ref(&meta, role_ref, api) else { return };
+        let mut binding = Binding { meta, role_ref, subjects: Vec::new() };
+        if let Some(subjects) = subjects.filter(|subjects| !subjects.is_null()) {
+            if subjects.kind() == NodeKind::Sequence {
+                for subject in subjects.items() {
+                    binding.subjects.extend(self.subject(subject, &binding.meta));
+                }
+            } else {
+                self.wrong_type("subjects", "a list of subjects", subjects);
+            }
+        }
+        self.contents.bindings.push(binding);
+    }
+
+    fn role_ref(&mut self, meta: &ObjectMeta, node: Option<Node<'_>>, api: Api) -> Option<RoleRef> {
+        let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
+            let found = node.map_or("missing", Node::describe);
+            let place = node.map_or(meta.name.place, Node::place);
+            self.problem(
+                ProblemKind::WrongType,
+                place,
+                format!("`roleRef` of {} is {found}, not a mapping", meta.describe()),
+                WRONG_TYPE_HELP,
+            );
+            return None;
+        };
+        let [kind, name, namespace] = self.unique_fields(node, ["kind", "name", "namespace"]);
+        let name = self.required_text("name", name, node, "roleRef")?;
+        let kind = match (kind, api) {
+            // OpenShift's roleRef names the namespace of a Role, and nothing for a ClusterRole.
+            (None, Api::OpenShift) => Some(if namespace.is_some_and(|namespace| !namespace.is_null()) {
+                RoleKind::Role
+            } else {
+                RoleKind::ClusterRole
+            }),
+            (kind, _) => match self.required_text("kind", kind, node, "roleRef")?.as_str() {
+                "Role" => Some(RoleKind::Role),
+                "ClusterRole" => Some(RoleKind::ClusterRole),
+                _ => None,
+            },
+        };
+        Some(RoleRef { kind, name })
+    }
+
+    fn subject(&mut self, node: Node<'_>, binding: &ObjectMeta) -> Option<Subject> {
+        if node.kind() != NodeKind::Mapping {
+            self.wrong_type("subjects", "a list of subjects", node);
+            return None;
+        }
+        let [kind, name, namespace] = self.unique_fields(node, ["kind", "name", "namespace"]);
+        let kind = self.required_text("kind", kind, node, "a subject")?;
+        let name = self.required_text("name", name, node, "a subject")?;
+        let namespace =
+            self.text("namespace", namespace).map(|text| text.value).filter(|namespace| !namespace.is_empty());
+        let kind = match kind.as_str() {
+            "User" | "SystemUser" => SubjectKind::User,
+            "Group" | "SystemGroup" => SubjectKind::Group,
+            "ServiceAccount" => SubjectKind::ServiceAccount,
+            _ => SubjectKind::Unknown(kind.value),
+        };
+        let namespace = match kind {
+            SubjectKind::ServiceAccount => namespace.or_else(|| binding.effective_namespace().map(SmolStr::new)),
+            // The server does not look at the namespace of a user or a group.
+            _ => None,
+        };
+        Some(Subject { kind, namespace, name })
+    }
+
+    fn meta(&mut self, object: Node<'_>, node: Option<Node<'_>>, kind: ObjectKind, api_version: SmolStr) -> ObjectMeta {
+        let kind_place = fields(object, ["kind"])[0].map_or_else(|| object.place(), Node::place);
+        let no_name = Text { value: SmolStr::default(), place: kind_place };
+        let mut meta = ObjectMeta {
+            kind,
+            api_version,
+            namespace: None,
+            name: no_name.clone(),
+            labels: Vec::new(),
+            path: Arc::clone(self.path),
+            copies: Vec::new(),
+        };
+        let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
+            self.problem(
+                ProblemKind::WrongType,
+                node.map_or(kind_place, Node::place),
+                format!("`metadata` of this {kind} is {}, not a mapping", node.map_or("missing", Node::describe)),
+                WRONG_TYPE_HELP,
+            );
+            return meta;
+        };
+        let names = ["name", "namespace", "labels", "generateName"];
+        let [name, namespace, labels, generate_name] = self.unique_fields(node, names);
+        if let Some(name) = self.text("name", name) {
+            meta.name = name;
+        } else if name.is_none() && generate_name.is_none() {
+            self.problem(
+                ProblemKind::WrongType,
+                kind_place,
+                format!("this {kind} has no `metadata.name`, so nothing can refer to it"),
+                WRONG_TYPE_HELP,
+            );
+        }
+        let namespace = self.text("namespace", namespace).map(|text| text.value);
+        meta.namespace = namespace.filter(|namespace| kind.is_namespaced() && !namespace.is_empty());
+        meta.labels = self.string_map("labels", labels);
+        meta
+    }
+
+    /// A mapping of strings, sorted by key. A null value is an empty string, as for the API server.
+    fn string_map(&mut self, name: &'static str, node: Option<Node<'_>>) -> Vec<(SmolStr, SmolStr)> {
+        let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
+        if node.kind() != NodeKind::Mapping {
+            self.wrong_type(name, "a mapping of strings", node);
+            return Vec::new();
+        }
+        let mut map: Vec<(SmolStr, SmolStr)> = Vec::new();
+        let mut odd = Vec::new();
+        node.visit_fields(&mut |key, entry, origin| {
+            let value = match entry.value.kind() {
+                NodeKind::String(text) => SmolStr::new(text),
+                _ if entry.value.is_null() => SmolStr::default(),
+                _ => return odd.push(entry.value),
+            };
+            // Own keys: the last wins. Merged ones: the first, after the own.
+            match map.iter_mut().find(|(known, _)| known == key) {
+                Some(known) if origin == FieldOrigin::Own => known.1 = value,
+                Some(_) => {}
+                None => map.push((SmolStr::new(key), value)),
+            }
+        });
+        for node in odd {
+            self.wrong_type(name, "a mapping of strings", node);
+        }
+        map.sort();
+        map
+    }
+
+    /// A list of strings, and whether it could be read whole.
+    fn texts(&mut self, name: &'static str, node: Option<Node<'_>>) -> (Vec<Text>, bool) {
+        let Some(node) = node else { return (Vec::new(), true) };
+        if node.is_null() {
+            self.null(name, "an empty list", node);
+            return (Vec::new(), true);
+        }
+        if node.kind() != NodeKind::Sequence {
+            self.wrong_type(name, "a list of strings", node);
+            return (Vec::new(), false);
+        }
+        let mut texts = Vec::new();
+        let mut ok = true;
+        for item in node.items() {
+            match self.text_of(name, "a list of strings", item) {
+                Some(text) => texts.push(text),
+                None => ok = false,
+            }
+        }
+        (texts, ok)
+    }
+
+    fn text(&mut self, name: &'static str, node: Option<Node<'_>>) -> Option<Text> {
+        let node = node?;
+        self.text_of(name, "a string", node)
+    }
+
+    /// A string; null is the empty string, as for the API server.
+    fn text_of(&mut self, name: &'static str, expected: &'static str, node: Node<'_>) -> Option<Text> {
+        match node.kind() {
+            NodeKind::String(text) => Some(Text { value: small(text), place: node.place() }),
+            _ if node.is_null() => {
+                self.null(name, "an empty string", node);
+                Some(Text { value: SmolStr::default(), place: node.place() })
+            }
+            _ => {
+                self.wrong_type(name, expected, node);
+                None
+            }
+        }
+    }
+
+    fn required_text(
+        &mut self,
+        name: &'static str,
+        node: Option<Node<'_>>,
+        parent: Node<'_>,
+        of: &'static str,
+    ) -> Option<Text> {
+        if node.is_none() {
+            let place = parent.place();
+            self.problem(
+                ProblemKind::WrongType,
+                Place { length: 0, end_line: place.line, end_column: place.column, ..place },
+                format!("{of} has no `{name}`"),
+                WRONG_TYPE_HELP,
+            );
+        }
+        self.text(name, node)
+    }
+
+    /// Fields of a mapping that is read. The same key twice is a problem; the last one counts, as in `kubectl`.
+    fn unique_fields<'t, const N: usize>(&mut self, node: Node<'t>, names: [&str; N]) -> [Option<Node<'t>>; N] {
+        let mut found = [None; N];
+        let mut twice = Vec::new();
+        node.visit_fields(&mut |key, entry, origin| {
+            let Some(at) = names.iter().position(|name| *name == key) else { return };
+            match (&mut found[at], origin) {
+                (slot @ None, _) => *slot = Some(entry.value),
+                (Some(_), FieldOrigin::Merged) => {}
+                (slot, FieldOrigin::Own) => {
+                    *slot = Some(entry.value);
+                    twice.push((names[at].to_owned(), entry.key.place()));
+                }
+            }
+        });
+        for (key, place) in twice {
+            self.problem(
+                ProblemKind::DuplicateKey,
+                place,
+                format!("the key `{key}` stands twice in this mapping"),
+                "remove one of them: readers differ in which one they take (here, the last)",
+            );
+        }
+        found
+    }
+
+    fn wrong_type(&mut self, name: &str, expected: &str, node: Node<'_>) {
+        if is_template_value(node) {
+            return self.templated(name, node);
+        }
+        let message = format!("`{name}` must be {expected}, but this is {}", node.describe());
+        self.problem(ProblemKind::WrongType, node.place(), message, WRONG_TYPE_HELP);
+    }
+
+    fn null(&mut self, name: &str, read_as: &str, node: Node<'_>) {
+        if is_template_value(node) {
+            return self.templated(name, node);
+        }
+        let message = format!("`{name}` is null, which the API server reads as {read_as}");
+        self.problem(ProblemKind::Null, node.place(), message, "write the value, or remove the key");
+    }
+
+    fn templated(&mut self, name: &str, node: Node<'_>) {
+        let message = format!("the value of `{name}` is filled in by a template and is not known");
+        self.problem(ProblemKind::Templated, node.place(), message, "render the template and check the result");
+    }
+
+    fn problem(&mut self, kind: ProblemKind, place: Place, message: String, help: &str) {
+        let path = Arc::clone(self.path);
+        self.contents.problems.push(Problem { path, place: Some(place), kind, message, help: Some(help.to_owned()) });
+    }
+}
+
+/// A value that only looks null or missing, because ytt fills it in from a comment: `name: #@ data.values.name`.
+fn is_template_value(node: Node<'_>) -> bool {
+    node.is_null() && node.rest_of_line().trim_start().starts_with("#@")
+}
+
+/// The fields of that name; the last of several.
+fn fields<'t, const N: usize>(node: Node<'t>, names: [&str; N]) -> [Option<Node<'t>>; N] {
+    let mut found = [None; N];
+    node.visit_fields(&mut |key, entry, origin| {
+        if let Some(at) = names.iter().position(|name| *name == key)
+            && (origin == FieldOrigin::Own || found[at].is_none())
+        {
+            found[at] = Some(entry.value);
+        }
+    });
+    found
+}
+
+fn small(text: Cow<'_, str>) -> SmolStr {
+    SmolStr::new(text)
+}

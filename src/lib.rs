@@ -1,0 +1,5 @@
+//! Finds legacy Kubernetes impersonation grants.
+pub mod inventory;
+pub mod problem;
+pub mod source;
+pub mod syntax;

@@ -1,0 +1,66 @@
+//! What could not be read as it should be. A problem never goes unsaid: it is shown, and unless it
+//! is a mere warning the command ends with exit status 2.
+
+use std::sync::Arc;
+
+use crate::syntax::Place;
+
+/// Something in the input that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as the user named it.
+    pub path: Arc<str>,
+    /// The place in it; none where the whole file is meant.
+    pub place: Option<Place>,
+    /// The class of problem.
+    pub kind: ProblemKind,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Classes of problems, by which they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProblemKind {
+    /// A file or directory could not be opened or read.
+    Unreadable,
+    /// A file is larger than the bound.
+    TooLarge,
+    /// Text that is not UTF-8.
+    NotUtf8,
+    /// A document that is neither YAML nor a template.
+    Syntax,
+    /// A document whose aliases stand for too much.
+    Expansion,
+    /// A field of an RBAC object has the wrong type or a missing value: the API server refuses the object.
+    WrongType,
+    /// The same key twice in one mapping: readers differ in which one they take.
+    DuplicateKey,
+    /// A null where a list or a string belongs: the API server reads it as empty.
+    Null,
+    /// A template expression stands where a value belongs.
+    Templated,
+}
+
+impl ProblemKind {
+    /// Whether the input was understood all the same, so that the exit status need not say so.
+    pub fn is_warning(self) -> bool {
+        matches!(self, Self::Null | Self::Templated)
+    }
+
+    /// What a summary calls `count` of them.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too large",
+            Self::NotUtf8 => "not UTF-8",
+            Self::Syntax => "broken documents",
+            Self::Expansion => "alias bombs",
+            Self::WrongType => "malformed fields",
+            Self::DuplicateKey => "duplicate keys",
+            Self::Null => "null values",
+            Self::Templated => "templated values",
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Which files the given paths stand for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use walkdir::WalkDir;
+
+use super::{Input, display_name};
+use crate::problem::{Problem, ProblemKind};
+
+/// What is below a directory and was not read, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Symbolic links. They are not followed: a link out of the tree would read what was not given,
+    /// and a link into it only reads the same file twice.
+    pub symlinks: usize,
+    /// Sockets, pipes and devices.
+    pub special: usize,
+}
+
+/// The files found, sorted by name, each once.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    /// What to read.
+    pub inputs: Vec<Input>,
+    /// What was left out.
+    pub skipped: Skipped,
+    /// Directories that could not be read, paths that do not exist.
+    pub problems: Vec<Problem>,
+}
+
+/// Finds the files that `paths` stand for: files as they are, directories with every `.yaml`,
+/// `.yml` and `.json` below them, hidden and git-ignored ones included (a pull request must not be
+/// able to hide a grant), `.git` excepted; `-` is standard input.
+pub fn discover(paths: &[PathBuf]) -> Discovered {
+    let found = Mutex::new(Discovered::default());
+    rayon::scope(|scope| {
+        for path in paths {
+            let mut part = Discovered::default();
+            if path.as_os_str() == super::STDIN {
+                part.inputs.push(Input::stdin());
+            } else {
+                match std::fs::metadata(path) {
+                    Ok(metadata) if metadata.is_dir() => {
+                        let path = path.clone();
+                        let found = &found;
+                        scope.spawn(move |scope| read_directory(scope, path, found));
+                    }
+                    // A pipe that the user names, as a shell's `<(…)` does, is read like a file.
+                    Ok(_) => part.inputs.push(Input::of_path(path.clone(), true)),
+                    Err(error) => part.problems.push(unreadable(path, &error.to_string())),
+                }
+            }
+            merge(&found, part);
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // An explicit mention of a file wins over finding it below a directory.
+    found.inputs.sort_by(|a, b| a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit)));
+    found.inputs.dedup_by(|a, b| a.name == b.name);
+    found.problems.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// Lists one directory; its subdirectories become tasks of their own.
+fn read_directory<'scope>(scope: &rayon::Scope<'scope>, directory: PathBuf, found: &'scope Mutex<Discovered>) {
+    let mut part = Discovered::default();
+    for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().unwrap_or(&directory).to_owned();
+                let reason = error.into_io_error().map_or_else(|| "cannot be listed".to_owned(), |e| e.to_string());
+                part.problems.push(unreadable(&path, &reason));
+                continue;
+            }
+        };
+        let kind = entry.file_type();
+        if kind.is_dir() {
+            if entry.file_name() != ".git" {
+                let path = entry.into_path();
+                scope.spawn(move |scope| read_directory(scope, path, found));
+            }
+        } else if !has_manifest_extension(entry.path()) && !kind.is_symlink() {
+            // Not a manifest by name; counting all of these would drown what matters.
+        } else if kind.is_file() {
+            part.inputs.push(Input::of_path(entry.into_path(), false));
+        } else if kind.is_symlink() {
+            // A link to a directory has no telling extension, so every link is counted.
+            part.skipped.symlinks += 1;
+        } else {
+            part.skipped.special += 1;
+        }
+    }
+    merge(found, part);
+}
+
+fn merge(found: &Mutex<Discovered>, part: Discovered) {
+    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    found.inputs.extend(part.inputs);
+    found.problems.extend(part.problems);
+    found.skipped.symlinks += part.skipped.symlinks;
+    found.skipped.special += part.skipped.special;
+}
+
+/// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either.
+fn has_manifest_extension(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+fn unreadable(path: &Path, reason: &str) -> Problem {
+    Problem {
+        path: display_name(path),
+        place: None,
+        kind: ProblemKind::Unreadable,
+        message: format!("cannot be read: {reason}"),
+        help: Some("check that the path exists and may be read".to_owned()),
+    }
+}

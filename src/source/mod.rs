@@ -1,0 +1,71 @@
+//! Paths to documents: which files are read, how much of them, and where one document ends and the
+//! next begins.
+//!
+//! Input is hostile. Nothing outside the given paths is opened, nothing that is not a regular file
+//! (unless the user named it), and no file beyond [`Limits::max_file_bytes`] is held in memory.
+
+mod discover;
+mod prefilter;
+mod read;
+mod split;
+mod template;
+
+pub use discover::{Discovered, Skipped, discover};
+pub use prefilter::may_hold_rbac;
+pub use read::{FileText, ReadError, read_file, read_stream};
+pub use split::{Piece, split_documents};
+pub use template::{TemplateLanguage, template_language};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The name under which standard input is reported.
+pub const STDIN: &str = "-";
+
+/// Bounds on what is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest file that is read, in bytes.
+    pub max_file_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_file_bytes: 256 << 20 }
+    }
+}
+
+/// One thing to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Where the bytes are; none for standard input.
+    pub file: Option<PathBuf>,
+    /// The name by which the user knows it, with `/` between its parts.
+    pub name: Arc<str>,
+    /// Whether the user named this very file. Such a file is always parsed.
+    pub explicit: bool,
+}
+
+impl Input {
+    /// Standard input.
+    pub fn stdin() -> Self {
+        Self { file: None, name: Arc::from(STDIN), explicit: true }
+    }
+
+    fn of_path(path: PathBuf, explicit: bool) -> Self {
+        let name = display_name(&path);
+        Self { file: Some(path), name, explicit }
+    }
+}
+
+/// The name of a path in reports: relative as given, without a leading `./`, `/` between its parts.
+fn display_name(path: &Path) -> Arc<str> {
+    let name = path.to_string_lossy();
+    let name =
+        if std::path::MAIN_SEPARATOR == '/' { name } else { name.replace(std::path::MAIN_SEPARATOR, "/").into() };
+    let mut name: &str = &name;
+    while let Some(rest) = name.strip_prefix("./") {
+        name = rest.trim_start_matches('/');
+    }
+    Arc::from(if name.is_empty() { "." } else { name })
+}

@@ -1,0 +1,83 @@
+//! Where one document of a file ends and the next begins.
+//!
+//! Cutting before parsing makes recovery independent of the parser's state: a broken document costs
+//! itself only, and the documents of one large file can be parsed side by side.
+
+use std::ops::Range;
+
+use crate::syntax::line_breaks;
+
+/// A stretch of a file that begins at its start or at a `---` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Byte range in the file.
+    pub range: Range<usize>,
+    /// Line of the first byte, from 1.
+    pub line: u32,
+}
+
+/// Cuts a file at its `---` lines. `---` in the first column ends a document wherever it stands,
+/// in a quoted string or a block scalar too (YAML 1.2.2, section 9.1.2), so the cut needs no parser.
+pub fn split_documents(bytes: &[u8]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    let mut line = 1;
+    for found in memchr::memmem::find_iter(bytes, b"\n---") {
+        let marker = found + 1;
+        let after = bytes.get(marker + 3);
+        if !matches!(after, None | Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            continue;
+        }
+        let range = start..marker;
+        // Directives belong to the document that follows their `---`.
+        if bytes.get(range.clone()).is_some_and(has_directive) {
+            continue;
+        }
+        let (breaks, _) = line_breaks(bytes.get(range.clone()).unwrap_or_default());
+        pieces.push(Piece { range, line });
+        line += breaks;
+        start = marker;
+    }
+    pieces.push(Piece { range: start..bytes.len(), line });
+    pieces
+}
+
+/// Whether the piece holds nothing but directives, comments and blank lines, with one directive at least.
+fn has_directive(piece: &[u8]) -> bool {
+    let mut found = false;
+    let piece = piece.strip_prefix(b"\xef\xbb\xbf").unwrap_or(piece);
+    for line in piece.split(|byte| *byte == b'\n') {
+        match line.trim_ascii_start().first() {
+            Some(b'%') => found = true,
+            None | Some(b'#') => {}
+            Some(_) => return false,
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<(&str, u32)> {
+        split_documents(text.as_bytes()).into_iter().map(|piece| (&text[piece.range], piece.line)).collect()
+    }
+
+    #[test]
+    fn cuts_at_document_markers_only() {
+        assert_eq!(texts("a: b\n---\nc: d\n--- # e\nf: g"), [("a: b\n", 1), ("---\nc: d\n", 2), ("--- # e\nf: g", 4)]);
+        assert_eq!(texts("---\r\na: b\r\n---\r\nc: d\r\n"), [("---\r\na: b\r\n", 1), ("---\r\nc: d\r\n", 3)]);
+        assert_eq!(texts("a: |\n  ---\nb: '\n----\n'\n---x: y\n").len(), 1);
+        assert_eq!(texts("a: b\n---"), [("a: b\n", 1), ("---", 2)]);
+        assert_eq!(texts(""), [("", 1)]);
+    }
+
+    #[test]
+    fn directives_stay_with_their_document() {
+        assert_eq!(
+            texts("%YAML 1.1\n# c\n---\na: b\n---\nc: d\n"),
+            [("%YAML 1.1\n# c\n---\na: b\n", 1), ("---\nc: d\n", 5)]
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Where something stands in a file.
+
+/// A range of a file on disk.
+///
+/// Lines and columns count from 1, columns in Unicode scalar values; `offset` and `length` are
+/// bytes. A line ends at a line feed, a carriage return or both, as YAML has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place {
+    /// First byte, from the start of the file.
+    pub offset: u32,
+    /// Number of bytes.
+    pub length: u32,
+    /// Line of the first byte.
+    pub line: u32,
+    /// Column of the first byte.
+    pub column: u32,
+    /// Line of the byte after the last.
+    pub end_line: u32,
+    /// Column of the byte after the last.
+    pub end_column: u32,
+}
+
+impl Place {
+    /// The place of `text`, which starts at the given position.
+    pub(crate) fn of_text(text: &str, offset: u32, line: u32, column: u32) -> Self {
+        let (end_line, end_column) = advance(text, line, column);
+        Self { offset, length: to_u32(text.len()), line, column, end_line, end_column }
+    }
+
+    /// The byte after the last.
+    pub fn end(&self) -> u32 {
+        self.offset.saturating_add(self.length)
+    }
+}
+
+/// The position after `text`, for a text that starts at `line` and `column`.
+pub(crate) fn advance(text: &str, line: u32, column: u32) -> (u32, u32) {
+    let (breaks, last_line) = line_breaks(text.as_bytes());
+    let characters = to_u32(text.get(last_line..).unwrap_or_default().chars().count());
+    if breaks == 0 { (line, column.saturating_add(characters)) } else { (line.saturating_add(breaks), characters + 1) }
+}
+
+/// Number of line breaks in `bytes`, and the offset of what follows the last one.
+pub(crate) fn line_breaks(bytes: &[u8]) -> (u32, usize) {
+    let mut count = 0u32;
+    let mut last = 0;
+    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+        // CR LF is one break; it is counted at its LF.
+        if bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) == Some(&b'\n') {
+            continue;
+        }
+        count = count.saturating_add(1);
+        last = at + 1;
+    }
+    (count, last)
+}
+
+/// Files are bounded well below 4 GiB (`source::Limits`), so offsets fit.
+pub(crate) fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_every_kind_of_line_break_once() {
+        assert_eq!(line_breaks(b"a\nb\r\nc\rd"), (3, 7));
+        assert_eq!(advance("a\r\nbc", 4, 9), (5, 3));
+        assert_eq!(advance("ab", 4, 9), (4, 11));
+    }
+
+    #[test]
+    fn columns_count_characters_and_lengths_bytes() {
+        let place = Place::of_text("añ😀", 10, 1, 3);
+        assert_eq!((place.length, place.end_column, place.end()), (7, 6, 17));
+    }
+}

@@ -1,0 +1,348 @@
+//! The tree of one document: an arena in source order, walked through [`Node`] handles.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use base64::Engine as _;
+
+use super::place::{Place, to_u32};
+use super::scalar::ScalarType;
+
+/// How deep merge keys and aliases may be chained before a document is refused.
+const MAX_INDIRECTION: usize = 32;
+
+/// One parsed document.
+#[derive(Debug)]
+pub struct Tree<'s> {
+    pub(super) text: &'s str,
+    /// Position of `text` in its file.
+    pub(super) base_offset: u32,
+    pub(super) nodes: Vec<RawNode<'s>>,
+    /// Nodes that may still be visited. Aliases make a small document stand for a huge one
+    /// ("billion laughs"); whoever walks the tree pays for each visit.
+    pub(super) visits_left: Cell<u64>,
+}
+
+/// A node as stored. Nodes lie in source order; `after` is the index behind the node's subtree.
+#[derive(Debug)]
+pub(super) struct RawNode<'s> {
+    pub(super) kind: RawKind<'s>,
+    pub(super) tag: TagKind,
+    /// Byte range in the document text, quotes included.
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Position of `start` in the file.
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) after: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum RawKind<'s> {
+    Scalar { value: Cow<'s, str>, style: Style },
+    Sequence,
+    Mapping,
+    Alias(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Quoted,
+    Block,
+}
+
+/// The tags that change what a scalar means to a Go client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TagKind {
+    None,
+    String,
+    Binary,
+    Null,
+    Boolean,
+    Number,
+    Other,
+}
+
+/// What a node is, aliases followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeKind<'t> {
+    /// A string, with `!!binary` decoded.
+    String(Cow<'t, str>),
+    /// A scalar that is no string.
+    Other(ScalarType),
+    /// A list.
+    Sequence,
+    /// A mapping.
+    Mapping,
+}
+
+/// A handle on a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'t> {
+    tree: &'t Tree<'t>,
+    index: u32,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'t> {
+    /// The key as written.
+    pub key: Node<'t>,
+    /// Its value.
+    pub value: Node<'t>,
+}
+
+impl<'s> Tree<'s> {
+    pub(super) fn new(text: &'s str, base_offset: u32, nodes: Vec<RawNode<'s>>) -> Self {
+        // Generous for real documents: each node may be seen many times through aliases.
+        let visits = 200_000 + 16 * nodes.len() as u64;
+        Self { text, base_offset, nodes, visits_left: Cell::new(visits) }
+    }
+
+    /// The outermost node; none for an empty document.
+    pub fn root(&self) -> Option<Node<'_>> {
+        (!self.nodes.is_empty()).then_some(Node { tree: self, index: 0 })
+    }
+
+    /// Whether a walk over the tree was cut short, because its aliases stand for more nodes than
+    /// any honest manifest has. What was read is incomplete then.
+    pub fn exhausted(&self) -> bool {
+        self.visits_left.get() == 0
+    }
+
+    fn raw(&self, index: u32) -> Option<&RawNode<'s>> {
+        self.nodes.get(index as usize)
+    }
+
+    fn pay(&self) -> bool {
+        let left = self.visits_left.get().saturating_sub(1);
+        self.visits_left.set(left);
+        left > 0
+    }
+}
+
+impl<'t> Node<'t> {
+    fn raw(self) -> &'t RawNode<'t> {
+        // Handles are made from indices of the same arena only.
+        &self.tree.nodes[self.index as usize]
+    }
+
+    /// The node an alias stands for; the node itself otherwise.
+    fn target(self) -> Self {
+        match self.raw().kind {
+            RawKind::Alias(index) if self.tree.raw(index).is_some() => Self { tree: self.tree, index },
+            _ => self,
+        }
+    }
+
+    /// What the node is. An alias is what it stands for.
+    pub fn kind(self) -> NodeKind<'t> {
+        let raw = self.target().raw();
+        match &raw.kind {
+            RawKind::Scalar { value, style } => scalar_kind(value, *style, raw.tag),
+            RawKind::Sequence => NodeKind::Sequence,
+            RawKind::Mapping => NodeKind::Mapping,
+            // An anchor is never an alias itself, and an alias to nothing is a syntax error.
+            RawKind::Alias(_) => NodeKind::Other(ScalarType::Null),
+        }
+    }
+
+    /// The text of a string node.
+    pub fn as_str(self) -> Option<Cow<'t, str>> {
+        match self.kind() {
+            NodeKind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether the node is null: written out, or a key without a value.
+    pub fn is_null(self) -> bool {
+        self.kind() == NodeKind::Other(ScalarType::Null)
+    }
+
+    /// How messages name the kind of node.
+    pub fn describe(self) -> &'static str {
+        match self.kind() {
+            NodeKind::String(_) => "a string",
+            NodeKind::Other(scalar) => scalar.describe(),
+            NodeKind::Sequence => "a list",
+            NodeKind::Mapping => "a mapping",
+        }
+    }
+
+    /// The items of a list; nothing for any other node.
+    pub fn items(self) -> impl Iterator<Item = Node<'t>> {
+        let target = self.target();
+        let is_sequence = matches!(target.raw().kind, RawKind::Sequence);
+        target.children().take_while(move |_| is_sequence)
+    }
+
+    /// The entries of a mapping as written, merge keys (`<<`) included; nothing for other nodes.
+    pub fn entries(self) -> impl Iterator<Item = Entry<'t>> {
+        let target = self.target();
+        let is_mapping = matches!(target.raw().kind, RawKind::Mapping);
+        let mut children = target.children().take_while(move |_| is_mapping);
+        std::iter::from_fn(move || Some(Entry { key: children.next()?, value: children.next()? }))
+    }
+
+    /// Calls `visit` for each entry of a mapping with merge keys resolved: own entries first, then
+    /// those of `<<` in the order in which they take precedence. A visitor therefore keeps the
+    /// first merged value of a key, and its own over any merged one.
+    pub fn visit_fields(self, visit: &mut dyn FnMut(&str, Entry<'t>, FieldOrigin)) {
+        self.visit_fields_at(0, visit);
+    }
+
+    fn visit_fields_at(self, depth: usize, visit: &mut dyn FnMut(&str, Entry<'t>, FieldOrigin)) {
+        if depth > MAX_INDIRECTION {
+            self.tree.visits_left.set(0);
+            return;
+        }
+        let origin = if depth == 0 { FieldOrigin::Own } else { FieldOrigin::Merged };
+        let mut merges = false;
+        for entry in self.entries() {
+            match entry.key.key_text() {
+                Some(key) if key == "<<" && entry.key.is_plain() => merges = true,
+                Some(key) => visit(&key, entry, origin),
+                None => {}
+            }
+        }
+        if !merges {
+            return;
+        }
+        for entry in self.entries() {
+            if !entry.key.is_plain() || entry.key.key_text().as_deref() != Some("<<") {
+                continue;
+            }
+            if entry.value.kind() == NodeKind::Sequence {
+                for item in entry.value.items() {
+                    item.visit_fields_at(depth + 1, visit);
+                }
+            } else {
+                entry.value.visit_fields_at(depth + 1, visit);
+            }
+        }
+    }
+
+    /// The text of a mapping key. JSON has string keys only, so `1:` is the key `"1"`.
+    fn key_text(self) -> Option<Cow<'t, str>> {
+        let raw = self.target().raw();
+        match &raw.kind {
+            RawKind::Scalar { value, style } => match scalar_kind(value, *style, raw.tag) {
+                NodeKind::String(text) => Some(text),
+                _ => Some(Cow::Borrowed(value)),
+            },
+            _ => None,
+        }
+    }
+
+    fn is_plain(self) -> bool {
+        matches!(&self.raw().kind, RawKind::Scalar { style: Style::Plain, .. })
+    }
+
+    /// The direct children of a collection, each one paid for.
+    fn children(self) -> impl Iterator<Item = Node<'t>> {
+        let tree = self.tree;
+        let raw = self.raw();
+        let end = match raw.kind {
+            RawKind::Sequence | RawKind::Mapping => raw.after,
+            _ => self.index + 1,
+        };
+        let mut next = self.index + 1;
+        std::iter::from_fn(move || {
+            if next >= end || !tree.pay() {
+                return None;
+            }
+            let node = Node { tree, index: next };
+            next = node.raw().after;
+            Some(node)
+        })
+    }
+
+    /// The place of the node's text in its file: a scalar without its quotes, a block scalar
+    /// without its header, a collection from its first to its last scalar. An alias has the place
+    /// of the node it stands for.
+    pub fn place(self) -> Place {
+        let target = self.target();
+        let raw = target.raw();
+        match &raw.kind {
+            RawKind::Scalar { style, .. } => target.scalar_place(*style),
+            RawKind::Alias(_) => target.scalar_place(Style::Plain),
+            RawKind::Sequence | RawKind::Mapping => target.collection_place(),
+        }
+    }
+
+    fn scalar_place(self, style: Style) -> Place {
+        let raw = self.raw();
+        let slice = self.tree.text.get(raw.start as usize..raw.end as usize).unwrap_or_default();
+        let offset = self.tree.base_offset + raw.start;
+        match style {
+            Style::Plain => Place::of_text(slice, offset, raw.line, raw.column),
+            Style::Quoted if slice.len() >= 2 => {
+                Place::of_text(&slice[1..slice.len() - 1], offset + 1, raw.line, raw.column + 1)
+            }
+            Style::Quoted => Place::of_text(slice, offset, raw.line, raw.column),
+            Style::Block => Place::of_text(slice.trim_end(), offset, raw.line, raw.column),
+        }
+    }
+
+    fn collection_place(self) -> Place {
+        let raw = self.raw();
+        let slice_end = match raw.after.checked_sub(1).and_then(|last| self.tree.raw(last)) {
+            // The end that the parser gives a block collection is the next token's start.
+            Some(last) if raw.after > self.index + 1 => last.end.max(raw.start),
+            _ => raw.end.max(raw.start),
+        };
+        let slice = self.tree.text.get(raw.start as usize..slice_end as usize).unwrap_or_default();
+        Place::of_text(slice.trim_end(), self.tree.base_offset + raw.start, raw.line, raw.column)
+    }
+
+    /// The node's own bytes in the document, quotes included.
+    pub fn source(self) -> &'t str {
+        let raw = self.raw();
+        self.tree.text.get(raw.start as usize..raw.end as usize).unwrap_or_default()
+    }
+
+    /// The rest of the line behind the node, where a comment may stand.
+    pub fn rest_of_line(self) -> &'t str {
+        let rest = self.tree.text.get(self.raw().end as usize..).unwrap_or_default();
+        rest.split(['\n', '\r']).next().unwrap_or_default()
+    }
+}
+
+/// Whether a field stands in the mapping itself or comes from a merge key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldOrigin {
+    /// Written in the mapping.
+    Own,
+    /// From `<<`.
+    Merged,
+}
+
+fn scalar_kind<'t>(value: &'t str, style: Style, tag: TagKind) -> NodeKind<'t> {
+    match tag {
+        TagKind::None if style == Style::Plain => match ScalarType::of_plain(value) {
+            ScalarType::String => NodeKind::String(Cow::Borrowed(value)),
+            other => NodeKind::Other(other),
+        },
+        TagKind::None | TagKind::String | TagKind::Other => NodeKind::String(Cow::Borrowed(value)),
+        TagKind::Binary => {
+            let compact: String = value.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+            let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
+            match decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                Some(text) => NodeKind::String(Cow::Owned(text)),
+                None => NodeKind::String(Cow::Borrowed(value)),
+            }
+        }
+        TagKind::Null => NodeKind::Other(ScalarType::Null),
+        TagKind::Boolean => NodeKind::Other(ScalarType::Boolean),
+        TagKind::Number => NodeKind::Other(ScalarType::Number),
+    }
+}
+
+impl RawNode<'_> {
+    pub(super) fn close(&mut self, end: usize, after: usize) {
+        self.end = to_u32(end);
+        self.after = to_u32(after);
+    }
+}
