@@ -1,5 +1,23 @@
-//! Finds legacy Kubernetes impersonation grants.
+//! Finds legacy Kubernetes impersonation grants and says what replaces them (KEP-5284, constrained impersonation).
+//!
+//! Data flows one way, and each room knows only those above it:
+//!
+//! - [`source`]: paths and streams to bytes, files to documents
+//! - [`syntax`]: bytes to trees in which every scalar knows its place
+//! - [`inventory`]: documents to roles and bindings
+//! - [`authority`]: what the API server answers; the one place that knows its semantics
+//! - [`grants`]: who may impersonate whom
+//! - [`lint`]: findings, one file a rule
+//! - [`evidence`]: what impersonators do
+//! - [`migrate`]: what replaces their grants
+//! - [`output`]: all of this as text and JSON
+pub mod authority;
+pub mod evidence;
+pub mod grants;
 pub mod inventory;
+pub mod lint;
+pub mod migrate;
+pub mod output;
 pub mod problem;
 pub mod source;
 pub mod syntax;

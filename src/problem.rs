@@ -49,7 +49,22 @@ impl ProblemKind {
         matches!(self, Self::Null | Self::Templated)
     }
 
-    /// What a summary calls `count` of them.
+    /// The kind as the JSON output has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too-large",
+            Self::NotUtf8 => "not-utf-8",
+            Self::Syntax => "syntax",
+            Self::Expansion => "expansion",
+            Self::WrongType => "wrong-type",
+            Self::DuplicateKey => "duplicate-key",
+            Self::Null => "null",
+            Self::Templated => "templated",
+        }
+    }
+
+    /// What a summary calls them.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",

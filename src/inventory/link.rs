@@ -10,6 +10,10 @@ use smol_str::SmolStr;
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
 use super::{BindingId, Inventory, RoleId};
 
+/// How many bindings that miss a role are remembered. They explain, and grant nothing; many roles and many bindings may
+/// have one name.
+const MAX_NEAR_MISSES: usize = 100;
+
 /// The bindings of every role.
 #[derive(Debug)]
 pub struct Links {
@@ -60,8 +64,10 @@ impl Links {
                 Some(candidates) => (nearest(inventory, candidates, from), &mut bindings),
                 None => (by_name.get(key.name).cloned().unwrap_or_default(), &mut near_misses),
             };
+            let limit = if by_key.contains_key(&key) { usize::MAX } else { MAX_NEAR_MISSES };
             for role in targets {
-                into[role.0].extend_from_slice(members);
+                let free = limit.saturating_sub(into[role.0].len());
+                into[role.0].extend(members.iter().take(free));
             }
         }
         let seal = |lists: Vec<Vec<BindingId>>| {

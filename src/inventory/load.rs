@@ -95,7 +95,7 @@ struct FileResult {
     parsed: bool,
     read: bool,
     unread: Vec<Unread>,
-    stdin: Option<Arc<[u8]>>,
+    stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 
 fn absorb(inventory: &mut Inventory, result: FileResult) {
@@ -107,7 +107,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult) {
     inventory.roles.extend(result.contents.roles);
     inventory.bindings.extend(result.contents.bindings);
     inventory.problems.extend(result.contents.problems);
-    inventory.stdin = inventory.stdin.take().or(result.stdin);
+    inventory.streams.extend(result.stream);
 }
 
 fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> FileResult {
@@ -131,8 +131,8 @@ fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> Fi
         };
     }
     let mut result = read_bytes(&input.name, buffer.bytes(), input.explicit);
-    if input.file.is_none() {
-        result.stdin = Some(Arc::from(std::mem::take(buffer).into_bytes()));
+    if input.is_stream {
+        result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));
     }
     result
 }

@@ -4,12 +4,17 @@
 //! never guesses; nothing here judges what the rules mean (see [`crate::authority`]).
 
 mod aggregate;
+mod duplicates;
+mod fields;
 mod link;
 mod load;
 mod object;
 mod read;
 
+pub(crate) use fields::FieldReader;
+
 pub use aggregate::{Contribution, RoleRules};
+pub use duplicates::{Conflict, Duplicates};
 pub use link::Links;
 pub use load::{Coverage, LoadOptions, Unread, load, load_bytes};
 pub use object::{
@@ -17,6 +22,7 @@ pub use object::{
     SelectorOperator, Subject, SubjectKind, Text,
 };
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::problem::Problem;
@@ -44,8 +50,8 @@ pub struct Inventory {
     pub problems: Vec<Problem>,
     /// What was read and what was not.
     pub coverage: Coverage,
-    /// The bytes of standard input, for whoever quotes it; it cannot be read twice.
-    pub stdin: Option<Arc<[u8]>>,
+    /// The bytes of standard input and of pipes, by name, for whoever quotes them; they cannot be read twice.
+    pub streams: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
 impl Inventory {

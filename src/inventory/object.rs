@@ -118,6 +118,12 @@ impl ObjectMeta {
         self.labels.get(at).map(|(_, value)| value.as_str())
     }
 
+    /// `ClusterRole/name` or `Role/namespace/name`, for lists.
+    pub fn reference(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        format!("{}/{namespace}{}", self.kind, self.name.as_str())
+    }
+
     /// `ClusterRole "name"` or `Role "namespace/name"`, for messages.
     pub fn describe(&self) -> String {
         match &self.namespace {
@@ -141,10 +147,12 @@ pub struct Role {
 impl Role {
     /// Whether both define the same object with the same content.
     pub fn same_as(&self, other: &Self) -> bool {
-        same_object(&self.meta, &other.meta)
-            && self.meta.labels == other.meta.labels
-            && self.rules == other.rules
-            && self.aggregation == other.aggregation
+        same_object(&self.meta, &other.meta) && self.meta.labels == other.meta.labels && self.grants_the_same(other)
+    }
+
+    /// Whether both have the same rules and aggregate the same roles.
+    pub fn grants_the_same(&self, other: &Self) -> bool {
+        self.rules == other.rules && self.aggregation == other.aggregation
     }
 }
 
@@ -231,7 +239,12 @@ pub struct Binding {
 impl Binding {
     /// Whether both define the same object with the same content.
     pub fn same_as(&self, other: &Self) -> bool {
-        same_object(&self.meta, &other.meta) && self.role_ref == other.role_ref && self.subjects == other.subjects
+        same_object(&self.meta, &other.meta) && self.grants_the_same(other)
+    }
+
+    /// Whether both give the same role to the same subjects.
+    pub fn grants_the_same(&self, other: &Self) -> bool {
+        self.role_ref == other.role_ref && self.subjects == other.subjects
     }
 }
 

@@ -1,18 +1,16 @@
 //! One document to the RBAC objects in it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::fields::{FieldReader, WRONG_TYPE_HELP, fields};
 use super::object::*;
 use crate::problem::{Problem, ProblemKind};
-use crate::syntax::{FieldOrigin, Node, NodeKind, Place, Tree};
+use crate::syntax::{Node, NodeKind, Place, Tree};
 
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
-
-const WRONG_TYPE_HELP: &str = "the API server refuses such an object; correct the value, then check again";
 
 /// What a document holds.
 #[derive(Debug, Default)]
@@ -26,20 +24,22 @@ pub(super) struct Contents {
 pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) {
     let Some(root) = tree.root() else { return };
     let place = root.place();
-    let mut reader = Reader { path, contents };
+    let mut reader = Reader { fields: FieldReader::new(path), contents };
     reader.object(root, None, 0);
     if tree.exhausted() {
-        reader.problem(
+        reader.fields.problem(
             ProblemKind::Expansion,
             Place { length: 0, end_line: place.line, end_column: place.column, ..place },
             "the document's aliases stand for more nodes than are read; what was read of it is incomplete".to_owned(),
             "write the repeated parts out, or split the document",
         );
     }
+    let Reader { fields, contents } = reader;
+    contents.problems.extend(fields.problems);
 }
 
 struct Reader<'c> {
-    path: &'c Arc<str>,
+    fields: FieldReader<'c>,
     contents: &'c mut Contents,
 }
 
@@ -77,7 +77,7 @@ impl Reader<'_> {
         if let Some(item_kind) = kind.strip_suffix("List") {
             let Some(items) = items else { return };
             if depth >= MAX_LIST_DEPTH {
-                self.problem(
+                self.fields.problem(
                     ProblemKind::Expansion,
                     items.place(),
                     format!("lists are nested more than {MAX_LIST_DEPTH} deep; the innermost are not read"),
@@ -88,7 +88,7 @@ impl Reader<'_> {
             let known = ObjectKind::parse(item_kind).filter(|_| api_of(api_version).is_some());
             let inherited = known.map(|kind| (kind.as_str(), api_version));
             if !items.is_null() && items.kind() != NodeKind::Sequence && (known.is_some() || kind == "List") {
-                self.wrong_type("items", "a list", items);
+                self.fields.wrong_type("items", "a list", items);
             }
             for item in items.items() {
                 self.object(item, inherited, depth + 1);
@@ -105,7 +105,7 @@ impl Reader<'_> {
     }
 
     fn role(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr) {
-        let [metadata, rules, aggregation] = self.unique_fields(node, ["metadata", "rules", "aggregationRule"]);
+        let [metadata, rules, aggregation] = self.fields.unique_fields(node, ["metadata", "rules", "aggregationRule"]);
         let meta = self.meta(node, metadata, kind, api_version);
         let mut role = Role { meta, rules: Vec::new(), aggregation: None };
         // The API server itself prints `rules: null` for a role without any.
@@ -116,7 +116,7 @@ impl Reader<'_> {
                     role.rules.push(rule);
                 }
             } else {
-                self.wrong_type("rules", "a list of rules", rules);
+                self.fields.wrong_type("rules", "a list of rules", rules);
             }
         }
         if let Some(aggregation) = aggregation.filter(|aggregation| !aggregation.is_null())
@@ -130,16 +130,16 @@ impl Reader<'_> {
     /// A rule that cannot be read stays in its place as an empty one, so that the others keep their indices.
     fn rule(&mut self, node: Node<'_>) -> PolicyRule {
         if node.kind() != NodeKind::Mapping {
-            self.wrong_type("rules", "a list of rules", node);
+            self.fields.wrong_type("rules", "a list of rules", node);
             return PolicyRule::default();
         }
         let names = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
-        let [verbs, api_groups, resources, resource_names, urls] = self.unique_fields(node, names);
+        let [verbs, api_groups, resources, resource_names, urls] = self.fields.unique_fields(node, names);
         // A list that is there but could not be read must not look like an absent one: for resourceNames, absent means
         // any name.
         let mut broken = false;
         let mut list = |name, node: Option<Node<'_>>| {
-            let (texts, ok) = self.texts(name, node);
+            let (texts, ok) = self.fields.texts(name, node);
             broken |= !ok;
             texts
         };
@@ -156,13 +156,13 @@ impl Reader<'_> {
     fn aggregation(&mut self, node: Node<'_>) -> AggregationRule {
         let mut rule = AggregationRule::default();
         if node.kind() != NodeKind::Mapping {
-            self.wrong_type("aggregationRule", "a mapping", node);
+            self.fields.wrong_type("aggregationRule", "a mapping", node);
             return rule;
         }
-        let [selectors] = self.unique_fields(node, ["clusterRoleSelectors"]);
+        let [selectors] = self.fields.unique_fields(node, ["clusterRoleSelectors"]);
         let Some(selectors) = selectors.filter(|selectors| !selectors.is_null()) else { return rule };
         if selectors.kind() != NodeKind::Sequence {
-            self.wrong_type("clusterRoleSelectors", "a list of selectors", selectors);
+            self.fields.wrong_type("clusterRoleSelectors", "a list of selectors", selectors);
         }
         for selector in selectors.items() {
             if let Some(selector) = self.selector(selector) {
@@ -174,26 +174,27 @@ impl Reader<'_> {
 
     fn selector(&mut self, node: Node<'_>) -> Option<LabelSelector> {
         if node.kind() != NodeKind::Mapping {
-            self.wrong_type("clusterRoleSelectors", "a list of selectors", node);
+            self.fields.wrong_type("clusterRoleSelectors", "a list of selectors", node);
             return None;
         }
-        let [labels, expressions] = self.unique_fields(node, ["matchLabels", "matchExpressions"]);
+        let [labels, expressions] = self.fields.unique_fields(node, ["matchLabels", "matchExpressions"]);
         let mut requirements: Vec<Requirement> = self
+            .fields
             .string_map("matchLabels", labels)
             .into_iter()
             .map(|(key, value)| Requirement { key, operator: SelectorOperator::In, values: vec![value] })
             .collect();
         for expression in expressions.into_iter().flat_map(Node::items) {
-            let [key, operator, values] = self.unique_fields(expression, ["key", "operator", "values"]);
-            let key = self.text("key", key)?.value;
-            let operator_text = self.text("operator", operator)?;
+            let [key, operator, values] = self.fields.unique_fields(expression, ["key", "operator", "values"]);
+            let key = self.fields.text("key", key)?.value;
+            let operator_text = self.fields.text("operator", operator)?;
             let operator = match operator_text.as_str() {
                 "In" => SelectorOperator::In,
                 "NotIn" => SelectorOperator::NotIn,
                 "Exists" => SelectorOperator::Exists,
                 "DoesNotExist" => SelectorOperator::DoesNotExist,
                 other => {
-                    self.problem(
+                    self.fields.problem(
                         ProblemKind::WrongType,
                         operator_text.place,
                         format!("`operator` is \"{other}\", which no label selector knows"),
@@ -202,14 +203,14 @@ impl Reader<'_> {
                     return None;
                 }
             };
-            let values = self.texts("values", values).0.into_iter().map(|text| text.value).collect();
+            let values = self.fields.texts("values", values).0.into_iter().map(|text| text.value).collect();
             requirements.push(Requirement { key, operator, values });
         }
         Some(LabelSelector { requirements })
     }
 
     fn binding(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr, api: Api) {
-        let [metadata, role_ref, subjects] = self.unique_fields(node, ["metadata", "roleRef", "subjects"]);
+        let [metadata, role_ref, subjects] = self.fields.unique_fields(node, ["metadata", "roleRef", "subjects"]);
         let meta = self.meta(node, metadata, kind, api_version);
         let Some(role_ref) = self.role_ref(&meta, role_ref, api) else { return };
         let mut binding = Binding { meta, role_ref, subjects: Vec::new() };
@@ -219,7 +220,7 @@ impl Reader<'_> {
                     binding.subjects.extend(self.subject(subject, &binding.meta));
                 }
             } else {
-                self.wrong_type("subjects", "a list of subjects", subjects);
+                self.fields.wrong_type("subjects", "a list of subjects", subjects);
             }
         }
         self.contents.bindings.push(binding);
@@ -229,7 +230,7 @@ impl Reader<'_> {
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
             let found = node.map_or("missing", Node::describe);
             let place = node.map_or(meta.name.place, Node::place);
-            self.problem(
+            self.fields.problem(
                 ProblemKind::WrongType,
                 place,
                 format!("`roleRef` of {} is {found}, not a mapping", meta.describe()),
@@ -237,8 +238,8 @@ impl Reader<'_> {
             );
             return None;
         };
-        let [kind, name, namespace] = self.unique_fields(node, ["kind", "name", "namespace"]);
-        let name = self.required_text("name", name, node, "roleRef")?;
+        let [kind, name, namespace] = self.fields.unique_fields(node, ["kind", "name", "namespace"]);
+        let name = self.fields.required_text("name", name, node, "roleRef")?;
         let kind = match (kind, api) {
             // OpenShift's roleRef names the namespace of a Role, and nothing for a ClusterRole.
             (None, Api::OpenShift) => Some(if namespace.is_some_and(|namespace| !namespace.is_null()) {
@@ -246,7 +247,7 @@ impl Reader<'_> {
             } else {
                 RoleKind::ClusterRole
             }),
-            (kind, _) => match self.required_text("kind", kind, node, "roleRef")?.as_str() {
+            (kind, _) => match self.fields.required_text("kind", kind, node, "roleRef")?.as_str() {
                 "Role" => Some(RoleKind::Role),
                 "ClusterRole" => Some(RoleKind::ClusterRole),
                 _ => None,
@@ -257,14 +258,14 @@ impl Reader<'_> {
 
     fn subject(&mut self, node: Node<'_>, binding: &ObjectMeta) -> Option<Subject> {
         if node.kind() != NodeKind::Mapping {
-            self.wrong_type("subjects", "a list of subjects", node);
+            self.fields.wrong_type("subjects", "a list of subjects", node);
             return None;
         }
-        let [kind, name, namespace] = self.unique_fields(node, ["kind", "name", "namespace"]);
-        let kind = self.required_text("kind", kind, node, "a subject")?;
-        let name = self.required_text("name", name, node, "a subject")?;
+        let [kind, name, namespace] = self.fields.unique_fields(node, ["kind", "name", "namespace"]);
+        let kind = self.fields.required_text("kind", kind, node, "a subject")?;
+        let name = self.fields.required_text("name", name, node, "a subject")?;
         let namespace =
-            self.text("namespace", namespace).map(|text| text.value).filter(|namespace| !namespace.is_empty());
+            self.fields.text("namespace", namespace).map(|text| text.value).filter(|namespace| !namespace.is_empty());
         let kind = match kind.as_str() {
             "User" | "SystemUser" => SubjectKind::User,
             "Group" | "SystemGroup" => SubjectKind::Group,
@@ -288,11 +289,11 @@ impl Reader<'_> {
             namespace: None,
             name: no_name.clone(),
             labels: Vec::new(),
-            path: Arc::clone(self.path),
+            path: Arc::clone(self.fields.path),
             copies: Vec::new(),
         };
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
-            self.problem(
+            self.fields.problem(
                 ProblemKind::WrongType,
                 node.map_or(kind_place, Node::place),
                 format!("`metadata` of this {kind} is {}, not a mapping", node.map_or("missing", Node::describe)),
@@ -301,184 +302,20 @@ impl Reader<'_> {
             return meta;
         };
         let names = ["name", "namespace", "labels", "generateName"];
-        let [name, namespace, labels, generate_name] = self.unique_fields(node, names);
-        if let Some(name) = self.text("name", name) {
+        let [name, namespace, labels, generate_name] = self.fields.unique_fields(node, names);
+        if let Some(name) = self.fields.text("name", name) {
             meta.name = name;
         } else if name.is_none() && generate_name.is_none() {
-            self.problem(
+            self.fields.problem(
                 ProblemKind::WrongType,
                 kind_place,
                 format!("this {kind} has no `metadata.name`, so nothing can refer to it"),
                 WRONG_TYPE_HELP,
             );
         }
-        let namespace = self.text("namespace", namespace).map(|text| text.value);
+        let namespace = self.fields.text("namespace", namespace).map(|text| text.value);
         meta.namespace = namespace.filter(|namespace| kind.is_namespaced() && !namespace.is_empty());
-        meta.labels = self.string_map("labels", labels);
+        meta.labels = self.fields.string_map("labels", labels);
         meta
     }
-
-    /// A mapping of strings, sorted by key. A null value is an empty string, as for the API server.
-    fn string_map(&mut self, name: &'static str, node: Option<Node<'_>>) -> Vec<(SmolStr, SmolStr)> {
-        let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
-        if node.kind() != NodeKind::Mapping {
-            self.wrong_type(name, "a mapping of strings", node);
-            return Vec::new();
-        }
-        let mut map: Vec<(SmolStr, SmolStr)> = Vec::new();
-        let mut odd = Vec::new();
-        node.visit_fields(&mut |key, entry, origin| {
-            let value = match entry.value.kind() {
-                NodeKind::String(text) => SmolStr::new(text),
-                _ if entry.value.is_null() => SmolStr::default(),
-                _ => return odd.push(entry.value),
-            };
-            // Own keys: the last wins. Merged ones: the first, after the own.
-            match map.iter_mut().find(|(known, _)| known == key) {
-                Some(known) if origin == FieldOrigin::Own => known.1 = value,
-                Some(_) => {}
-                None => map.push((SmolStr::new(key), value)),
-            }
-        });
-        for node in odd {
-            self.wrong_type(name, "a mapping of strings", node);
-        }
-        map.sort();
-        map
-    }
-
-    /// A list of strings, and whether it could be read whole.
-    fn texts(&mut self, name: &'static str, node: Option<Node<'_>>) -> (Vec<Text>, bool) {
-        let Some(node) = node else { return (Vec::new(), true) };
-        if node.is_null() {
-            self.null(name, "an empty list", node);
-            return (Vec::new(), true);
-        }
-        if node.kind() != NodeKind::Sequence {
-            self.wrong_type(name, "a list of strings", node);
-            return (Vec::new(), false);
-        }
-        let mut texts = Vec::new();
-        let mut ok = true;
-        for item in node.items() {
-            match self.text_of(name, "a list of strings", item) {
-                Some(text) => texts.push(text),
-                None => ok = false,
-            }
-        }
-        (texts, ok)
-    }
-
-    fn text(&mut self, name: &'static str, node: Option<Node<'_>>) -> Option<Text> {
-        let node = node?;
-        self.text_of(name, "a string", node)
-    }
-
-    /// A string; null is the empty string, as for the API server.
-    fn text_of(&mut self, name: &'static str, expected: &'static str, node: Node<'_>) -> Option<Text> {
-        match node.kind() {
-            NodeKind::String(text) => Some(Text { value: small(text), place: node.place() }),
-            _ if node.is_null() => {
-                self.null(name, "an empty string", node);
-                Some(Text { value: SmolStr::default(), place: node.place() })
-            }
-            _ => {
-                self.wrong_type(name, expected, node);
-                None
-            }
-        }
-    }
-
-    fn required_text(
-        &mut self,
-        name: &'static str,
-        node: Option<Node<'_>>,
-        parent: Node<'_>,
-        of: &'static str,
-    ) -> Option<Text> {
-        if node.is_none() {
-            let place = parent.place();
-            self.problem(
-                ProblemKind::WrongType,
-                Place { length: 0, end_line: place.line, end_column: place.column, ..place },
-                format!("{of} has no `{name}`"),
-                WRONG_TYPE_HELP,
-            );
-        }
-        self.text(name, node)
-    }
-
-    /// Fields of a mapping that is read. The same key twice is a problem; the last one counts, as in `kubectl`.
-    fn unique_fields<'t, const N: usize>(&mut self, node: Node<'t>, names: [&str; N]) -> [Option<Node<'t>>; N] {
-        let mut found = [None; N];
-        let mut twice = Vec::new();
-        node.visit_fields(&mut |key, entry, origin| {
-            let Some(at) = names.iter().position(|name| *name == key) else { return };
-            match (&mut found[at], origin) {
-                (slot @ None, _) => *slot = Some(entry.value),
-                (Some(_), FieldOrigin::Merged) => {}
-                (slot, FieldOrigin::Own) => {
-                    *slot = Some(entry.value);
-                    twice.push((names[at].to_owned(), entry.key.place()));
-                }
-            }
-        });
-        for (key, place) in twice {
-            self.problem(
-                ProblemKind::DuplicateKey,
-                place,
-                format!("the key `{key}` stands twice in this mapping"),
-                "remove one of them: readers differ in which one they take (here, the last)",
-            );
-        }
-        found
-    }
-
-    fn wrong_type(&mut self, name: &str, expected: &str, node: Node<'_>) {
-        if is_template_value(node) {
-            return self.templated(name, node);
-        }
-        let message = format!("`{name}` must be {expected}, but this is {}", node.describe());
-        self.problem(ProblemKind::WrongType, node.place(), message, WRONG_TYPE_HELP);
-    }
-
-    fn null(&mut self, name: &str, read_as: &str, node: Node<'_>) {
-        if is_template_value(node) {
-            return self.templated(name, node);
-        }
-        let message = format!("`{name}` is null, which the API server reads as {read_as}");
-        self.problem(ProblemKind::Null, node.place(), message, "write the value, or remove the key");
-    }
-
-    fn templated(&mut self, name: &str, node: Node<'_>) {
-        let message = format!("the value of `{name}` is filled in by a template and is not known");
-        self.problem(ProblemKind::Templated, node.place(), message, "render the template and check the result");
-    }
-
-    fn problem(&mut self, kind: ProblemKind, place: Place, message: String, help: &str) {
-        let path = Arc::clone(self.path);
-        self.contents.problems.push(Problem { path, place: Some(place), kind, message, help: Some(help.to_owned()) });
-    }
-}
-
-/// A value that only looks null or missing, because ytt fills it in from a comment: `name: #@ data.values.name`.
-fn is_template_value(node: Node<'_>) -> bool {
-    node.is_null() && node.rest_of_line().trim_start().starts_with("#@")
-}
-
-/// The fields of that name; the last of several.
-fn fields<'t, const N: usize>(node: Node<'t>, names: [&str; N]) -> [Option<Node<'t>>; N] {
-    let mut found = [None; N];
-    node.visit_fields(&mut |key, entry, origin| {
-        if let Some(at) = names.iter().position(|name| *name == key)
-            && (origin == FieldOrigin::Own || found[at].is_none())
-        {
-            found[at] = Some(entry.value);
-        }
-    });
-    found
-}
-
-fn small(text: Cow<'_, str>) -> SmolStr {
-    SmolStr::new(text)
 }

@@ -47,7 +47,7 @@ pub fn discover(paths: &[PathBuf]) -> Discovered {
                         scope.spawn(move |scope| read_directory(scope, path, found));
                     }
                     // A pipe that the user names, as a shell's `<(…)` does, is read like a file.
-                    Ok(_) => part.inputs.push(Input::of_path(path.clone(), true)),
+                    Ok(metadata) => part.inputs.push(Input::named(path.clone(), !metadata.is_file())),
                     Err(error) => part.problems.push(unreadable(path, &error.to_string())),
                 }
             }
@@ -84,7 +84,7 @@ fn read_directory<'scope>(scope: &rayon::Scope<'scope>, directory: PathBuf, foun
         } else if !has_manifest_extension(entry.path()) && !kind.is_symlink() {
             // Not a manifest by name; counting all of these would drown what matters.
         } else if kind.is_file() {
-            part.inputs.push(Input::of_path(entry.into_path(), false));
+            part.inputs.push(Input::found(entry.into_path()));
         } else if kind.is_symlink() {
             // A link to a directory has no telling extension, so every link is counted.
             part.skipped.symlinks += 1;

@@ -29,6 +29,11 @@ pub struct Limits {
     pub max_file_bytes: u64,
 }
 
+impl Limits {
+    /// The largest bound that may be set: places are 32-bit.
+    pub const MAX_FILE_BYTES: u64 = 1 << 31;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { max_file_bytes: 256 << 20 }
@@ -44,17 +49,25 @@ pub struct Input {
     pub name: Arc<str>,
     /// Whether the user named this very file. Such a file is always parsed.
     pub explicit: bool,
+    /// Whether it can be read only once: standard input, or a pipe that the user named.
+    pub is_stream: bool,
 }
 
 impl Input {
     /// Standard input.
     pub fn stdin() -> Self {
-        Self { file: None, name: Arc::from(STDIN), explicit: true }
+        Self { file: None, name: Arc::from(STDIN), explicit: true, is_stream: true }
     }
 
-    fn of_path(path: PathBuf, explicit: bool) -> Self {
+    /// A file below a directory that was given.
+    fn found(path: PathBuf) -> Self {
         let name = display_name(&path);
-        Self { file: Some(path), name, explicit }
+        Self { file: Some(path), name, explicit: false, is_stream: false }
+    }
+
+    /// A file that was given.
+    pub fn named(path: PathBuf, is_stream: bool) -> Self {
+        Self { explicit: true, is_stream, ..Self::found(path) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bytes of one input, bounded.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -24,6 +25,17 @@ pub enum ReadError {
     /// More bytes than [`Limits::max_file_bytes`].
     TooLarge,
 }
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "cannot be read: {error}"),
+            Self::TooLarge => f.write_str("is too large and was not read"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
 
 impl FileText {
     /// The bytes read last.

@@ -17,6 +17,19 @@ pub enum TemplateLanguage {
     Substitution,
 }
 
+impl TemplateLanguage {
+    /// The language as reports name it, by its marks where several share them.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DoubleBraces => "{{ }}",
+            Self::Jinja => "{% %}",
+            Self::Ytt => "ytt",
+            Self::Erb => "<% %>",
+            Self::Substitution => "${ }",
+        }
+    }
+}
+
 /// The template language whose marks `text` holds, if any. Meaningful only for a document that does not parse: one
 /// that parses is a manifest, whatever its strings hold.
 pub fn template_language(text: &[u8]) -> Option<TemplateLanguage> {

@@ -1,0 +1,39 @@
+//! What the API server answers: RBAC matching, impersonation modes, and the decision over a request.
+//!
+//! The one place that knows these semantics. Grants, rules, migration and simulation ask here and derive nothing
+//! themselves. Each item names the upstream file that it mirrors; paths are those of `k8s.io/kubernetes` and
+//! `k8s.io/apiserver` v1.37.
+
+mod attributes;
+mod authorizer;
+mod defaults;
+mod identity;
+mod impersonation;
+mod mode;
+mod names;
+mod rbac;
+mod version;
+
+pub use attributes::{Attributes, User};
+pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
+pub use defaults::owns_service_account_impersonation;
+pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, Username};
+pub use impersonation::{Check, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, decide};
+pub use mode::{Mode, Verb};
+pub use names::{is_dns_label, is_dns_subdomain, is_domain_prefixed_path};
+pub use rbac::{allows, allows_everything, group_matches, name_matches, resource_matches, url_matches, verb_matches};
+
+pub use version::KubeVersion;
+
+/// The group that passes every authorization check (`pkg/authentication/user`, `SystemPrivilegedGroup`).
+pub const SYSTEM_MASTERS: &str = "system:masters";
+/// The group of every user whom the server knows.
+pub const SYSTEM_AUTHENTICATED: &str = "system:authenticated";
+/// The group of requests without credentials.
+pub const SYSTEM_UNAUTHENTICATED: &str = "system:unauthenticated";
+/// The user of requests without credentials.
+pub const SYSTEM_ANONYMOUS: &str = "system:anonymous";
+/// The group of all service accounts; with `:` and a namespace behind it, of those of the namespace.
+pub const SYSTEM_SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+/// The group that a node reached by a constrained mode gets.
+pub const SYSTEM_NODES: &str = "system:nodes";

@@ -1,0 +1,40 @@
+//! `deputize grants`.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use deputize::grants::Grants;
+use deputize::output::{human, json};
+
+use super::input::{InputArgs, status_of};
+use super::{Outcome, terminal};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    /// How grants are printed
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Output {
+    /// A table
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let inventory = args.input.load()?;
+    let grants = Grants::new(&inventory);
+    let mut out = terminal::stdout();
+    match args.output {
+        Output::Human => human::write_grants(&mut out, &grants)?,
+        Output::Json => json::write_grants(&mut out, &grants)?,
+    }
+    out.flush()?;
+    Ok(status_of(&inventory))
+}

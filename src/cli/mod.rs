@@ -1,0 +1,108 @@
+//! Arguments and exit statuses; one file a command.
+
+mod check;
+mod explain;
+mod generate;
+mod grants;
+mod input;
+mod migrate;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// How a command ended; the variants are in the order in which one beats another (`contract.md`, "Exit status").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    /// Nothing to report.
+    Clean = 0,
+    /// There is something to report.
+    Reported = 1,
+    /// The command could not do its work.
+    Failed = 2,
+}
+
+/// What ends a command early.
+#[derive(Debug)]
+enum Failure {
+    /// Output could not be written.
+    Output(io::Error),
+    /// Anything else, in words.
+    Message(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+type Outcome = Result<Status, Failure>;
+
+/// Finds legacy Kubernetes impersonation grants and migrates them to constrained impersonation (KEP-5284).
+#[derive(Debug, Parser)]
+#[command(name = "deputize", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit status: 0 nothing to report, 1 something to report, 2 the command could not do its work.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Report impersonation grants that are too broad, or dead
+    Check(check::Args),
+    /// List who may impersonate whom
+    Grants(grants::Args),
+    /// Print the constrained roles and bindings that replace legacy grants
+    Migrate(migrate::Args),
+    /// List the rules of `check`
+    Rules(explain::RulesArgs),
+    /// Print the page of a rule
+    Explain(explain::Args),
+    /// Print a completion script for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// Runs the command that the arguments ask for.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = command_for(arguments.first()).try_get_matches_from(&arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        // Help and version are no errors, and clap knows their streams and exit statuses.
+        Err(error) => error.exit(),
+    };
+    let outcome = match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Grants(args) => grants::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
+        Command::Rules(args) => explain::list(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man => generate::man(),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(status as u8),
+        // Whoever reads our output has read enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => terminal::fail(&format!("output could not be written: {error}")),
+        Err(Failure::Message(message)) => terminal::fail(&message),
+    }
+}
+
+/// The command line's definition, under the name by which the program was called: `kubectl` finds a plugin by its
+/// file's name.
+fn command_for(program: Option<&OsString>) -> clap::Command {
+    let stem = program.and_then(|program| Path::new(program).file_stem()).map(|stem| stem.to_string_lossy());
+    match stem.as_deref() {
+        Some("kubectl-deputize") => Cli::command().bin_name("kubectl deputize"),
+        _ => Cli::command(),
+    }
+}

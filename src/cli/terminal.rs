@@ -1,0 +1,37 @@
+//! Standard output and standard error.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anstream::{AutoStream, ColorChoice};
+use deputize::output::{escape, human::Style};
+
+/// Columns where the width of the terminal is not known, or there is none.
+const DEFAULT_WIDTH: usize = 100;
+/// Longer lines are hard to read.
+const MAX_WIDTH: usize = 120;
+
+/// Standard output, buffered.
+pub(super) fn stdout() -> BufWriter<io::StdoutLock<'static>> {
+    BufWriter::with_capacity(64 << 10, io::stdout().lock())
+}
+
+/// Standard error, buffered.
+pub(super) fn stderr() -> BufWriter<io::StderrLock<'static>> {
+    BufWriter::new(io::stderr().lock())
+}
+
+/// How text for standard output is laid out: colours as `NO_COLOR`, `CLICOLOR_FORCE` and the terminal have it.
+pub(super) fn style() -> Style {
+    let colour = !matches!(AutoStream::choice(&io::stdout()), ColorChoice::Never);
+    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    let width = terminal.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).clamp(40, MAX_WIDTH));
+    Style { colour, width }
+}
+
+/// Says why the command could not do its work.
+pub(super) fn fail(message: &str) -> ExitCode {
+    // Where standard error is closed, there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {}", escape(message));
+    ExitCode::from(2)
+}

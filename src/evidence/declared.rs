@@ -1,0 +1,337 @@
+//! Actions that a person has declared in a file (`contract.md`, "Declared actions").
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::authority::Mode;
+use crate::inventory::{FieldReader, Subject, SubjectKind, Text};
+use crate::problem::{Problem, ProblemKind};
+use crate::source::{Piece, split_documents};
+use crate::syntax::{Node, NodeKind, Place, parse_documents};
+
+/// The declared actions of one file.
+#[derive(Debug, Default)]
+pub struct DeclaredActions {
+    /// In the order of the file.
+    pub actions: Vec<DeclaredAction>,
+}
+
+/// One entry: who does what, in which mode, where.
+#[derive(Debug, Clone)]
+pub struct DeclaredAction {
+    /// The impersonator; none for every one.
+    pub impersonator: Option<Impersonator>,
+    /// The constrained mode; none for every mode the impersonator has.
+    pub mode: Option<Mode>,
+    /// The namespace of the requests; none for all, and for requests without one.
+    pub namespace: Option<SmolStr>,
+    /// What is done.
+    pub rules: Vec<ActionRule>,
+    /// Where the entry stands.
+    pub place: Place,
+}
+
+/// A subject that impersonates.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Impersonator {
+    /// What the name names.
+    pub kind: SubjectKind,
+    /// Namespace of a service account.
+    pub namespace: Option<SmolStr>,
+    /// The name.
+    pub name: SmolStr,
+}
+
+/// Plain verbs on resources, or on URLs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ActionRule {
+    /// API groups.
+    pub api_groups: Vec<SmolStr>,
+    /// Resources, with subresources as `resource/subresource`.
+    pub resources: Vec<SmolStr>,
+    /// Paths of non-resource requests.
+    pub non_resource_urls: Vec<SmolStr>,
+    /// Verbs of the requests, without any `impersonate-on:`.
+    pub verbs: Vec<SmolStr>,
+}
+
+impl Impersonator {
+    /// The impersonator behind a binding's subject.
+    pub fn of_subject(subject: &Subject) -> Self {
+        Self { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.value.clone() }
+    }
+
+    /// `ServiceAccount apps/deputy`, `Group devs`.
+    pub fn describe(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind.as_str(), self.name),
+            None => format!("{} {}", self.kind.as_str(), self.name),
+        }
+    }
+}
+
+/// Reads declared actions.
+///
+/// # Errors
+/// Everything that is wrong with the file, each with its place. Nothing is read in part: a missing action would break a
+/// client.
+pub fn read_declared(path: &Arc<str>, bytes: &[u8]) -> Result<DeclaredActions, Vec<Problem>> {
+    let mut reader = Reader { fields: FieldReader::new(path), actions: Vec::new() };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            for Piece { range, line } in split_documents(bytes) {
+                let (trees, error) = parse_documents(text.get(range.clone()).unwrap_or_default(), range.start, line);
+                for root in trees.iter().filter_map(|tree| tree.root()) {
+                    reader.document(root);
+                }
+                if let Some(error) = error {
+                    reader.wrong(error.place, format!("this is not valid YAML: {}", error.message), "correct the file");
+                }
+            }
+        }
+        Err(_) => reader.wrong(Place::default(), "this file is not UTF-8".to_owned(), "save the file as UTF-8"),
+    }
+    if reader.fields.problems.is_empty() {
+        Ok(DeclaredActions { actions: reader.actions })
+    } else {
+        Err(reader.fields.problems)
+    }
+}
+
+struct Reader<'p> {
+    fields: FieldReader<'p>,
+    actions: Vec<DeclaredAction>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, root: Node<'_>) {
+        if root.is_null() {
+            return;
+        }
+        self.known(root, &["actions"]);
+        let [actions] = self.fields.unique_fields(root, ["actions"]);
+        let Some(actions) = actions.filter(|actions| actions.kind() == NodeKind::Sequence) else {
+            let place = actions.unwrap_or(root).place();
+            let message = "there is no list `actions` here".to_owned();
+            return self.wrong(place, message, "write `actions:` and a list of entries below it");
+        };
+        for entry in actions.items() {
+            self.entry(entry);
+        }
+    }
+
+    fn entry(&mut self, node: Node<'_>) {
+        if !self.known(node, &["impersonator", "mode", "namespace", "rules"]) {
+            return;
+        }
+        let [impersonator, mode, namespace, rules] =
+            self.fields.unique_fields(node, ["impersonator", "mode", "namespace", "rules"]);
+        let place = node.place();
+        let impersonator = impersonator.map(|impersonator| self.impersonator(impersonator));
+        let mode = self.fields.text("mode", mode).map(|text| self.mode(&text));
+        let namespace = self.fields.text("namespace", namespace).map(|text| text.value);
+        let mut read = Vec::new();
+        match rules {
+            Some(rules) if rules.kind() == NodeKind::Sequence => {
+                for rule in rules.items() {
+                    read.extend(self.rule(rule, namespace.is_some()));
+                }
+            }
+            Some(rules) => self.fields.wrong_type("rules", "a list of rules", rules),
+            None => self.wrong(place, "this entry has no `rules`".to_owned(), "say what the impersonator does"),
+        }
+        // A part that could not be read is a problem, and the file is refused as a whole.
+        let (Some(impersonator), Some(mode)) = (flatten(impersonator), flatten(mode)) else { return };
+        self.actions.push(DeclaredAction { impersonator, mode, namespace, rules: read, place });
+    }
+
+    fn impersonator(&mut self, node: Node<'_>) -> Option<Impersonator> {
+        if !self.known(node, &["kind", "name", "namespace", "apiGroup"]) {
+            return None;
+        }
+        let [kind, name, namespace] = self.fields.unique_fields(node, ["kind", "name", "namespace"]);
+        let kind = self.fields.required_text("kind", kind, node, "an impersonator")?;
+        let name = self.fields.required_text("name", name, node, "an impersonator")?;
+        let namespace = self.fields.text("namespace", namespace).map(|text| text.value);
+        let (kind, valid) = match kind.as_str() {
+            "User" => (SubjectKind::User, namespace.is_none()),
+            "Group" => (SubjectKind::Group, namespace.is_none()),
+            "ServiceAccount" => (SubjectKind::ServiceAccount, namespace.is_some()),
+            _ => {
+                let message = format!("an impersonator is no {:?}", kind.as_str());
+                self.wrong(kind.place, message, "use User, Group or ServiceAccount");
+                return None;
+            }
+        };
+        if !valid {
+            let message = "a ServiceAccount has a namespace, a User and a Group have none".to_owned();
+            self.wrong(node.place(), message, "correct the impersonator");
+            return None;
+        }
+        Some(Impersonator { kind, namespace, name: name.value })
+    }
+
+    fn mode(&mut self, text: &Text) -> Option<Mode> {
+        let mode = Mode::parse_constrained(text.as_str());
+        if mode.is_none() {
+            let modes = Mode::CONSTRAINED.map(Mode::as_str).join(", ");
+            let message = format!("there is no constrained mode {:?}", text.as_str());
+            self.wrong(text.place, message, &format!("use one of {modes}"));
+        }
+        mode
+    }
+
+    fn rule(&mut self, node: Node<'_>, namespaced: bool) -> Option<ActionRule> {
+        if !self.known(node, &["apiGroups", "resources", "verbs", "nonResourceURLs"]) {
+            return None;
+        }
+        let names = ["apiGroups", "resources", "verbs", "nonResourceURLs"];
+        let [api_groups, resources, verbs, urls] = self.fields.unique_fields(node, names);
+        let mut list = |name, node| self.fields.texts(name, node).0;
+        let (api_groups, resources) = (list("apiGroups", api_groups), list("resources", resources));
+        let (verbs, urls) = (list("verbs", verbs), list("nonResourceURLs", urls));
+        for verb in &verbs {
+            if verb.as_str() == "*" {
+                let message = "the action `*` cannot be granted: `impersonate-on:<mode>:*` matches nothing".to_owned();
+                self.wrong(verb.place, message, "list the verbs: get, list, watch, create, update, patch, delete, …");
+            } else if verb.as_str().is_empty() || verb.as_str().starts_with("impersonate") {
+                let message = format!("{:?} is no verb of a request", verb.as_str());
+                self.wrong(verb.place, message, "write the plain verb, such as get; the mode is put before it");
+            }
+        }
+        let place = node.place();
+        if verbs.is_empty() {
+            self.wrong(place, "this rule has no verbs".to_owned(), "say what is done");
+        }
+        match (resources.is_empty(), urls.is_empty()) {
+            (false, true) if api_groups.is_empty() => {
+                self.wrong(
+                    place,
+                    "this rule has no `apiGroups`".to_owned(),
+                    "name the groups, \"\" for the core group",
+                );
+            }
+            (true, true) => {
+                self.wrong(place, "this rule has no `resources`".to_owned(), "say on what the verbs are done");
+            }
+            (false, false) => self.wrong(
+                place,
+                "`resources` and `nonResourceURLs` cannot be in one rule".to_owned(),
+                "write two rules",
+            ),
+            (true, false) if namespaced => self.wrong(
+                place,
+                "`nonResourceURLs` have no namespace".to_owned(),
+                "put the rule into an entry without `namespace`",
+            ),
+            _ => {}
+        }
+        let values = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
+        Some(ActionRule {
+            api_groups: values(api_groups),
+            resources: values(resources),
+            non_resource_urls: values(urls),
+            verbs: values(verbs),
+        })
+    }
+
+    /// Whether the node is a mapping. Keys that it should not have are problems: one that is misspelt would be a
+    /// missing limit or a missing action.
+    fn known(&mut self, node: Node<'_>, keys: &[&str]) -> bool {
+        if node.kind() != NodeKind::Mapping {
+            let message = format!("this must be a mapping, but is {}", node.describe());
+            self.wrong(node.place(), message, "see the guide on migrating for the format");
+            return false;
+        }
+        let mut unknown = Vec::new();
+        node.visit_fields(&mut |key, entry, _| {
+            if !keys.contains(&key) {
+                unknown.push((key.to_owned(), entry.key.place()));
+            }
+        });
+        for (key, place) in unknown {
+            let help = match key.as_str() {
+                "resourceNames" => "actions carry no names: the action is asked before it is known for whom".to_owned(),
+                _ => format!("the keys here are {}", keys.join(", ")),
+            };
+            self.wrong(place, format!("there is no key `{key}` here"), &help);
+        }
+        true
+    }
+
+    fn wrong(&mut self, place: Place, message: String, help: &str) {
+        self.fields.problem(ProblemKind::WrongType, place, message, help);
+    }
+}
+
+/// A value that may be absent, and may be wrong: none if it is wrong.
+fn flatten<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(None) => None,
+        Some(read) => Some(read),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<DeclaredActions, Vec<String>> {
+        let problems = |problems: Vec<Problem>| {
+            let show = |problem: Problem| {
+                let place = problem.place.unwrap();
+                format!("{}:{}: {}", place.line, place.column, problem.message)
+            };
+            problems.into_iter().map(show).collect()
+        };
+        read_declared(&Arc::from("a.yaml"), text.as_bytes()).map_err(problems)
+    }
+
+    #[test]
+    fn the_documented_form() {
+        let declared = read(
+            "actions:\n- impersonator: {kind: ServiceAccount, namespace: deputy-ns, name: deputy}\n  mode: user-info\n  \
+             namespace: default\n  rules:\n  - {apiGroups: [subresources.kubevirt.io], resources: [virtualmachines/console], \
+             verbs: [get]}\n- rules:\n  - {nonResourceURLs: [/api, /apis], verbs: [get]}\n",
+        )
+        .unwrap();
+        assert_eq!(declared.actions.len(), 2);
+        let first = &declared.actions[0];
+        assert_eq!(first.impersonator.as_ref().unwrap().describe(), "ServiceAccount deputy-ns/deputy");
+        assert_eq!((first.mode, first.namespace.as_deref()), (Some(Mode::UserInfo), Some("default")));
+        assert_eq!(declared.actions[1].impersonator, None);
+        assert_eq!(declared.actions[1].rules[0].non_resource_urls, ["/api", "/apis"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (text, expected) in [
+            ("acts: []\n", vec!["1:1: there is no key `acts` here", "1:1: there is no list `actions` here"]),
+            (
+                "actions:\n- mode: legacy\n  rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]\n",
+                vec!["2:9: there is no constrained mode \"legacy\""],
+            ),
+            (
+                "actions:\n- rules: [{apiGroups: [\"\"], resources: [pods], verbs: [\"*\"]}]\n",
+                vec!["2:57: the action `*` cannot be granted: `impersonate-on:<mode>:*` matches nothing"],
+            ),
+            (
+                "actions:\n- rules: [{apiGroups: [\"\"], resources: [pods], resourceNames: [a], verbs: [get]}]\n",
+                vec!["2:48: there is no key `resourceNames` here"],
+            ),
+            (
+                "actions:\n- namespace: a\n  rules: [{nonResourceURLs: [/x], verbs: [get]}]\n",
+                vec!["3:11: `nonResourceURLs` have no namespace"],
+            ),
+            (
+                "actions:\n- impersonator: {kind: ServiceAccount, name: a}\n  rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]\n",
+                vec!["2:17: a ServiceAccount has a namespace, a User and a Group have none"],
+            ),
+            ("actions: [\n", vec!["1:10: this is not valid YAML: unclosed bracket '['"]),
+        ] {
+            assert_eq!(read(text).unwrap_err(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Who holds what a rule grants.
+
+use std::collections::HashSet;
+
+use super::{Reason, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
+use crate::authority::{IdentityKind, binds_cluster_wide, is_dns_label, subject_matches_someone};
+use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
+
+/// The grants of an inventory: its roles, their rules, and who holds them.
+#[derive(Debug)]
+pub struct Grants<'i> {
+    inventory: &'i Inventory,
+    rules: RoleRules,
+    links: Links,
+    /// For each role, the roles through which its rules are held: itself, or the aggregated ones to which it
+    /// contributes.
+    carriers: Vec<Vec<RoleId>>,
+}
+
+/// How a role is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Through {
+    /// Nothing in the input binds the role.
+    Unbound,
+    /// A binding that reaches the role.
+    Binding(BindingId),
+    /// A binding whose roleRef has the role's name, but reaches no role.
+    NearMiss(BindingId),
+}
+
+/// One subject of one binding, or the absence of any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// The bound role: the one that holds the rule, or an aggregated one.
+    pub role: RoleId,
+    /// How it is held.
+    pub through: Through,
+    /// Index of the subject in the binding.
+    pub subject: Option<usize>,
+}
+
+/// One grant in one subject's hands.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'g> {
+    /// The role that holds the rule.
+    pub from: RoleId,
+    /// Index of the rule there.
+    pub rule: usize,
+    /// What the rule grants.
+    pub grant: &'g RuleGrant,
+    /// Who holds it.
+    pub holder: Holder,
+    /// Why it is not effective; none if it is.
+    pub reason: Option<Reason>,
+}
+
+impl<'i> Grants<'i> {
+    /// Resolves aggregation and bindings.
+    pub fn new(inventory: &'i Inventory) -> Self {
+        let rules = RoleRules::new(inventory);
+        let links = Links::new(inventory);
+        let mut carriers: Vec<Vec<RoleId>> = vec![Vec::new(); inventory.roles.len()];
+        for (role, _) in inventory.role_ids() {
+            for from in rules.contributors(role) {
+                carriers[from.0].push(role);
+            }
+        }
+        Self { inventory, rules, links, carriers }
+    }
+
+    /// The inventory.
+    pub fn inventory(&self) -> &'i Inventory {
+        self.inventory
+    }
+
+    /// The rules of each role, aggregation resolved.
+    pub fn rules(&self) -> &RoleRules {
+        &self.rules
+    }
+
+    /// Which binding reaches which role.
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Every rule of the input that grants an identity or names an impersonation verb in vain, with what it grants,
+    /// in the order of their places.
+    pub fn granting_rules(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule, Vec<RuleGrant>)> {
+        self.rules_in_order().filter_map(|(role, index, rule)| {
+            let grants = grants_of_rule(rule);
+            (!grants.is_empty()).then_some((role, index, rule, grants))
+        })
+    }
+
+    /// Every rule of the input that says what may be done while impersonating, likewise.
+    pub fn acting_rules(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule, Vec<RuleAction>)> {
+        self.rules_in_order().filter_map(|(role, index, rule)| {
+            let actions = actions_of_rule(rule);
+            (!actions.is_empty()).then_some((role, index, rule, actions))
+        })
+    }
+
+    fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
+        let inventory = self.inventory;
+        inventory.role_ids().flat_map(|(id, role): (RoleId, &'i Role)| {
+            role.rules.iter().enumerate().map(move |(index, rule)| (id, index, rule))
+        })
+    }
+
+    /// The roles through which the rules written in `from` are held. Empty for an aggregated role with contributors:
+    /// a controller overwrites the rules that are written in it.
+    pub fn carriers(&self, from: RoleId) -> &[RoleId] {
+        &self.carriers[from.0]
+    }
+
+    /// Whether a controller overwrites the rules that are written in the role with those of the roles that it
+    /// aggregates.
+    pub fn is_overwritten(&self, role: RoleId) -> bool {
+        self.carriers(role).is_empty()
+    }
+
+    /// The objects of which the input has more than one definition, if they differ in what they grant and any of them
+    /// bears on impersonation. Whoever needs one world cannot work with them.
+    pub fn conflicts(&self) -> Vec<Conflict<'i>> {
+        let granting = self.granting_rules().map(|(role, ..)| role);
+        let mut bearing: HashSet<RoleId> = granting.chain(self.acting_rules().map(|(role, ..)| role)).collect();
+        let carriers: Vec<RoleId> = bearing.iter().flat_map(|role| self.carriers(*role).iter().copied()).collect();
+        bearing.extend(carriers);
+        let bindings: HashSet<BindingId> =
+            bearing.iter().flat_map(|role| self.links.bindings_of(*role).iter().copied()).collect();
+        self.inventory.conflicts(|role| bearing.contains(&role), |binding| bindings.contains(&binding))
+    }
+
+    /// Everyone who holds the rules written in `from`, and an unbound holder for each role that nobody holds. A role
+    /// that is held through an aggregated one is not unbound, even if nothing binds it itself.
+    pub fn holders(&self, from: RoleId) -> Vec<Holder> {
+        let mut holders = Vec::new();
+        for &role in self.carriers(from) {
+            let bindings = self.links.bindings_of(role).iter().map(|binding| Through::Binding(*binding));
+            let near = self.links.near_misses_of(role).iter().map(|binding| Through::NearMiss(*binding));
+            for through in bindings.chain(near) {
+                let (Through::Binding(binding) | Through::NearMiss(binding)) = through else { continue };
+                let subjects = 0..self.inventory.binding(binding).subjects.len();
+                holders.extend(subjects.map(|subject| Holder { role, through, subject: Some(subject) }));
+            }
+        }
+        if holders.is_empty() {
+            let unbound = |role: RoleId| Holder { role, through: Through::Unbound, subject: None };
+            holders.extend(self.carriers(from).iter().map(|role| unbound(*role)));
+        }
+        if holders.is_empty() {
+            // What is written there is overwritten, so nobody holds it; it is listed all the same.
+            holders.push(Holder { role: from, through: Through::Unbound, subject: None });
+        }
+        holders
+    }
+
+    /// The grants of one rule in the hands of its holders.
+    pub fn entries<'g>(
+        &self,
+        from: RoleId,
+        rule: usize,
+        grants: &'g [RuleGrant],
+        holders: &'g [Holder],
+    ) -> impl Iterator<Item = Entry<'g>> {
+        grants.iter().flat_map(move |grant| {
+            holders.iter().map(move |holder| {
+                let reason = self.reason(grant, holder);
+                Entry { from, rule, grant, holder: *holder, reason }
+            })
+        })
+    }
+
+    /// Why a grant is not effective in someone's hands; none if it is.
+    pub fn reason(&self, grant: &RuleGrant, holder: &Holder) -> Option<Reason> {
+        let by_namespace = || {
+            let namespace = self.namespace(holder)?;
+            match grant.identity.kind {
+                // No server asks for a service account of such a namespace.
+                Some(IdentityKind::ServiceAccounts) => (!is_dns_label(namespace)).then_some(Reason::NameNeverMatches),
+                _ => Some(Reason::NamespacedBinding),
+            }
+        };
+        let by_holding = self.holding_reason(holder).filter(|reason| *reason != Reason::SubjectNeverMatches);
+        // A verb or resource that means nothing is dead with any binding: to say "bind it otherwise" would mislead.
+        let by_binding = || if grant.identity.kind.is_some() { by_namespace() } else { None };
+        by_holding.or_else(by_binding).or(grant.reason).or_else(|| self.holding_reason(holder))
+    }
+
+    /// Why an action is not effective in someone's hands; none if it is.
+    pub fn action_reason(&self, rule: &PolicyRule, action: &RuleAction, holder: &Holder) -> Option<Reason> {
+        let holding = self.holding_reason(holder);
+        let by_holding = holding.filter(|reason| *reason != Reason::SubjectNeverMatches);
+        let by_binding = || {
+            (rule.resources.is_empty() && !rule.non_resource_urls.is_empty() && self.namespace(holder).is_some())
+                .then_some(Reason::NamespacedBinding)
+        };
+        by_holding.or_else(by_binding).or(action.reason).or(holding)
+    }
+
+    fn holding_reason(&self, holder: &Holder) -> Option<Reason> {
+        match holder.through {
+            Through::Unbound => Some(Reason::Unbound),
+            Through::NearMiss(_) => Some(Reason::MissingRole),
+            Through::Binding(_) => {
+                let matches = self.subject(holder).is_some_and(subject_matches_someone);
+                (!matches).then_some(Reason::SubjectNeverMatches)
+            }
+        }
+    }
+
+    /// The subject of a holder; none for a role that nobody holds.
+    pub fn subject(&self, holder: &Holder) -> Option<&'i Subject> {
+        match holder.through {
+            Through::Unbound => None,
+            Through::Binding(binding) | Through::NearMiss(binding) => {
+                self.inventory.binding(binding).subjects.get(holder.subject?)
+            }
+        }
+    }
+
+    /// The only namespace in which something held this way counts; none for all.
+    pub fn namespace(&self, holder: &Holder) -> Option<&'i str> {
+        let (Through::Binding(binding) | Through::NearMiss(binding)) = holder.through else {
+            return self.inventory.role(holder.role).meta.effective_namespace();
+        };
+        let meta = &self.inventory.binding(binding).meta;
+        if binds_cluster_wide(meta.kind) { None } else { meta.effective_namespace() }
+    }
+}

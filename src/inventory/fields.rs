@@ -1,0 +1,192 @@
+//! Fields of mappings with the types that they must have. What is not as it must be becomes a problem.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::object::Text;
+use crate::problem::{Problem, ProblemKind};
+use crate::syntax::{FieldOrigin, Node, NodeKind, Place};
+
+pub(crate) const WRONG_TYPE_HELP: &str = "the API server refuses such an object; correct the value, then check again";
+
+/// Reads fields of one file and collects what is wrong with them.
+pub(crate) struct FieldReader<'p> {
+    pub(crate) path: &'p Arc<str>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl<'p> FieldReader<'p> {
+    pub(crate) fn new(path: &'p Arc<str>) -> Self {
+        Self { path, problems: Vec::new() }
+    }
+
+    /// A mapping of strings, sorted by key. A null value is an empty string, as for the API server.
+    pub(crate) fn string_map(&mut self, name: &'static str, node: Option<Node<'_>>) -> Vec<(SmolStr, SmolStr)> {
+        let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
+        if node.kind() != NodeKind::Mapping {
+            self.wrong_type(name, "a mapping of strings", node);
+            return Vec::new();
+        }
+        let mut map: Vec<(SmolStr, SmolStr)> = Vec::new();
+        let mut odd = Vec::new();
+        node.visit_fields(&mut |key, entry, origin| {
+            let value = match entry.value.kind() {
+                NodeKind::String(text) => SmolStr::new(text),
+                _ if entry.value.is_null() => SmolStr::default(),
+                _ => return odd.push(entry.value),
+            };
+            // Own keys: the last wins. Merged ones: the first, after the own.
+            match map.iter_mut().find(|(known, _)| known == key) {
+                Some(known) if origin == FieldOrigin::Own => known.1 = value,
+                Some(_) => {}
+                None => map.push((SmolStr::new(key), value)),
+            }
+        });
+        for node in odd {
+            self.wrong_type(name, "a mapping of strings", node);
+        }
+        map.sort();
+        map
+    }
+
+    /// A list of strings, and whether it could be read whole.
+    pub(crate) fn texts(&mut self, name: &'static str, node: Option<Node<'_>>) -> (Vec<Text>, bool) {
+        let Some(node) = node else { return (Vec::new(), true) };
+        if node.is_null() {
+            self.null(name, "an empty list", node);
+            return (Vec::new(), true);
+        }
+        if node.kind() != NodeKind::Sequence {
+            self.wrong_type(name, "a list of strings", node);
+            return (Vec::new(), false);
+        }
+        let mut texts = Vec::new();
+        let mut ok = true;
+        for item in node.items() {
+            match self.text_of(name, "a list of strings", item) {
+                Some(text) => texts.push(text),
+                None => ok = false,
+            }
+        }
+        (texts, ok)
+    }
+
+    pub(crate) fn text(&mut self, name: &'static str, node: Option<Node<'_>>) -> Option<Text> {
+        let node = node?;
+        self.text_of(name, "a string", node)
+    }
+
+    /// A string; null is the empty string, as for the API server.
+    pub(crate) fn text_of(&mut self, name: &'static str, expected: &'static str, node: Node<'_>) -> Option<Text> {
+        match node.kind() {
+            NodeKind::String(text) => Some(Text { value: small(text), place: node.place() }),
+            _ if node.is_null() => {
+                self.null(name, "an empty string", node);
+                Some(Text { value: SmolStr::default(), place: node.place() })
+            }
+            _ => {
+                self.wrong_type(name, expected, node);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn required_text(
+        &mut self,
+        name: &'static str,
+        node: Option<Node<'_>>,
+        parent: Node<'_>,
+        of: &'static str,
+    ) -> Option<Text> {
+        if node.is_none() {
+            let place = parent.place();
+            self.problem(
+                ProblemKind::WrongType,
+                Place { length: 0, end_line: place.line, end_column: place.column, ..place },
+                format!("{of} has no `{name}`"),
+                WRONG_TYPE_HELP,
+            );
+        }
+        self.text(name, node)
+    }
+
+    /// Fields of a mapping that is read. The same key twice is a problem; the last one counts, as in `kubectl`.
+    pub(crate) fn unique_fields<'t, const N: usize>(
+        &mut self,
+        node: Node<'t>,
+        names: [&str; N],
+    ) -> [Option<Node<'t>>; N] {
+        let mut found = [None; N];
+        let mut twice = Vec::new();
+        node.visit_fields(&mut |key, entry, origin| {
+            let Some(at) = names.iter().position(|name| *name == key) else { return };
+            match (&mut found[at], origin) {
+                (slot @ None, _) => *slot = Some(entry.value),
+                (Some(_), FieldOrigin::Merged) => {}
+                (slot, FieldOrigin::Own) => {
+                    *slot = Some(entry.value);
+                    twice.push((names[at].to_owned(), entry.key.place()));
+                }
+            }
+        });
+        for (key, place) in twice {
+            self.problem(
+                ProblemKind::DuplicateKey,
+                place,
+                format!("the key `{key}` stands twice in this mapping"),
+                "remove one of them: readers differ in which one they take (here, the last)",
+            );
+        }
+        found
+    }
+
+    pub(crate) fn wrong_type(&mut self, name: &str, expected: &str, node: Node<'_>) {
+        if is_template_value(node) {
+            return self.templated(name, node);
+        }
+        let message = format!("`{name}` must be {expected}, but this is {}", node.describe());
+        self.problem(ProblemKind::WrongType, node.place(), message, WRONG_TYPE_HELP);
+    }
+
+    pub(crate) fn null(&mut self, name: &str, read_as: &str, node: Node<'_>) {
+        if is_template_value(node) {
+            return self.templated(name, node);
+        }
+        let message = format!("`{name}` is null, which the API server reads as {read_as}");
+        self.problem(ProblemKind::Null, node.place(), message, "write the value, or remove the key");
+    }
+
+    pub(crate) fn templated(&mut self, name: &str, node: Node<'_>) {
+        let message = format!("the value of `{name}` is filled in by a template and is not known");
+        self.problem(ProblemKind::Templated, node.place(), message, "render the template and check the result");
+    }
+
+    pub(crate) fn problem(&mut self, kind: ProblemKind, place: Place, message: String, help: &str) {
+        let path = Arc::clone(self.path);
+        self.problems.push(Problem { path, place: Some(place), kind, message, help: Some(help.to_owned()) });
+    }
+}
+
+/// A value that only looks null or missing, because ytt fills it in from a comment: `name: #@ data.values.name`.
+fn is_template_value(node: Node<'_>) -> bool {
+    node.is_null() && node.rest_of_line().trim_start().starts_with("#@")
+}
+
+/// The fields of that name; the last of several.
+pub(crate) fn fields<'t, const N: usize>(node: Node<'t>, names: [&str; N]) -> [Option<Node<'t>>; N] {
+    let mut found = [None; N];
+    node.visit_fields(&mut |key, entry, origin| {
+        if let Some(at) = names.iter().position(|name| *name == key)
+            && (origin == FieldOrigin::Own || found[at].is_none())
+        {
+            found[at] = Some(entry.value);
+        }
+    });
+    found
+}
+
+fn small(text: Cow<'_, str>) -> SmolStr {
+    SmolStr::new(text)
+}

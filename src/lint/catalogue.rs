@@ -1,0 +1,104 @@
+//! The rules there are.
+
+use std::fmt;
+
+use super::finding::Diagnosis;
+use super::site::Site;
+use super::{Severity, rules};
+
+/// A rule: its name, its page and its judgement.
+pub trait Rule: Sync + fmt::Debug {
+    /// The name, in kebab case; also that of its page and, in snake case, of its file.
+    fn id(&self) -> &'static str;
+    /// The page below `rules/`.
+    fn page(&self) -> Page;
+    /// The severities that its findings may have, the gravest first.
+    fn severities(&self) -> &'static [Severity];
+    /// What it has to say of a site, if anything.
+    fn check(&self, site: &Site<'_>) -> Option<Diagnosis>;
+}
+
+/// A rule's page: Markdown with fixed headings.
+#[derive(Debug, Clone, Copy)]
+pub struct Page(pub(super) &'static str);
+
+impl Page {
+    /// The whole page.
+    pub fn text(self) -> &'static str {
+        self.0
+    }
+
+    /// The sentence under the title.
+    pub fn summary(self) -> String {
+        let body = self.0.lines().skip_while(|line| line.starts_with("# ") || line.is_empty());
+        body.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The text under a heading of the second level.
+    pub fn section(self, heading: &str) -> Option<&'static str> {
+        let mut sections = self.0.split("\n## ").skip(1);
+        sections.find_map(|section| section.strip_prefix(heading)?.strip_prefix('\n')).map(str::trim)
+    }
+}
+
+/// All rules, in the order in which they are listed.
+pub fn catalogue() -> &'static [&'static dyn Rule] {
+    rules::ALL
+}
+
+/// The rule of that name.
+pub fn find_rule(id: &str) -> Result<&'static dyn Rule, UnknownRule> {
+    let found = catalogue().iter().find(|rule| rule.id() == id);
+    found.copied().ok_or_else(|| UnknownRule { id: id.to_owned(), close: closest(id) })
+}
+
+/// A name that no rule has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownRule {
+    /// The name.
+    pub id: String,
+    /// A rule's name that looks like it.
+    pub close: Option<&'static str>,
+}
+
+impl fmt::Display for UnknownRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no rule {:?}", self.id)?;
+        match self.close {
+            Some(close) => write!(f, "; did you mean {close}?"),
+            None => write!(f, "; `deputize rules` lists them"),
+        }
+    }
+}
+
+impl std::error::Error for UnknownRule {}
+
+fn closest(id: &str) -> Option<&'static str> {
+    let scored = catalogue().iter().map(|rule| (strsim::jaro_winkler(id, rule.id()), rule.id()));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, id)| id)
+}
+
+/// Which rules are applied.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    select: Vec<&'static str>,
+    ignore: Vec<&'static str>,
+}
+
+impl Selection {
+    /// The rules of `select`, or all if there are none, without those of `ignore`.
+    ///
+    /// # Errors
+    /// When there is no rule of such a name.
+    pub fn new(select: &[String], ignore: &[String]) -> Result<Self, UnknownRule> {
+        let ids = |names: &[String]| -> Result<Vec<_>, _> {
+            names.iter().map(|name| find_rule(name).map(|rule| rule.id())).collect()
+        };
+        Ok(Self { select: ids(select)?, ignore: ids(ignore)? })
+    }
+
+    /// Whether a rule is applied.
+    pub fn has(&self, id: &str) -> bool {
+        (self.select.is_empty() || self.select.contains(&id)) && !self.ignore.contains(&id)
+    }
+}

@@ -1,0 +1,225 @@
+//! Findings and their parts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::catalogue::Rule;
+use super::site::Site;
+use crate::grants::{Grants, Holder, Through};
+use crate::inventory::{ObjectMeta, RoleId, Subject};
+use crate::syntax::Place;
+
+/// How many subjects a finding lists. One role may be held by very many, and have very many findings.
+const MAX_SUBJECTS: usize = 1_000;
+/// How many resources a finding marks.
+const MAX_RESOURCES: usize = 8;
+/// How many bindings a finding shows.
+const MAX_BINDINGS: usize = 3;
+
+/// How grave a finding is (`contract.md`, "Severity").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Changes nothing today: unbound, dead, owned by the server, or already everything.
+    Note,
+    /// An effective legacy grant, or a constrained one that cannot work.
+    Warning,
+    /// An effective legacy grant that reaches any identity of a kind, or `system:masters`.
+    Error,
+}
+
+impl Severity {
+    /// All severities, the gravest first.
+    pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Note];
+
+    /// The severity's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a rule says of a site.
+#[derive(Debug)]
+pub struct Diagnosis {
+    pub(super) severity: Severity,
+    pub(super) message: String,
+    pub(super) help: String,
+    /// The resources of the rule that matter.
+    pub(super) resources: Vec<usize>,
+    /// What stands beside the marked verb.
+    pub(super) label: String,
+    /// Whom it concerns.
+    pub(super) holders: Vec<Holder>,
+}
+
+/// One thing to look at.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The rule's name.
+    pub rule: &'static str,
+    /// How grave it is.
+    pub severity: Severity,
+    /// What is the matter.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// What stands beside the marked place.
+    pub label: String,
+    /// Stays the same while unrelated lines move: a hash of the rule, the object, what is granted, and to whom.
+    pub fingerprint: String,
+    /// The role in which the verb stands.
+    pub role: RoleId,
+    /// Index of the rule in it.
+    pub rule_index: usize,
+    /// The file.
+    pub path: Arc<str>,
+    /// The verb.
+    pub place: Place,
+    /// The resources by which the verb reaches what it reaches, a few at most.
+    pub resources: Vec<Place>,
+    /// Who holds the grant, sorted, each once; at most a thousand.
+    pub subjects: Vec<Subject>,
+    /// How many more hold it.
+    pub subjects_left_out: usize,
+    /// Other places that belong to it, perhaps in other files.
+    pub related: Vec<Related>,
+    /// How many more bindings there are.
+    pub bindings_left_out: usize,
+}
+
+/// A place that belongs to a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Related {
+    /// What it has to do with it.
+    pub message: String,
+    /// The file.
+    pub path: Arc<str>,
+    /// Marked places in that file, each with a word about it.
+    pub places: Vec<(Place, String)>,
+}
+
+impl Finding {
+    pub(super) fn order(&self) -> (&str, Place, std::cmp::Reverse<Severity>, &str) {
+        (&self.path, self.place, std::cmp::Reverse(self.severity), self.rule)
+    }
+}
+
+pub(super) fn finding_of(site: &Site<'_>, rule: &dyn Rule, diagnosis: Diagnosis) -> Finding {
+    let Diagnosis { severity, message, help, resources, label, holders } = diagnosis;
+    let (subjects, subjects_left_out) = subjects_of(site, &holders);
+    let mut resources: Vec<Place> =
+        resources.iter().filter_map(|index| site.rule.resources.get(*index)).map(|text| text.place).collect();
+    resources.dedup();
+    resources.truncate(MAX_RESOURCES);
+    let (related, bindings_left_out) = related_of(site, &holders);
+    Finding {
+        rule: rule.id(),
+        severity,
+        message,
+        help,
+        label,
+        fingerprint: String::new(),
+        role: site.role_id,
+        rule_index: site.index,
+        path: Arc::clone(&site.role.meta.path),
+        place: site.verb().place,
+        resources,
+        subjects,
+        subjects_left_out,
+        related,
+        bindings_left_out,
+    }
+}
+
+fn subjects_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Subject>, usize) {
+    let mut subjects: Vec<&Subject> = holders.iter().filter_map(|holder| site.grants.subject(holder)).collect();
+    let key = |subject: &&Subject| (subject.kind.clone(), subject.namespace.clone(), subject.name.value.clone());
+    subjects.sort_by_cached_key(key);
+    subjects.dedup();
+    let left_out = subjects.len().saturating_sub(MAX_SUBJECTS);
+    (subjects.into_iter().take(MAX_SUBJECTS).cloned().collect(), left_out)
+}
+
+/// The bindings through which the holders hold the role, and aggregation on the way.
+fn related_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Related>, usize) {
+    let mut related: Vec<Related> = Vec::new();
+    let mut seen: Vec<Through> = Vec::new();
+    let mut left_out = 0;
+    for holder in holders {
+        let (Through::Binding(id) | Through::NearMiss(id)) = holder.through else { continue };
+        let binding = site.grants.inventory().binding(id);
+        let subject = site.grants.subject(holder).map(|subject| (subject.name.place, subject.describe()));
+        if let Some(at) = seen.iter().position(|known| *known == holder.through) {
+            if let Some(known) = related.get_mut(at).filter(|known| known.places.len() <= MAX_BINDINGS) {
+                known.places.extend(subject);
+            }
+            continue;
+        }
+        if seen.len() >= MAX_BINDINGS {
+            left_out += usize::from(!matches!(seen.last(), Some(last) if *last == holder.through));
+            continue;
+        }
+        seen.push(holder.through);
+        let bound = &site.grants.inventory().role(holder.role).meta;
+        let via = if holder.role == site.role_id {
+            String::new()
+        } else {
+            format!(", into which it is aggregated ({})", bound.describe())
+        };
+        let message = match holder.through {
+            Through::NearMiss(_) => format!("{} names a role that does not exist", binding.meta.describe()),
+            _ if via.is_empty() => format!("{} binds it", binding.meta.describe()),
+            _ => format!("{} binds the role{via}", binding.meta.describe()),
+        };
+        let mut places = vec![(binding.role_ref.name.place, "the role".to_owned())];
+        places.extend(subject);
+        related.push(Related { message, path: Arc::clone(&binding.meta.path), places });
+    }
+    (related, left_out)
+}
+
+/// Gives all findings their fingerprints. Those that would have the same one are numbered in the order of their places.
+pub(super) fn fingerprint_all(findings: &mut [Finding], grants: &Grants<'_>) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for finding in findings {
+        let base = fingerprint(finding, grants);
+        let count = seen.entry(base.clone()).or_default();
+        *count += 1;
+        finding.fingerprint = if *count == 1 { base } else { digest(&[&base, &count.to_string()]) };
+    }
+}
+
+fn fingerprint(finding: &Finding, grants: &Grants<'_>) -> String {
+    let role = grants.inventory().role(finding.role);
+    let ObjectMeta { kind, name, .. } = &role.meta;
+    let mut parts = vec![finding.rule.to_owned(), kind.to_string()];
+    parts.push(role.meta.effective_namespace().unwrap_or_default().to_owned());
+    parts.push(name.as_str().to_owned());
+    if let Some(rule) = role.rules.get(finding.rule_index) {
+        let verb = rule.verbs.iter().find(|verb| verb.place == finding.place);
+        parts.extend(verb.map(|verb| verb.as_str().to_owned()));
+        for list in [&rule.api_groups, &rule.resources, &rule.resource_names] {
+            parts.push(list.len().to_string());
+            parts.extend(list.iter().map(|text| text.as_str().to_owned()));
+        }
+    }
+    // Another subject is another grant: a baseline must not hide it.
+    parts.extend(finding.subjects.iter().map(Subject::describe));
+    parts.push(finding.subjects_left_out.to_string());
+    digest(&parts.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// A hash that nobody can steer to a known one, and that stays the same from release to release.
+fn digest(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,144 @@
+//! Grants that never take effect, one rule a reason.
+
+use super::prelude::*;
+use crate::authority::{AUTHENTICATION_GROUP, Mode};
+
+/// A rule for one reason; see `rules/<reason>.md`.
+#[derive(Debug)]
+pub struct DeadGrant {
+    reason: Reason,
+    page: Page,
+}
+
+macro_rules! dead_grant {
+    ($name:ident, $reason:ident, $page:literal) => {
+        #[doc = concat!("See `rules/", $page, ".md`.")]
+        pub const $name: DeadGrant =
+            DeadGrant { reason: Reason::$reason, page: Page(include_str!(concat!("../../../rules/", $page, ".md"))) };
+    };
+}
+
+dead_grant!(MISSING_ROLE, MissingRole, "missing-role");
+dead_grant!(NAMESPACED_BINDING, NamespacedBinding, "namespaced-binding");
+dead_grant!(WRONG_API_GROUP, WrongApiGroup, "wrong-api-group");
+dead_grant!(BARE_USEREXTRAS, BareUserextras, "bare-userextras");
+dead_grant!(NO_SUCH_RESOURCE, NoSuchResource, "no-such-resource");
+dead_grant!(NO_SUCH_VERB, NoSuchVerb, "no-such-verb");
+dead_grant!(NAME_NEVER_MATCHES, NameNeverMatches, "name-never-matches");
+dead_grant!(SUBJECT_NEVER_MATCHES, SubjectNeverMatches, "subject-never-matches");
+
+impl Rule for DeadGrant {
+    fn id(&self) -> &'static str {
+        self.reason.as_str()
+    }
+
+    fn page(&self) -> Page {
+        self.page
+    }
+
+    fn severities(&self) -> &'static [Severity] {
+        match self.reason {
+            Reason::NoSuchVerb => &[Severity::Warning],
+            _ => &[Severity::Warning, Severity::Note],
+        }
+    }
+
+    fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
+        // `*` is written for other verbs, and owes nothing to impersonation.
+        if site.is_any_verb() {
+            return None;
+        }
+        let (mut grants, holders) = site.dead(site.found, self.reason);
+        // What the rule itself spoils is worth saying whoever holds it.
+        for grant in site.found.iter().filter(|grant| grant.reason == Some(self.reason)) {
+            if !grants.contains(&grant) {
+                grants.push(grant);
+            }
+        }
+        let first = grants.first()?;
+        // A legacy grant that does nothing harms nobody; a constrained one was meant to work.
+        let severity = if first.mode == Some(Mode::Legacy) { Severity::Note } else { Severity::Warning };
+        let (message, help) = self.words(site, &grants, &holders);
+        Some(Diagnosis {
+            severity,
+            message,
+            help,
+            resources: resources_of(&grants),
+            label: "grants nothing".to_owned(),
+            holders,
+        })
+    }
+}
+
+impl DeadGrant {
+    fn words(&self, site: &Site<'_>, grants: &[&RuleGrant], holders: &[Holder]) -> (String, String) {
+        let verb = site.verb().as_str();
+        let resources = || words::list(grants.iter().map(|grant| format!("`{}`", resource_of(grant))));
+        let mode = grants.first().and_then(|grant| grant.mode);
+        match self.reason {
+            Reason::MissingRole => (
+                format!(
+                    "a binding means {}, but names another kind or namespace and binds nothing",
+                    site.role.meta.describe()
+                ),
+                "correct the roleRef (delete and create: it is immutable), or remove the binding".to_owned(),
+            ),
+            Reason::NamespacedBinding => (
+                format!("`{verb}` on {} does nothing behind a RoleBinding", resources()),
+                "the server asks for these without a namespace: use a ClusterRole and a ClusterRoleBinding, or remove \
+                 the rule"
+                    .to_owned(),
+            ),
+            Reason::WrongApiGroup => (
+                format!("`{verb}` on {} does nothing in this API group", resources()),
+                match mode {
+                    Some(Mode::Legacy) => format!(
+                        "users, groups and serviceaccounts are in the core group \"\", uids and userextras in \
+                         {AUTHENTICATION_GROUP}"
+                    ),
+                    _ => format!("constrained modes ask in {AUTHENTICATION_GROUP} only"),
+                },
+            ),
+            Reason::BareUserextras => (
+                format!("`{verb}` on `userextras` without a key does nothing"),
+                "write `userextras/<key>`, one for each key".to_owned(),
+            ),
+            Reason::NoSuchResource => (
+                format!("`{verb}` on {} does nothing: the server never asks for that", resources()),
+                match mode {
+                    Some(mode) if mode != Mode::Legacy => format!("mode {mode} asks for {}", asked_by(mode)),
+                    _ => "`impersonate` asks for users, groups, serviceaccounts, uids and userextras/<key>".to_owned(),
+                },
+            ),
+            Reason::NoSuchVerb => (
+                format!("no API server knows the verb {verb:?}"),
+                "write `impersonate`, or `impersonate:` with associated-node, arbitrary-node, serviceaccount or \
+                 user-info behind it"
+                    .to_owned(),
+            ),
+            Reason::NameNeverMatches => (
+                format!("the server never asks `{verb}` on {} for these names", resources()),
+                "a service account is named by its name alone, in its namespace; a node of mode associated-node by `*`"
+                    .to_owned(),
+            ),
+            Reason::SubjectNeverMatches => (
+                format!("{} is nobody, so nobody gets `{verb}` by it", site.who(holders)),
+                "give the service account its namespace, or use the kind User, Group or ServiceAccount".to_owned(),
+            ),
+            // Has a rule of its own.
+            Reason::Unbound => (String::new(), String::new()),
+        }
+    }
+}
+
+fn resource_of(grant: &RuleGrant) -> String {
+    match &grant.identity.extra_key {
+        Some(key) => format!("{}/{key}", grant.identity.resource),
+        None => grant.identity.resource.to_string(),
+    }
+}
+
+fn asked_by(mode: Mode) -> String {
+    let kinds = IdentityKind::ALL.into_iter().filter(|kind| kind.asked_in(mode).is_some());
+    words::list(kinds.map(|kind| kind.resource().to_owned()))
+}

@@ -1,0 +1,73 @@
+//! One file a rule; see `docs/rules.md` for how to add one.
+
+mod aggregated_to_default_role;
+mod dead_grant;
+mod granted_to_everyone;
+mod named_identities;
+mod system_masters;
+mod unbound_role;
+mod unrestricted_extras;
+mod unrestricted_groups;
+mod unrestricted_serviceaccounts;
+mod unrestricted_uids;
+mod unrestricted_users;
+mod wildcard_resource;
+mod wildcard_verb;
+
+use super::catalogue::Rule;
+
+/// All rules. Those that tell what is effective come first.
+pub(super) const ALL: &[&dyn Rule] = &[
+    &unrestricted_users::UnrestrictedUsers,
+    &unrestricted_groups::UnrestrictedGroups,
+    &unrestricted_serviceaccounts::UnrestrictedServiceaccounts,
+    &unrestricted_uids::UnrestrictedUids,
+    &unrestricted_extras::UnrestrictedExtras,
+    &named_identities::NamedIdentities,
+    &system_masters::SystemMasters,
+    &wildcard_verb::WildcardVerb,
+    &wildcard_resource::WildcardResource,
+    &granted_to_everyone::GrantedToEveryone,
+    &aggregated_to_default_role::AggregatedToDefaultRole,
+    &unbound_role::UnboundRole,
+    &dead_grant::MISSING_ROLE,
+    &dead_grant::NAMESPACED_BINDING,
+    &dead_grant::WRONG_API_GROUP,
+    &dead_grant::BARE_USEREXTRAS,
+    &dead_grant::NO_SUCH_RESOURCE,
+    &dead_grant::NO_SUCH_VERB,
+    &dead_grant::NAME_NEVER_MATCHES,
+    &dead_grant::SUBJECT_NEVER_MATCHES,
+];
+
+/// What the rules have in common.
+mod prelude {
+    pub(super) use super::super::catalogue::{Page, Rule};
+    pub(super) use super::super::finding::{Diagnosis, Severity};
+    pub(super) use super::super::site::Site;
+    pub(super) use super::super::words;
+    pub(super) use crate::authority::{
+        IdentityKind, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED,
+    };
+    pub(super) use crate::grants::{Holder, Reason, RuleGrant};
+    pub(super) use crate::inventory::{Subject, SubjectKind};
+
+    /// What to do about a grant that is limited by nothing.
+    pub(super) const LIMIT_IT: &str =
+        "limit it by constrained impersonation (`deputize migrate`), or at least name who is meant in `resourceNames`";
+
+    /// The resources by which grants reach what they reach.
+    pub(super) fn resources_of(grants: &[&RuleGrant]) -> Vec<usize> {
+        grants.iter().map(|grant| grant.resource).collect()
+    }
+
+    /// The effective grants of the spelled verb `impersonate` on a spelled kind, without names; none if there are none.
+    pub(super) fn unrestricted<'a>(site: &Site<'a>, kind: IdentityKind) -> Option<(Vec<&'a RuleGrant>, Vec<Holder>)> {
+        if !site.is_legacy_verb() || site.names().is_some() {
+            return None;
+        }
+        let spelled = site.legacy().filter(|grant| grant.identity.kind == Some(kind) && site.is_spelled(grant));
+        let (grants, holders) = site.effective(spelled);
+        (!grants.is_empty()).then_some((grants, holders))
+    }
+}

@@ -1,0 +1,42 @@
+//! The group that passes every check.
+
+use super::prelude::*;
+
+/// See `rules/system-masters.md`.
+#[derive(Debug)]
+pub struct SystemMasters;
+
+impl Rule for SystemMasters {
+    fn id(&self) -> &'static str {
+        "system-masters"
+    }
+
+    fn page(&self) -> Page {
+        Page(include_str!("../../../rules/system-masters.md"))
+    }
+
+    fn severities(&self) -> &'static [Severity] {
+        &[Severity::Error]
+    }
+
+    fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
+        if !site.is_legacy_verb() || !site.names_masters() {
+            return None;
+        }
+        let groups = site.legacy().filter(|grant| grant.identity.kind == Some(IdentityKind::Groups));
+        let (grants, holders) = site.effective(groups);
+        if grants.is_empty() {
+            return None;
+        }
+        Some(Diagnosis {
+            severity: site.reach_severity(&grants, &holders),
+            message: format!("{} can join `system:masters`, which passes every check", site.who(&holders)),
+            help: "drop the name: constrained impersonation never allows this group; bind `cluster-admin` to a group \
+                   of people instead"
+                .to_owned(),
+            resources: resources_of(&grants),
+            label: "reaches system:masters".to_owned(),
+            holders,
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! How findings speak of holders and identities.
+
+use std::collections::BTreeSet;
+
+use super::site::Site;
+use crate::authority::IdentityKind;
+use crate::grants::{Holder, RuleGrant};
+use crate::inventory::Text;
+
+/// How many names or keys are spelled out before the rest is counted.
+const MAX_SPELLED: usize = 3;
+
+/// `ServiceAccount "apps/deputy"`, `User "a" and Group "b"`, `Group "a" and 4 others`; the role itself where nobody
+/// holds it.
+pub(super) fn holders(site: &Site<'_>, holders: &[Holder]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for subject in holders.iter().filter_map(|holder| site.grants.subject(holder)) {
+        let key = (&subject.kind, &subject.namespace, &subject.name.value);
+        if seen.insert(key) && names.len() < 2 {
+            names.push(subject.describe());
+        }
+    }
+    match (names.as_slice(), seen.len()) {
+        ([], _) => format!("whoever is given {}", site.role.meta.describe()),
+        ([one], _) => one.clone(),
+        ([one, two], 2) => format!("{one} and {two}"),
+        ([one, ..], many) => format!("{one} and {} others", many - 1),
+    }
+}
+
+/// `any user and any group`, `the users "a" and "b"`, `any service account in namespace "apps"`.
+pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &[Holder]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for kind in IdentityKind::ALL {
+        let of_kind: Vec<&&RuleGrant> = grants.iter().filter(|grant| grant.identity.kind == Some(kind)).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let one = match kind {
+            IdentityKind::Users => "user",
+            IdentityKind::Groups => "group",
+            IdentityKind::ServiceAccounts => "service account",
+            IdentityKind::Uids => "UID",
+            IdentityKind::Nodes => "node",
+            IdentityKind::UserExtras => {
+                parts.push(extras(site, &of_kind));
+                continue;
+            }
+        };
+        let mut part = match site.names() {
+            None => format!("any {one}"),
+            Some([name]) => format!("the {one} {}", quote(name)),
+            Some(names) => format!("the {one}s {}", list(names.iter().map(quote))),
+        };
+        if kind == IdentityKind::ServiceAccounts {
+            part.push_str(&namespaces(site, holders));
+        }
+        parts.push(part);
+    }
+    list(parts.into_iter())
+}
+
+fn extras(site: &Site<'_>, grants: &[&&RuleGrant]) -> String {
+    let keys: Vec<&str> = grants.iter().filter_map(|grant| grant.identity.extra_key.as_deref()).collect();
+    let values = match site.names() {
+        None => "any value".to_owned(),
+        Some(names) => format!("the value {}", list(names.iter().map(quote))),
+    };
+    match keys.as_slice() {
+        _ if keys.len() < grants.len() => format!("{values} of any extra"),
+        [key] => format!("{values} of the extra {key:?}"),
+        keys => format!("{values} of the extras {}", list(keys.iter().map(|key| format!("{key:?}")))),
+    }
+}
+
+fn namespaces(site: &Site<'_>, holders: &[Holder]) -> String {
+    let mut names = BTreeSet::new();
+    for holder in holders {
+        match site.grants.namespace(holder) {
+            Some(namespace) => names.insert(namespace),
+            None => return String::new(),
+        };
+    }
+    match names.len() {
+        0 => String::new(),
+        1 => format!(" in namespace {}", list(names.iter().map(|name| format!("{name:?}")))),
+        _ => format!(" in the namespaces {}", list(names.iter().map(|name| format!("{name:?}")))),
+    }
+}
+
+fn quote(text: &Text) -> String {
+    format!("{:?}", text.as_str())
+}
+
+/// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    let mut items: Vec<String> = items.collect();
+    let more = items.len().saturating_sub(MAX_SPELLED + 1);
+    if more > 0 {
+        items.truncate(MAX_SPELLED);
+        items.push(format!("{} more", more + 1));
+    }
+    match items.pop() {
+        None => String::new(),
+        Some(last) if items.is_empty() => last,
+        Some(last) => format!("{} and {last}", items.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::list;
+
+    #[test]
+    fn lists() {
+        let of = |count: usize| list((1..=count).map(|n| n.to_string()));
+        assert_eq!([of(0), of(1), of(2), of(4), of(6)], ["", "1", "1 and 2", "1, 2, 3 and 4", "1, 2, 3 and 3 more"]);
+    }
+}

@@ -1,0 +1,156 @@
+//! The lines around a place, made safe to show.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
+use super::escape::{escape_except, is_deceptive};
+use crate::inventory::Inventory;
+use crate::syntax::Place;
+
+/// Lines shown before and after a marked one.
+const CONTEXT: usize = 1;
+/// Places this many lines apart are shown together.
+const NEAR: u32 = 6;
+/// Bytes read before and after a place. What does not fit is cut: a line may be as long as the file.
+const WINDOW: u64 = 600;
+
+/// A few lines of a file with marked places in them. The text is escaped, so its offsets are not those of the file; the
+/// lines and columns that it reports are.
+#[derive(Debug)]
+pub(super) struct Excerpt {
+    name: String,
+    text: String,
+    /// Line of the first character, from 1.
+    line: u32,
+    /// Each marked place, and its range in `text`.
+    marks: Vec<(Place, SourceSpan)>,
+}
+
+impl Excerpt {
+    /// The marked ranges, in the order of the places asked for.
+    pub(super) fn marks(&self) -> impl Iterator<Item = SourceSpan> {
+        self.marks.iter().map(|(_, span)| *span)
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let mark = self.marks.iter().find(|(_, known)| known == span);
+        // Without context, the question is where the mark stands; with context, what to show.
+        let (range, line, column) = match mark {
+            Some((place, span)) if before == 0 && after == 0 => (*span, place.line, place.column),
+            _ => (SourceSpan::from((0, self.text.len())), self.line, 1),
+        };
+        let data = self.text.as_bytes().get(range.offset()..range.offset() + range.len());
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            data.ok_or(MietteError::OutOfBounds)?,
+            range,
+            line as usize - 1,
+            column as usize - 1,
+            self.text.lines().count(),
+        )))
+    }
+}
+
+/// Cuts the lines around `places` out of a file, together where they are near each other. Yields the indices of the
+/// places that each excerpt shows. A file that cannot be read any more has none.
+pub(super) fn excerpts(inventory: &Inventory, path: &str, places: &[Place]) -> Vec<(Excerpt, Vec<usize>)> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by_key(|index| places[*index]);
+    let together = |a: &usize, b: &usize| places[*b].line.saturating_sub(places[*a].end_line) <= NEAR;
+    order
+        .chunk_by(together)
+        .filter_map(|group| {
+            let chosen: Vec<Place> = group.iter().map(|index| places[*index]).collect();
+            Some((excerpt(inventory, path, &chosen)?, group.to_vec()))
+        })
+        .collect()
+}
+
+/// Cuts out the lines around places that are sorted and near each other.
+fn excerpt(inventory: &Inventory, path: &str, places: &[Place]) -> Option<Excerpt> {
+    let (first, last) = (places.first()?, places.iter().max_by_key(|place| place.end())?);
+    let start = u64::from(first.offset).saturating_sub(WINDOW);
+    // A place may be a whole document; its beginning is what is shown.
+    let end = u64::from(last.end().min(last.offset.saturating_add(WINDOW as u32))) + WINDOW;
+    let bytes = window(inventory, path, start, end)?;
+    let at = |offset: u32| (u64::from(offset) - start) as usize;
+    let (from, lines_before) = first_shown(&bytes, at(first.offset).min(bytes.len()), start == 0);
+    let until = last_shown(&bytes, at(last.offset).min(bytes.len()));
+    let shown = bytes.get(from..until)?;
+    let mut text = String::new();
+    let mut marks = Vec::new();
+    let mut done = 0;
+    for place in places {
+        let (begin, finish) = (at(place.offset).checked_sub(from)?, at(place.end()).checked_sub(from)?);
+        text.push_str(&safe(shown.get(done..begin)?));
+        let offset = text.len();
+        let finish = finish.min(shown.len());
+        text.push_str(&safe(shown.get(begin..finish)?));
+        done = finish;
+        marks.push((*place, SourceSpan::from((offset, text.len() - offset))));
+    }
+    text.push_str(&safe(shown.get(done..)?));
+    Some(Excerpt { name: super::escape(path).into_owned(), text, line: first.line - lines_before, marks })
+}
+
+/// Bytes `start..end` of a file, or of what was read from a stream.
+fn window(inventory: &Inventory, path: &str, start: u64, end: u64) -> Option<Vec<u8>> {
+    if let Some(bytes) = inventory.streams.get(path) {
+        let end = bytes.len().min(usize::try_from(end).ok()?);
+        return bytes.get(usize::try_from(start).ok()?..end).map(<[u8]>::to_vec);
+    }
+    let mut file = File::open(path).ok()?;
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(end - start).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Where to start showing before `at`: at the line break before the context, or where the window was cut. Also how many
+/// line breaks lie between.
+fn first_shown(bytes: &[u8], at: usize, whole: bool) -> (usize, u32) {
+    let mut breaks = 0;
+    let mut from = 0;
+    for index in (0..at).rev() {
+        if is_break(bytes, index) {
+            if breaks as usize == CONTEXT {
+                from = index + 1;
+                break;
+            }
+            breaks += 1;
+        }
+    }
+    if from == 0 && !whole {
+        // The first line of the window may be cut in the middle of a character.
+        from = (0..at).find(|index| bytes.get(*index).is_some_and(|byte| byte & 0xC0 != 0x80)).unwrap_or(at);
+    }
+    (from, breaks)
+}
+
+fn last_shown(bytes: &[u8], at: usize) -> usize {
+    let mut breaks = (at..bytes.len()).filter(|index| is_break(bytes, *index));
+    breaks.nth(CONTEXT).unwrap_or(bytes.len())
+}
+
+/// Whether a line ends at this byte: LF, or CR without LF behind it.
+fn is_break(bytes: &[u8], index: usize) -> bool {
+    match bytes.get(index) {
+        Some(b'\n') => true,
+        Some(b'\r') => bytes.get(index + 1) != Some(&b'\n'),
+        _ => false,
+    }
+}
+
+fn safe(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
+    if text.chars().any(is_deceptive) { escape_except(&text, "\n\t") } else { text }
+}

@@ -1,0 +1,475 @@
+//! Words for people: diagnostics with the lines they are about, tables, summaries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, Write};
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
+use rayon::prelude::*;
+
+use super::escape;
+use super::excerpt::{Excerpt, excerpts};
+use crate::authority::Mode;
+use crate::grants::{Entry, Grants, Holder, RuleGrant, Through};
+use crate::inventory::{Inventory, PolicyRule, Subject, Text};
+use crate::lint::{Finding, Rule, Severity};
+use crate::migrate::{Outcome, Plan};
+use crate::problem::{Problem, ProblemKind};
+use crate::syntax::Place;
+
+/// How many problems of one kind are shown one by one.
+const MAX_PROBLEMS: usize = 200;
+
+/// How many items of a list are shown.
+const MAX_LISTED: usize = 20;
+
+/// How text is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Whether colours are used.
+    pub colour: bool,
+    /// Columns that a line may take.
+    pub width: usize,
+}
+
+impl Style {
+    fn handler(self) -> GraphicalReportHandler {
+        let theme = if self.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        GraphicalReportHandler::new_themed(theme)
+            .with_width(self.width)
+            .with_context_lines(1)
+            .with_links(false)
+            // Names are full of hyphens, and are looked up by copying them.
+            .with_word_splitter(textwrap::WordSplitter::NoHyphenation)
+    }
+}
+
+/// Writes findings as diagnostics, those of one place with the same holders in one.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_findings(
+    out: &mut dyn Write,
+    inventory: &Inventory,
+    findings: &[Finding],
+    style: Style,
+) -> io::Result<()> {
+    let same = |a: &Finding, b: &Finding| {
+        (&a.path, a.place, &a.related, &a.subjects) == (&b.path, b.place, &b.related, &b.subjects)
+    };
+    let groups: Vec<&[Finding]> = findings.chunk_by(same).collect();
+    // Rendered side by side, a stretch at a time, so that memory does not grow with the number of findings.
+    for stretch in groups.chunks(1024) {
+        let rendered: Vec<String> = stretch
+            .par_iter()
+            .map(|group| {
+                let report = Report::of_findings(inventory, group);
+                let mut text = String::new();
+                for part in std::iter::once(&report).chain(&report.related) {
+                    // Writing to a string cannot fail.
+                    let _ = style.handler().render_report(&mut text, part);
+                }
+                text
+            })
+            .collect();
+        for text in rendered {
+            writeln!(out, "{text}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A diagnostic as the renderer takes it. All its strings are safe to show.
+#[derive(Debug)]
+struct Report {
+    message: String,
+    code: Option<String>,
+    severity: miette::Severity,
+    help: Option<String>,
+    source: Option<Excerpt>,
+    labels: Vec<LabeledSpan>,
+    related: Vec<Report>,
+}
+
+impl Report {
+    fn of_findings(inventory: &Inventory, group: &[Finding]) -> Self {
+        let first = &group[0];
+        let severity = match first.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Note => miette::Severity::Advice,
+        };
+        let codes: Vec<String> =
+            group.iter().map(|finding| format!("{}[{}]", finding.severity.as_str(), finding.rule)).collect();
+        let lines = |of: &dyn Fn(&Finding) -> String| {
+            let mut lines: Vec<String> = Vec::new();
+            for line in group.iter().map(of) {
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
+            }
+            lines.iter().map(|line| escape(line).into_owned()).collect::<Vec<_>>().join("\n")
+        };
+        let label = group.iter().map(|finding| finding.label.as_str()).collect::<Vec<_>>().join("; ");
+        let mut report = Self {
+            message: lines(&|finding| finding.message.clone()),
+            code: Some(codes.join(", ")),
+            severity,
+            help: Some(lines(&|finding| finding.help.clone())),
+            source: None,
+            labels: Vec::new(),
+            related: Vec::new(),
+        };
+        // The verb comes first; resources that are far from it, behind an anchor, are not shown.
+        let mut places = vec![first.place];
+        places.extend(group.iter().flat_map(|finding| &finding.resources));
+        let mut distinct = Vec::new();
+        places.retain(|place| {
+            !distinct.contains(place) && {
+                distinct.push(*place);
+                true
+            }
+        });
+        let marked = excerpts(inventory, &first.path, &places);
+        match marked.into_iter().find(|(_, shown)| shown.contains(&0)) {
+            Some((excerpt, shown)) => {
+                let label = |index: &usize| (*index == 0).then(|| label.clone());
+                report.mark(excerpt, shown.iter().map(label));
+            }
+            None => report.message.push_str(&format!("\nat {}", position(&first.path, &first.place))),
+        }
+        for related in &first.related {
+            let (places, labels): (Vec<Place>, Vec<String>) = related.places.iter().cloned().unzip();
+            for (excerpt, shown) in excerpts(inventory, &related.path, &places) {
+                let mut part = Self::plain(&related.message);
+                part.mark(excerpt, shown.iter().map(|index| labels.get(*index).cloned()));
+                report.related.push(part);
+            }
+        }
+        if first.bindings_left_out > 0 {
+            report.related.push(Self::plain(&format!("{} more bindings are not shown", first.bindings_left_out)));
+        }
+        report
+    }
+
+    fn plain(message: &str) -> Self {
+        Self {
+            message: escape(message).into_owned(),
+            code: None,
+            severity: miette::Severity::Advice,
+            help: None,
+            source: None,
+            labels: Vec::new(),
+            related: Vec::new(),
+        }
+    }
+
+    /// Shows the excerpt with its marks labelled. The first mark with a label is the one that the header names.
+    fn mark(&mut self, excerpt: Excerpt, labels: impl Iterator<Item = Option<String>>) {
+        let mut primary = false;
+        self.labels = excerpt
+            .marks()
+            .zip(labels)
+            .map(|(span, label)| {
+                let label = label.map(|label| escape(&label).into_owned());
+                if label.is_some() && !std::mem::replace(&mut primary, true) {
+                    LabeledSpan::new_primary_with_span(label, span)
+                } else {
+                    LabeledSpan::new_with_span(label, span)
+                }
+            })
+            .collect();
+        self.source = Some(excerpt);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Report {}
+
+impl Diagnostic for Report {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.code.as_ref().map(|code| Box::new(code) as Box<dyn fmt::Display>)
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(self.severity)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+fn position(path: &str, place: &Place) -> String {
+    format!("{}:{}:{}", escape(path), place.line, place.column)
+}
+
+/// Writes what could not be read, a line or two each.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_problems(out: &mut dyn Write, problems: &[Problem]) -> io::Result<()> {
+    let mut shown: Vec<(ProblemKind, usize)> = Vec::new();
+    for problem in problems {
+        let index = shown.iter().position(|(kind, _)| *kind == problem.kind).unwrap_or_else(|| {
+            shown.push((problem.kind, 0));
+            shown.len() - 1
+        });
+        shown[index].1 += 1;
+        if shown[index].1 > MAX_PROBLEMS {
+            continue;
+        }
+        let grade = if problem.kind.is_warning() { "warning" } else { "error" };
+        let at =
+            problem.place.map_or_else(|| escape(&problem.path).into_owned(), |place| position(&problem.path, &place));
+        writeln!(out, "{at}: {grade}: {}", escape(&problem.message))?;
+        if let Some(help) = &problem.help {
+            writeln!(out, "  help: {}", escape(help))?;
+        }
+    }
+    for (kind, count) in shown.into_iter().filter(|(_, count)| *count > MAX_PROBLEMS) {
+        writeln!(out, "… and {} more of this kind: {}", count - MAX_PROBLEMS, kind.describe())?;
+    }
+    Ok(())
+}
+
+/// Writes what was read and what was not.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<()> {
+    let coverage = &inventory.coverage;
+    writeln!(
+        out,
+        "read {}, {} and {}",
+        count(coverage.files, "file"),
+        count(coverage.documents, "document"),
+        count(coverage.objects, "RBAC object"),
+    )?;
+    let mut parts = Vec::new();
+    let mentioning = coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).count();
+    if !coverage.unread.is_empty() {
+        let mentioning =
+            if mentioning > 0 { format!(" ({mentioning} with the word `impersonate`)") } else { String::new() };
+        parts.push(format!("{}{mentioning}", count(coverage.unread.len(), "template")));
+    }
+    if coverage.skipped.symlinks > 0 {
+        parts.push(count(coverage.skipped.symlinks, "symbolic link"));
+    }
+    if coverage.skipped.special > 0 {
+        parts.push(count(coverage.skipped.special, "special file"));
+    }
+    let mut kinds: Vec<ProblemKind> = inventory.problems.iter().map(|problem| problem.kind).collect();
+    kinds.sort();
+    for kinds in kinds.chunk_by(|a, b| a == b) {
+        parts.push(format!("{} {}", kinds.len(), kinds[0].describe()));
+    }
+    if !parts.is_empty() {
+        writeln!(out, "not looked at, or not understood: {}", parts.join(", "))?;
+    }
+    for unread in coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).take(MAX_PROBLEMS) {
+        let lines: Vec<String> = unread.mentions.iter().take(5).map(u32::to_string).collect();
+        let more = if unread.mentions.len() > 5 { ", …" } else { "" };
+        writeln!(
+            out,
+            "  {}: template ({}) not looked at; `impersonate` on line {}{more}",
+            escape(&unread.path),
+            unread.language.as_str(),
+            lines.join(", ")
+        )?;
+    }
+    if mentioning > MAX_PROBLEMS {
+        writeln!(out, "  … and {} more such templates", mentioning - MAX_PROBLEMS)?;
+    }
+    Ok(())
+}
+
+/// Writes how many findings there are.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_totals(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
+    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    writeln!(
+        out,
+        "{}, {} and {}",
+        count(of(Severity::Error), "error"),
+        count(of(Severity::Warning), "warning"),
+        count(of(Severity::Note), "note"),
+    )
+}
+
+/// Writes what a migration does, one impersonator after the other.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan) -> io::Result<()> {
+    type Lines = BTreeMap<(&'static str, String), BTreeSet<String>>;
+    let mut by_impersonator: BTreeMap<String, Lines> = BTreeMap::new();
+    for planned in &plan.grants {
+        let role = grants.inventory().role(planned.from);
+        let who = grants.subject(&planned.holder).map_or_else(|| "nobody".to_owned(), Subject::describe);
+        let modes = planned.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
+        let (outcome, why) = match planned.outcome {
+            Outcome::Replaced => ("replaced", format!("by {modes}")),
+            Outcome::Dropped(Some(dead)) => ("dropped", format!("dead: {}", dead.as_str())),
+            Outcome::Dropped(None) => ("dropped", "no action is declared for its mode".to_owned()),
+            Outcome::Kept(kept) if modes.is_empty() => ("kept", kept.as_str().to_owned()),
+            Outcome::Kept(kept) => ("kept", format!("{}; what has a constrained form gets {modes}", kept.as_str())),
+        };
+        let rule = &role.rules[planned.rule];
+        let what = identity_words(grants, rule, &planned.grant, &planned.holder);
+        let lines = by_impersonator.entry(who).or_default();
+        lines
+            .entry((outcome, why))
+            .or_default()
+            .insert(format!("{what} ({}:{})", role.meta.path, rule.verbs[planned.grant.verb].place.line));
+    }
+    for (who, lines) in &by_impersonator {
+        writeln!(out, "{}", escape(who))?;
+        for ((outcome, why), what) in lines {
+            writeln!(out, "  {outcome}, {why}:")?;
+            for what in what.iter().take(MAX_LISTED) {
+                writeln!(out, "    {}", escape(what))?;
+            }
+            if what.len() > MAX_LISTED {
+                writeln!(out, "    … and {} more", what.len() - MAX_LISTED)?;
+            }
+        }
+    }
+    for warning in &plan.warnings {
+        writeln!(out, "warning: {}", escape(warning))?;
+    }
+    let of = |wanted: &dyn Fn(&Outcome) -> bool| plan.grants.iter().filter(|planned| wanted(&planned.outcome)).count();
+    writeln!(
+        out,
+        "{}: {} replaced, {} dropped, {} kept; {} written",
+        count(plan.grants.len(), "legacy grant"),
+        of(&|outcome| matches!(outcome, Outcome::Replaced)),
+        of(&|outcome| matches!(outcome, Outcome::Dropped(_))),
+        of(&|outcome| matches!(outcome, Outcome::Kept(_))),
+        count(plan.manifests.len(), "object"),
+    )
+}
+
+/// `no files`, `1 file`, `2 files`.
+pub fn count(number: usize, what: &str) -> String {
+    match number {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+/// Writes the catalogue, a rule a line.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_rules(out: &mut dyn Write, rules: &[&dyn Rule]) -> io::Result<()> {
+    let rows = rules.iter().map(|rule| {
+        let severities: Vec<&str> = rule.severities().iter().map(|severity| severity.as_str()).collect();
+        [rule.id().to_owned(), severities.join(", "), rule.page().summary()]
+    });
+    write_table(out, ["RULE", "SEVERITY", "FINDS"], &rows.collect::<Vec<_>>())
+}
+
+/// Writes the grants, one subject and identity a line.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_grants(out: &mut dyn Write, grants: &Grants<'_>) -> io::Result<()> {
+    let mut rows = Vec::new();
+    for (from, index, rule, found) in grants.granting_rules() {
+        let holders = grants.holders(from);
+        rows.extend(grants.entries(from, index, &found, &holders).map(|entry| grant_row(grants, rule, &entry)));
+    }
+    if rows.is_empty() {
+        return writeln!(out, "no rule here grants impersonation");
+    }
+    write_table(out, ["SUBJECT", "MODE", "IDENTITY", "EFFECTIVE", "ROLE", "BINDING", "PLACE"], &rows)
+}
+
+fn grant_row(grants: &Grants<'_>, rule: &PolicyRule, entry: &Entry<'_>) -> [String; 7] {
+    let inventory = grants.inventory();
+    let grant = entry.grant;
+    let from = &inventory.role(entry.from).meta;
+    let identity = identity_words(grants, rule, grant, &entry.holder);
+    let binding = match entry.holder.through {
+        Through::Unbound => "-".to_owned(),
+        Through::Binding(id) | Through::NearMiss(id) => inventory.binding(id).meta.reference(),
+    };
+    let mut role = inventory.role(entry.holder.role).meta.reference();
+    if entry.holder.role != entry.from {
+        role = format!("{role} (from {})", from.reference());
+    }
+    [
+        grants.subject(&entry.holder).map_or_else(
+            || "-".to_owned(),
+            |subject| {
+                let namespace = subject.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+                format!("{}/{namespace}{}", subject.kind.as_str(), subject.name.as_str())
+            },
+        ),
+        grant.mode.map_or("-", Mode::as_str).to_owned(),
+        identity,
+        entry.reason.map_or_else(|| "yes".to_owned(), |reason| format!("no: {}", reason.as_str())),
+        role,
+        binding,
+        format!("{}:{}", from.path, rule.verbs[grant.verb].place.line),
+    ]
+}
+
+/// `any users`, `userextras/scopes admin`, `serviceaccounts a,b in apps`.
+fn identity_words(grants: &Grants<'_>, rule: &PolicyRule, grant: &RuleGrant, holder: &Holder) -> String {
+    let mut identity = grant.identity.resource.to_string();
+    if let Some(key) = &grant.identity.extra_key {
+        identity = format!("{identity}/{key}");
+    }
+    let names: Vec<&str> = rule.resource_names.iter().map(Text::as_str).take(MAX_LISTED).collect();
+    let more = if rule.resource_names.len() > MAX_LISTED { ",…" } else { "" };
+    let identity =
+        if names.is_empty() { format!("any {identity}") } else { format!("{identity} {}{more}", names.join(",")) };
+    match grants.namespace(holder) {
+        Some(namespace) if grant.identity.kind.is_some_and(|kind| kind.is_namespaced()) => {
+            format!("{identity} in {namespace}")
+        }
+        _ => identity,
+    }
+}
+
+/// Writes a table as `kubectl` does: a header, columns three spaces apart.
+fn write_table<const N: usize>(out: &mut dyn Write, header: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+    let mut widths = header.map(str::len);
+    let rows: Vec<[std::borrow::Cow<'_, str>; N]> =
+        rows.iter().map(|row| std::array::from_fn(|column| escape(&row[column]))).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut write_row = |row: [&str; N]| {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}   "));
+        }
+        writeln!(out, "{}", line.trim_end())
+    };
+    write_row(header)?;
+    for row in &rows {
+        write_row(std::array::from_fn(|column| row[column].as_ref()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,606 @@
+//! The machine-readable shapes, as `contract.md` fixes them: frozen structs, filled from the program's own types and
+//! never dumps of them.
+
+use std::io;
+
+use serde::Serialize;
+use serde::ser::SerializeSeq;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+
+use super::is_deceptive;
+use crate::authority::{KubeVersion, Mode};
+use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleAction, RuleGrant, Through};
+use crate::inventory::{Inventory, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
+use crate::lint::{Finding, Rule, Severity};
+use crate::migrate::{Outcome, Plan};
+use crate::problem::Problem;
+use crate::syntax::Place;
+
+/// An object that is named.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+/// A range of a file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Location<'a> {
+    path: &'a str,
+    line: u32,
+    column: u32,
+    end_line: u32,
+    end_column: u32,
+    offset: u32,
+    length: u32,
+}
+
+/// A subject of a binding.
+#[derive(Debug, Serialize)]
+struct Subject<'a> {
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+/// A binding that is named.
+#[derive(Debug, Serialize)]
+struct Reference<'a> {
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+/// A rule of a role.
+#[derive(Debug, Serialize)]
+struct RuleReference<'a> {
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+    rule: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Reference<'a>>,
+}
+
+/// Whom a grant reaches.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IdentityShape<'a> {
+    api_group: &'a str,
+    resource: &'a str,
+    extra_key: Option<&'a str>,
+    namespace: Option<&'a str>,
+    names: Option<Vec<&'a str>>,
+}
+
+#[derive(Debug, Serialize)]
+struct GrantShape<'a> {
+    subject: Option<Subject<'a>>,
+    verb: &'a str,
+    mode: Option<&'static str>,
+    identity: IdentityShape<'a>,
+    effective: bool,
+    reason: Option<&'static str>,
+    role: RuleReference<'a>,
+    binding: Option<Reference<'a>>,
+    location: Location<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActionShape<'a> {
+    subject: Option<Subject<'a>>,
+    verb: &'a str,
+    mode: Option<&'static str>,
+    action: Option<&'a str>,
+    api_groups: Vec<&'a str>,
+    resources: Vec<&'a str>,
+    resource_names: Option<Vec<&'a str>>,
+    #[serde(rename = "nonResourceURLs")]
+    non_resource_urls: Option<Vec<&'a str>>,
+    namespace: Option<&'a str>,
+    effective: bool,
+    reason: Option<&'static str>,
+    role: RuleReference<'a>,
+    binding: Option<Reference<'a>>,
+    location: Location<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    files: usize,
+    documents: usize,
+    objects: usize,
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    suppressed: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FindingShape<'a> {
+    rule: &'a str,
+    severity: &'static str,
+    message: &'a str,
+    help: &'a str,
+    fingerprint: &'a str,
+    object: Object<'a>,
+    location: Location<'a>,
+    subjects: Vec<Subject<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    subjects_left_out: usize,
+    related: Vec<RelatedShape<'a>>,
+    copies: Vec<Location<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RelatedShape<'a> {
+    message: &'a str,
+    locations: Vec<Location<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProblemShape<'a> {
+    kind: &'static str,
+    message: &'a str,
+    help: Option<&'a str>,
+    path: &'a str,
+    location: Option<Location<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NotLookedAt<'a> {
+    templates: Vec<TemplateShape<'a>>,
+    symbolic_links: usize,
+    special_files: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct TemplateShape<'a> {
+    path: &'a str,
+    line: u32,
+    language: &'static str,
+    mentions: &'a [u32],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckShape<'a> {
+    schema: &'static str,
+    summary: Summary,
+    findings: Vec<FindingShape<'a>>,
+    problems: Vec<ProblemShape<'a>>,
+    not_looked_at: NotLookedAt<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleShape {
+    id: &'static str,
+    severities: Vec<&'static str>,
+    summary: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RulesShape {
+    schema: &'static str,
+    rules: Vec<RuleShape>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn location<'a>(path: &'a str, place: &Place) -> Location<'a> {
+    Location {
+        path,
+        line: place.line,
+        column: place.column,
+        end_line: place.end_line,
+        end_column: place.end_column,
+        offset: place.offset,
+        length: place.length,
+    }
+}
+
+fn subject(subject: &InventorySubject) -> Subject<'_> {
+    Subject { kind: subject.kind.as_str(), namespace: subject.namespace.as_deref(), name: subject.name.as_str() }
+}
+
+/// A role or binding by kind, namespace as written, and name.
+fn reference(meta: &ObjectMeta) -> Reference<'_> {
+    Reference { kind: meta.kind.as_str(), namespace: meta.namespace.as_deref(), name: meta.name.as_str() }
+}
+
+fn texts(texts: &[Text]) -> Vec<&str> {
+    texts.iter().map(Text::as_str).collect()
+}
+
+fn some_texts(list: &[Text]) -> Option<Vec<&str>> {
+    (!list.is_empty()).then(|| texts(list))
+}
+
+fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingShape<'a> {
+    let meta = &inventory.role(finding.role).meta;
+    FindingShape {
+        rule: finding.rule,
+        severity: finding.severity.as_str(),
+        message: &finding.message,
+        help: &finding.help,
+        fingerprint: &finding.fingerprint,
+        object: Object {
+            api_version: &meta.api_version,
+            kind: meta.kind.as_str(),
+            namespace: meta.namespace.as_deref(),
+            name: meta.name.as_str(),
+        },
+        location: location(&finding.path, &finding.place),
+        subjects: finding.subjects.iter().map(subject).collect(),
+        subjects_left_out: finding.subjects_left_out,
+        related: finding
+            .related
+            .iter()
+            .map(|related| RelatedShape {
+                message: &related.message,
+                locations: related.places.iter().map(|(place, _)| location(&related.path, place)).collect(),
+            })
+            .collect(),
+        copies: meta.copies.iter().map(|(path, place)| location(path, place)).collect(),
+    }
+}
+
+fn problem_shape(problem: &Problem) -> ProblemShape<'_> {
+    ProblemShape {
+        kind: problem.kind.as_str(),
+        message: &problem.message,
+        help: problem.help.as_deref(),
+        path: &problem.path,
+        location: problem.place.as_ref().map(|place| location(&problem.path, place)),
+    }
+}
+
+/// Writes `check -o json`.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, findings: &[Finding]) -> io::Result<()> {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let coverage = &inventory.coverage;
+    write_document(
+        out,
+        &CheckShape {
+            schema: "deputize.check/v1",
+            summary: Summary {
+                files: coverage.files,
+                documents: coverage.documents,
+                objects: coverage.objects,
+                errors: count(Severity::Error),
+                warnings: count(Severity::Warning),
+                notes: count(Severity::Note),
+                suppressed: 0,
+            },
+            findings: findings.iter().map(|finding| finding_shape(inventory, finding)).collect(),
+            problems: inventory.problems.iter().map(problem_shape).collect(),
+            not_looked_at: NotLookedAt {
+                templates: coverage.unread.iter().map(template_shape).collect(),
+                symbolic_links: coverage.skipped.symlinks,
+                special_files: coverage.skipped.special,
+            },
+        },
+    )
+}
+
+fn template_shape(unread: &Unread) -> TemplateShape<'_> {
+    TemplateShape {
+        path: &unread.path,
+        line: unread.line,
+        language: unread.language.as_str(),
+        mentions: &unread.mentions,
+    }
+}
+
+/// Writes `rules -o json`.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_rules(out: &mut dyn io::Write, rules: &[&dyn Rule]) -> io::Result<()> {
+    let shape = |rule: &&dyn Rule| RuleShape {
+        id: rule.id(),
+        severities: rule.severities().iter().map(|severity| severity.as_str()).collect(),
+        summary: rule.page().summary(),
+    };
+    write_document(out, &RulesShape { schema: "deputize.rules/v1", rules: rules.iter().map(shape).collect() })
+}
+
+/// Writes `grants -o json`. Entries are made while they are written: there may be millions.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_grants(out: &mut dyn io::Write, grants: &Grants<'_>) -> io::Result<()> {
+    write_document(
+        out,
+        &GrantsShape { schema: "deputize.grants/v1", grants: Entries(grants), actions: Actions(grants) },
+    )
+}
+
+#[derive(Serialize)]
+struct GrantsShape<'g> {
+    schema: &'static str,
+    grants: Entries<'g>,
+    actions: Actions<'g>,
+}
+
+struct Entries<'g>(&'g Grants<'g>);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let grants = self.0;
+        let mut list = serializer.serialize_seq(None)?;
+        let mut holders = HoldersOfRole::default();
+        for (from, index, rule, found) in in_order(grants, grants.granting_rules(), |grant: &RuleGrant| grant.verb) {
+            for entry in grants.entries(from, index, &found, holders.of(grants, from)) {
+                list.serialize_element(&grant_shape(grants, rule, &entry))?;
+            }
+        }
+        list.end()
+    }
+}
+
+struct Actions<'g>(&'g Grants<'g>);
+
+impl Serialize for Actions<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let grants = self.0;
+        let mut list = serializer.serialize_seq(None)?;
+        let mut holders = HoldersOfRole::default();
+        for (from, index, rule, found) in in_order(grants, grants.acting_rules(), |action: &RuleAction| action.verb) {
+            for action in &found {
+                for holder in holders.of(grants, from) {
+                    list.serialize_element(&action_shape(grants, from, index, rule, action, holder))?;
+                }
+            }
+        }
+        list.end()
+    }
+}
+
+/// The holders of the role that was asked for last: rules mostly come role by role.
+#[derive(Default)]
+struct HoldersOfRole {
+    known: Option<(RoleId, Vec<Holder>)>,
+}
+
+impl HoldersOfRole {
+    fn of(&mut self, grants: &Grants<'_>, role: RoleId) -> &[Holder] {
+        if self.known.as_ref().is_none_or(|(known, _)| *known != role) {
+            self.known = Some((role, grants.holders(role)));
+        }
+        self.known.as_ref().map_or(&[], |(_, holders)| holders)
+    }
+}
+
+type OfVerb<'i, T> = (RoleId, usize, &'i PolicyRule, Vec<T>);
+
+/// What the verbs of rules yield, in the order of the verbs' places. With anchors, that is not the order of the rules.
+fn in_order<'i, T: Clone>(
+    grants: &Grants<'i>,
+    rules: impl Iterator<Item = OfVerb<'i, T>>,
+    verb: impl Fn(&T) -> usize,
+) -> Vec<OfVerb<'i, T>> {
+    let by_verb = |(from, index, rule, found): OfVerb<'i, T>| {
+        let chunks = found.chunk_by(|a, b| verb(a) == verb(b)).map(<[T]>::to_vec).collect::<Vec<_>>();
+        chunks.into_iter().map(move |found| (from, index, rule, found))
+    };
+    let mut all: Vec<OfVerb<'i, T>> = rules.flat_map(by_verb).collect();
+    all.sort_by_key(|(from, _, rule, found)| {
+        let path = &grants.inventory().role(*from).meta.path;
+        (path, found.first().and_then(|first| rule.verbs.get(verb(first))).map(|verb| verb.place))
+    });
+    all
+}
+
+fn grant_shape<'g>(grants: &Grants<'g>, rule: &'g PolicyRule, entry: &Entry<'g>) -> GrantShape<'g> {
+    let grant = entry.grant;
+    GrantShape {
+        subject: grants.subject(&entry.holder).map(subject),
+        verb: rule.verbs[grant.verb].as_str(),
+        mode: grant.mode.map(Mode::as_str),
+        identity: identity_shape(grants, rule, &grant.identity, &entry.holder),
+        effective: entry.reason.is_none(),
+        reason: entry.reason.map(Reason::as_str),
+        role: rule_reference(grants, entry.from, entry.rule, &entry.holder),
+        binding: binding_reference(grants, &entry.holder),
+        location: location(&grants.inventory().role(entry.from).meta.path, &rule.verbs[grant.verb].place),
+    }
+}
+
+fn identity_shape<'g>(
+    grants: &Grants<'g>,
+    rule: &'g PolicyRule,
+    identity: &'g Identity,
+    holder: &Holder,
+) -> IdentityShape<'g> {
+    let namespaced = identity.kind.is_some_and(|kind| kind.is_namespaced());
+    IdentityShape {
+        api_group: &identity.api_group,
+        resource: &identity.resource,
+        extra_key: identity.extra_key.as_deref(),
+        namespace: grants.namespace(holder).filter(|_| namespaced),
+        names: some_texts(&rule.resource_names),
+    }
+}
+
+fn action_shape<'g>(
+    grants: &Grants<'g>,
+    from: RoleId,
+    index: usize,
+    rule: &'g PolicyRule,
+    action: &'g RuleAction,
+    holder: &Holder,
+) -> ActionShape<'g> {
+    let reason = grants.action_reason(rule, action, holder);
+    let verb = &rule.verbs[action.verb];
+    ActionShape {
+        subject: grants.subject(holder).map(subject),
+        verb: verb.as_str(),
+        mode: action.mode.map(Mode::as_str),
+        action: action.action.as_deref(),
+        api_groups: texts(&rule.api_groups),
+        resources: texts(&rule.resources),
+        resource_names: some_texts(&rule.resource_names),
+        non_resource_urls: some_texts(&rule.non_resource_urls),
+        namespace: grants.namespace(holder),
+        effective: reason.is_none(),
+        reason: reason.map(Reason::as_str),
+        role: rule_reference(grants, from, index, holder),
+        binding: binding_reference(grants, holder),
+        location: location(&grants.inventory().role(from).meta.path, &verb.place),
+    }
+}
+
+fn rule_reference<'g>(grants: &Grants<'g>, from: RoleId, rule: usize, holder: &Holder) -> RuleReference<'g> {
+    let Reference { kind, namespace, name } = reference(&grants.inventory().role(holder.role).meta);
+    let contributor = (from != holder.role).then(|| reference(&grants.inventory().role(from).meta));
+    RuleReference { kind, namespace, name, rule, from: contributor }
+}
+
+fn binding_reference<'g>(grants: &Grants<'g>, holder: &Holder) -> Option<Reference<'g>> {
+    match holder.through {
+        Through::Unbound => None,
+        Through::Binding(id) | Through::NearMiss(id) => Some(reference(&grants.inventory().binding(id).meta)),
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanShape<'a> {
+    schema: &'static str,
+    kube_version: String,
+    grants: Vec<PlannedShape<'a>>,
+    requests: [(); 0],
+    warnings: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannedShape<'a> {
+    subject: Option<Subject<'a>>,
+    role: RuleReference<'a>,
+    binding: Option<Reference<'a>>,
+    identity: IdentityShape<'a>,
+    location: Location<'a>,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    modes: Vec<&'static str>,
+    replaced_by: Vec<Reference<'a>>,
+}
+
+/// Writes the plan of a migration.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_plan(out: &mut dyn io::Write, grants: &Grants<'_>, plan: &Plan, version: KubeVersion) -> io::Result<()> {
+    let manifest = |index: &usize| {
+        let manifest = &plan.manifests[*index];
+        Reference { kind: manifest.kind.as_str(), namespace: manifest.namespace.as_deref(), name: &manifest.name }
+    };
+    let planned = plan.grants.iter().map(|planned| {
+        let role = grants.inventory().role(planned.from);
+        let rule = &role.rules[planned.rule];
+        let (outcome, reason) = match planned.outcome {
+            Outcome::Replaced => ("replaced", None),
+            Outcome::Dropped(dead) => ("dropped", dead.map(Reason::as_str)),
+            Outcome::Kept(kept) => ("kept", Some(kept.as_str())),
+        };
+        PlannedShape {
+            subject: grants.subject(&planned.holder).map(subject),
+            role: rule_reference(grants, planned.from, planned.rule, &planned.holder),
+            binding: binding_reference(grants, &planned.holder),
+            identity: identity_shape(grants, rule, &planned.grant.identity, &planned.holder),
+            location: location(&role.meta.path, &rule.verbs[planned.grant.verb].place),
+            outcome,
+            reason,
+            modes: planned.modes.iter().map(|mode| mode.as_str()).collect(),
+            replaced_by: planned.replaced_by.iter().map(manifest).collect(),
+        }
+    });
+    write_document(
+        out,
+        &PlanShape {
+            schema: "deputize.plan/v1",
+            kube_version: version.to_string(),
+            grants: planned.collect(),
+            requests: [],
+            warnings: &plan.warnings,
+        },
+    )
+}
+
+/// Writes a value as one indented document with a line break behind it.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_document<T: Serialize>(out: &mut dyn io::Write, value: &T) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping(PrettyFormatter::new())))?;
+    out.write_all(b"\n")
+}
+
+/// Writes a value on one line.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_line<T: Serialize>(out: &mut dyn io::Write, value: &T) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping(CompactFormatter)))?;
+    out.write_all(b"\n")
+}
+
+/// Escapes what may deceive a reader, beside what JSON itself demands.
+struct Escaping<F>(F);
+
+macro_rules! delegate {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {
+        $(fn $name<W: ?Sized + io::Write>(&mut self, writer: &mut W $(, $arg: $type)*) -> io::Result<()> {
+            self.0.$name(writer $(, $arg)*)
+        })*
+    };
+}
+
+impl<F: Formatter> Formatter for Escaping<F> {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut from = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| is_deceptive(*c)) {
+            writer.write_all(&fragment.as_bytes()[from..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            from = at + c.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[from..])
+    }
+
+    delegate! {
+        begin_array(); end_array(); begin_array_value(first: bool); end_array_value();
+        begin_object(); end_object(); begin_object_key(first: bool); end_object_key();
+        begin_object_value(); end_object_value();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deceptive_characters_are_escaped_and_read_back() {
+        let text = "a\u{202e}\u{7f}\u{85}\u{e0041}\u{1b}\"ü";
+        let mut out = Vec::new();
+        write_line(&mut out, &[text]).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out, "[\"a\\u202e\\u007f\\u0085\\udb40\\udc41\\u001b\\\"ü\"]\n");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&out).unwrap(), [text]);
+    }
+}

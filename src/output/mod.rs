@@ -1,0 +1,11 @@
+//! Values to text: frozen JSON shapes, and words for people.
+//!
+//! Strings of the input are hostile. Whatever is printed goes through [`escape`] or [`json::write_document`], so that no
+//! control or bidirectional character reaches a terminal raw.
+
+mod escape;
+mod excerpt;
+pub mod human;
+pub mod json;
+
+pub use escape::{escape, is_deceptive};

@@ -1,0 +1,90 @@
+//! Invariants of the catalogue, and the examples of the rules' pages.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use deputize::grants::Grants;
+use deputize::inventory::load_bytes;
+use deputize::lint::{Finding, Rule, Selection, Severity, catalogue, check};
+
+fn findings(yaml: &str) -> Vec<Finding> {
+    let inventory = load_bytes("example.yaml", yaml.as_bytes());
+    assert_eq!(inventory.problems, [], "{yaml}");
+    assert_ne!(inventory.coverage.objects, 0, "{yaml}");
+    check(&Grants::new(&inventory), &Selection::default())
+}
+
+/// The one example under a heading of a rule's page.
+fn example(rule: &dyn Rule, heading: &str) -> &'static str {
+    let section = rule.page().section(heading).unwrap_or_else(|| panic!("{}: no {heading}", rule.id()));
+    let mut blocks = section.split("```yaml\n").skip(1);
+    let block = blocks.next().unwrap_or_else(|| panic!("{}: no example in {heading}", rule.id()));
+    assert_eq!(blocks.next(), None, "{}: more than one example in {heading}", rule.id());
+    block.split("```").next().unwrap()
+}
+
+#[test]
+fn every_bad_example_is_found() {
+    for rule in catalogue() {
+        let found = findings(example(*rule, "Bad"));
+        let own: Vec<&Finding> = found.iter().filter(|finding| finding.rule == rule.id()).collect();
+        assert!(!own.is_empty(), "{}: its bad example is not found, but {found:#?}", rule.id());
+        for finding in own {
+            assert!(rule.severities().contains(&finding.severity), "{}: {:?}", rule.id(), finding.severity);
+        }
+    }
+}
+
+#[test]
+fn no_good_example_is_found() {
+    for rule in catalogue() {
+        let found = findings(example(*rule, "Good"));
+        let bad: Vec<&Finding> =
+            found.iter().filter(|finding| finding.rule == rule.id() || finding.severity > Severity::Note).collect();
+        assert!(bad.is_empty(), "{}: {bad:#?}", rule.id());
+    }
+}
+
+#[test]
+fn every_rule_has_one_page_with_all_parts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut ids = BTreeSet::new();
+    for rule in catalogue() {
+        let id = rule.id();
+        assert!(ids.insert(format!("{id}.md")), "{id} twice");
+        assert!(id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{id}");
+        let page = rule.page();
+        assert!(page.text().starts_with(&format!("# {id}\n\n")), "{id}");
+        assert_eq!(page.text(), std::fs::read_to_string(root.join(format!("rules/{id}.md"))).unwrap(), "{id}");
+        let summary = page.summary();
+        assert!(!summary.is_empty() && summary.chars().count() <= 100, "{id}: {summary}");
+        let order: Vec<&str> = page.text().lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        assert_eq!(order, ["Why", "Bad", "Good", "What to do", "Sources"], "{id}");
+        for heading in order {
+            assert!(!page.section(heading).unwrap().is_empty(), "{id}: {heading}");
+        }
+        assert!(!rule.severities().is_empty(), "{id}");
+        let mut sorted = rule.severities().to_vec();
+        sorted.sort_by(|a, b| b.cmp(a));
+        assert_eq!(rule.severities(), sorted, "{id}: gravest first");
+    }
+    let pages: BTreeSet<String> = std::fs::read_dir(root.join("rules"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(ids, pages);
+}
+
+#[test]
+fn a_fingerprint_outlives_unrelated_lines_and_no_new_subject() {
+    let text = example(catalogue()[0], "Bad");
+    let before = findings(text);
+    let moved = findings(&format!("# one line more\n---\n{text}"));
+    let prints = |findings: &[Finding]| findings.iter().map(|f| f.fingerprint.clone()).collect::<Vec<_>>();
+    assert_eq!(prints(&before), prints(&moved));
+    assert_ne!(before[0].place, moved[0].place);
+    let widened = text.replacen("subjects:\n", "subjects:\n- {kind: Group, name: newcomers}\n", 1);
+    assert_ne!(widened, text);
+    assert_ne!(prints(&before), prints(&findings(&widened)));
+}

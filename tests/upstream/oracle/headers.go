@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+	authenticationv1 "k8s.io/api/authentication/v1"
+)
+
+// headers are the headers that client-go's impersonating round tripper would send. That one cannot be used itself: it
+// walks the extras in random order, so that the values of keys which differ in case alone would meet in random order.
+func (i *impersonation) headers() http.Header {
+	headers := http.Header{}
+	if i.User != "" {
+		headers.Set(authenticationv1.ImpersonateUserHeader, i.User)
+	}
+	if i.UID != "" {
+		headers.Set(authenticationv1.ImpersonateUIDHeader, i.UID)
+	}
+	for _, group := range i.Groups {
+		headers.Add(authenticationv1.ImpersonateGroupHeader, group)
+	}
+	for _, key := range slices.Sorted(maps.Keys(i.Extra)) {
+		for _, value := range i.Extra[key] {
+			headers.Add(authenticationv1.ImpersonateUserExtraHeaderPrefix+headerKeyEscape(key), value)
+		}
+	}
+	return headers
+}
+
+// headerKeyEscape is the private function of the same name in k8s.io/client-go/transport.
+func headerKeyEscape(key string) string {
+	var escaped strings.Builder
+	for i := range len(key) {
+		if b := key[i]; b == '%' || !httpguts.IsTokenRune(rune(b)) {
+			fmt.Fprintf(&escaped, "%%%02X", b)
+		} else {
+			escaped.WriteByte(b)
+		}
+	}
+	return escaped.String()
+}

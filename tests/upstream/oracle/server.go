@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	auditinternal "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/apiserver/pkg/endpoints/filters"
+	impersonationfilter "k8s.io/apiserver/pkg/endpoints/filters/impersonation"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
+)
+
+// request is one line of input of `deputize simulate`.
+type request struct {
+	User        string              `json:"user"`
+	Groups      []string            `json:"groups"`
+	Extra       map[string][]string `json:"extra"`
+	Impersonate impersonation       `json:"impersonate"`
+	Verb        string              `json:"verb"`
+	APIGroup    string              `json:"apiGroup"`
+	Resource    string              `json:"resource"`
+	Subresource string              `json:"subresource"`
+	Namespace   string              `json:"namespace"`
+	Name        string              `json:"name"`
+	Path        string              `json:"path"`
+}
+
+// impersonation is what a client asks for, before any header is made from it.
+type impersonation struct {
+	User   string              `json:"user"`
+	UID    string              `json:"uid"`
+	Groups []string            `json:"groups"`
+	Extra  map[string][]string `json:"extra"`
+}
+
+// answer is one line of output of `deputize simulate`.
+type answer struct {
+	Impersonation string   `json:"impersonation"`
+	Mode          *string  `json:"mode"`
+	Constraint    *string  `json:"constraint"`
+	As            *subject `json:"as"`
+	Request       string   `json:"request"`
+	Checks        []check  `json:"checks"`
+	Reason        string   `json:"reason"`
+}
+
+type subject struct {
+	User   string              `json:"user"`
+	Groups []string            `json:"groups"`
+	UID    string              `json:"uid"`
+	Extra  map[string][]string `json:"extra"`
+}
+
+// check is one question to the authorizer.
+type check struct {
+	Verb        string `json:"verb"`
+	APIGroup    string `json:"apiGroup"`
+	Resource    string `json:"resource"`
+	Subresource string `json:"subresource"`
+	Namespace   string `json:"namespace"`
+	Name        string `json:"name"`
+	Path        string `json:"path"`
+	Allowed     bool   `json:"allowed"`
+}
+
+const (
+	allowed = "allowed"
+	denied  = "denied"
+	none    = "none"
+	invalid = "invalid"
+	legacy  = "legacy"
+)
+
+// server is an API server, as far as impersonation goes.
+type server struct {
+	authorizer authorizer.Authorizer
+	// withImpersonation is the filter, chosen as k8s.io/apiserver/pkg/server.DefaultBuildHandlerChain does.
+	withImpersonation func(http.Handler, authorizer.UnconditionalAuthorizer, runtime.NegotiatedSerializer) http.Handler
+}
+
+func newServer(w *world, constrained bool) *server {
+	// The chain of --authorization-mode=RBAC, see k8s.io/kubernetes/pkg/kubeapiserver/authorizer.
+	chain, err := union.New(
+		union.NamedAuthorizer{
+			AuthorizerName: "kubernetes.io/system-privileged-group",
+			Authorizer:     authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup),
+		},
+		union.NamedAuthorizer{AuthorizerName: "rbac", Authorizer: rbac.New(w, w, w, w)},
+	)
+	if err != nil {
+		panic(err) // only for names that are empty or the same
+	}
+	s := &server{authorizer: chain, withImpersonation: impersonationfilter.WithImpersonation}
+	if constrained {
+		s.withImpersonation = impersonationfilter.WithConstrainedImpersonation
+	}
+	return s
+}
+
+// maxAttempts bounds the search in answer. Up to eight headers nearly every attempt succeeds.
+const maxAttempts = 10_000
+
+// answer sends the request through the filters, and says whether the checks of extras are in the order of their keys.
+//
+// Upstream walks extras in the random order of a Go map, and stops at the first refusal, so that not even the set of
+// checks is the same each time. All orders are upstream's: the request is sent until the keys came sorted.
+func (s *server) answer(r *request) (a *answer, sorted bool) {
+	extras := r.Impersonate.sortedExtras()
+	for range maxAttempts {
+		if a = s.serve(r); inOrder(a.Checks, extras) {
+			return a, true
+		}
+	}
+	return a, false
+}
+
+// serve sends the request through new filters, whose caches are cold.
+func (s *server) serve(r *request) *answer {
+	// The audit context is the only one who is told the constraint.
+	event := &auditSink{}
+	ctx := audit.WithAuditContext(context.Background())
+	if err := audit.AuditContextFrom(ctx).Init(audit.RequestAuditConfig{Level: auditinternal.LevelMetadata}, event); err != nil {
+		panic(err) // only for a context that is not new
+	}
+	ctx = apirequest.WithUser(apirequest.WithRequestInfo(ctx, r.info()), r.requestor())
+	headers := r.Impersonate.headers()
+	a := &answer{Impersonation: none, Request: denied, Checks: []check{}}
+	attempted := len(headers) > 0
+
+	recorder := authorizer.AuthorizerFunc(func(ctx context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
+		decision, reason, err := s.authorizer.Authorize(ctx, attributes)
+		a.Checks = append(a.Checks, checkOf(attributes, decision))
+		return decision, reason, err
+	})
+	final := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		ctx := req.Context()
+		attributes, err := filters.GetAuthorizerAttributes(ctx)
+		if err != nil {
+			panic(err) // only without a RequestInfo
+		}
+		if attempted {
+			audit.AuditContextFrom(ctx).ProcessEventStage(ctx, auditinternal.StageResponseComplete)
+			a.Impersonation, a.As = allowed, subjectOf(attributes.GetUser())
+			a.Mode, a.Constraint = event.mode()
+		}
+		decision, reason, _ := s.authorizer.Authorize(ctx, attributes)
+		if decision == authorizer.DecisionAllow {
+			a.Request = allowed
+		} else {
+			a.Reason = reason
+		}
+	})
+
+	response := &response{header: http.Header{}}
+	req := (&http.Request{Method: http.MethodGet, URL: anyURL, Header: headers}).WithContext(ctx)
+	s.withImpersonation(final, recorder, response).ServeHTTP(response, req)
+
+	switch status := response.status; {
+	case status != nil && status.Code == http.StatusForbidden:
+		a.Impersonation, a.Reason = denied, status.Message
+	case status != nil && status.Code == http.StatusBadRequest:
+		a.Impersonation, a.Reason = invalid, status.Message
+	case status != nil || response.code != 0:
+		panic("an answer that the filters never give")
+	}
+	return a
+}
+
+var anyURL = &url.URL{Path: "/"}
+
+// info is what the API server reads from the URL of a request.
+func (r *request) info() *apirequest.RequestInfo {
+	if r.Path != "" {
+		return &apirequest.RequestInfo{Verb: r.Verb, Path: r.Path}
+	}
+	return &apirequest.RequestInfo{
+		IsResourceRequest: true,
+		Verb:              r.Verb,
+		APIGroup:          r.APIGroup,
+		APIVersion:        "v1",
+		Resource:          r.Resource,
+		Subresource:       r.Subresource,
+		Namespace:         r.Namespace,
+		Name:              r.Name,
+	}
+}
+
+// requestor adds the groups that authenticators add: that of service account tokens, and
+// k8s.io/apiserver/pkg/authentication/group.AuthenticatedGroupAdder.
+func (r *request) requestor() user.Info {
+	groups := slices.Clone(r.Groups)
+	if namespace, _, err := serviceaccount.SplitUsername(r.User); err == nil {
+		for _, group := range serviceaccount.MakeGroupNames(namespace) {
+			if !slices.Contains(groups, group) {
+				groups = append(groups, group)
+			}
+		}
+	}
+	if r.User != user.Anonymous && !slices.Contains(groups, user.AllAuthenticated) && !slices.Contains(groups, user.AllUnauthenticated) {
+		groups = append(groups, user.AllAuthenticated)
+	}
+	return &user.DefaultInfo{Name: r.User, Groups: groups, Extra: r.Extra}
+}
+
+func subjectOf(u user.Info) *subject {
+	s := &subject{User: u.GetName(), Groups: u.GetGroups(), UID: u.GetUID(), Extra: u.GetExtra()}
+	if s.Groups == nil {
+		s.Groups = []string{}
+	}
+	if s.Extra == nil {
+		s.Extra = map[string][]string{}
+	}
+	return s
+}
+
+func checkOf(attributes authorizer.Attributes, decision authorizer.Decision) check {
+	return check{
+		Verb:        attributes.GetVerb(),
+		APIGroup:    attributes.GetAPIGroup(),
+		Resource:    attributes.GetResource(),
+		Subresource: attributes.GetSubresource(),
+		Namespace:   attributes.GetNamespace(),
+		Name:        attributes.GetName(),
+		Path:        attributes.GetPath(),
+		Allowed:     decision == authorizer.DecisionAllow,
+	}
+}
+
+type extra struct{ key, value string }
+
+// sortedExtras are the extras as the server sees them, by key, if there is more than one key.
+func (i *impersonation) sortedExtras() []extra {
+	if len(i.Extra) < 2 {
+		return nil
+	}
+	var extras []extra
+	for _, key := range slices.Sorted(maps.Keys(i.Extra)) {
+		for _, value := range i.Extra[key] {
+			extras = append(extras, extra{asciiLower(key), value})
+		}
+	}
+	slices.SortStableFunc(extras, func(a, b extra) int { return strings.Compare(a.key, b.key) })
+	return extras
+}
+
+// asciiLower is what happens to a key: other letters travel escaped while the header's name is lower-cased.
+func asciiLower(key string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, key)
+}
+
+// inOrder tells whether each mode checked the extras from the first one on, leaving none out. The question for all of
+// them at once, of constrained modes only, is none of them.
+func inOrder(checks []check, extras []extra) bool {
+	if extras == nil {
+		return true
+	}
+	next := map[string]int{}
+	for _, c := range checks {
+		if c.APIGroup != authenticationv1.GroupName || c.Resource != "userextras" || strings.HasPrefix(c.Verb, "impersonate-on:") {
+			continue
+		}
+		if c.Verb != "impersonate" && c.Subresource == "*" {
+			continue
+		}
+		if extras[next[c.Verb]] != (extra{c.Subresource, c.Name}) {
+			return false
+		}
+		next[c.Verb]++
+	}
+	return true
+}
+
+// auditSink keeps the constraint of the event it is given.
+type auditSink struct{ constraint string }
+
+func (s *auditSink) ProcessEvents(events ...*auditinternal.Event) bool {
+	for _, event := range events {
+		if event.AuthenticationMetadata != nil {
+			s.constraint = event.AuthenticationMetadata.ImpersonationConstraint
+		}
+	}
+	return true
+}
+
+func (s *auditSink) mode() (mode, constraint *string) {
+	if name, ok := strings.CutPrefix(s.constraint, "impersonate:"); ok {
+		return &name, &s.constraint
+	}
+	name := legacy
+	return &name, nil
+}
+
+// response takes the filters' refusal as an object. It is at once the writer and the serializer, so that nothing has to
+// be encoded.
+type response struct {
+	header http.Header
+	code   int
+	status *metav1.Status
+}
+
+func (r *response) Header() http.Header            { return r.header }
+func (r *response) Write(data []byte) (int, error) { return len(data), nil }
+func (r *response) WriteHeader(code int)           { r.code = code }
+
+func (r *response) SupportedMediaTypes() []runtime.SerializerInfo {
+	return []runtime.SerializerInfo{{MediaType: runtime.ContentTypeJSON, MediaTypeType: "application", MediaTypeSubType: "json"}}
+}
+func (r *response) EncoderForVersion(runtime.Encoder, runtime.GroupVersioner) runtime.Encoder {
+	return r
+}
+func (r *response) DecoderToVersion(runtime.Decoder, runtime.GroupVersioner) runtime.Decoder {
+	return nil
+}
+func (r *response) Identifier() runtime.Identifier { return "oracle" }
+
+func (r *response) Encode(object runtime.Object, _ io.Writer) error {
+	r.status = object.(*metav1.Status)
+	return nil
+}
+
+var _ runtime.NegotiatedSerializer = &response{}
