@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         Output::Json => json::write_check(&mut out, &inventory, &findings)?,
     }
     out.flush()?;
-    let mut status = status_of(&inventory);
+    let mut status = status_of(&grants)?;
     let mut err = terminal::stderr();
     if inventory.coverage.objects == 0 {
         writeln!(err, "there is no RBAC object here, so nothing was checked")?;

@@ -36,5 +36,5 @@ pub(super) fn run(args: &Args) -> Outcome {
         Output::Json => json::write_grants(&mut out, &grants)?,
     }
     out.flush()?;
-    Ok(status_of(&inventory))
+    status_of(&grants)
 }

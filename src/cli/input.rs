@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use deputize::grants::Grants;
 use deputize::inventory::{Inventory, LoadOptions, load};
 use deputize::output::human;
 use deputize::source::Limits;
@@ -39,8 +40,10 @@ impl InputArgs {
     }
 }
 
-/// Whether everything could be read.
-pub(super) fn status_of(inventory: &Inventory) -> Status {
-    let failed = inventory.problems.iter().any(|problem| !problem.kind.is_warning());
-    if failed { Status::Failed } else { Status::Clean }
+/// Whether everything could be read and understood; says on standard error what could not be understood.
+pub(super) fn status_of(grants: &Grants<'_>) -> Result<Status, Failure> {
+    let problem = grants.problem();
+    human::write_problems(&mut terminal::stderr(), problem.as_slice())?;
+    let failed = grants.inventory().problems.iter().chain(&problem).any(|problem| !problem.kind.is_warning());
+    Ok(if failed { Status::Failed } else { Status::Clean })
 }

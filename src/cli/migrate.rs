@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Outcome {
              did (--audit-log, in a later release), what they are meant to do (--actions FILE), and what their targets \
              may do (--from-target, in a later release)"
         )?;
-        return Ok(status_of(&inventory).max(Status::Reported));
+        return Ok(status_of(&Grants::new(&inventory))?.max(Status::Reported));
     };
     let grants = Grants::new(&inventory);
     one_world(&grants)?;
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     out.flush()?;
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
-    Ok(status_of(&inventory).max(if kept { Status::Reported } else { Status::Clean }))
+    Ok(status_of(&grants)?.max(if kept { Status::Reported } else { Status::Clean }))
 }
 
 /// Sees to it that every object that matters has one definition.

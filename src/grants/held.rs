@@ -1,10 +1,12 @@
 //! Who holds what a rule grants.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::{Reason, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
 use crate::authority::{IdentityKind, binds_cluster_wide, is_dns_label, subject_matches_someone};
 use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
+use crate::problem::{Problem, ProblemKind};
 
 /// The grants of an inventory: its roles, their rules, and who holds them.
 #[derive(Debug)]
@@ -71,6 +73,20 @@ impl<'i> Grants<'i> {
     /// The inventory.
     pub fn inventory(&self) -> &'i Inventory {
         self.inventory
+    }
+
+    /// What kept the input from being understood as a whole: more aggregation than can be resolved.
+    pub fn problem(&self) -> Option<Problem> {
+        let aggregated = self.inventory.roles.iter().find(|role| role.aggregation.is_some())?;
+        (!self.rules.is_complete()).then(|| Problem {
+            path: Arc::clone(&aggregated.meta.path),
+            place: Some(aggregated.meta.name.place),
+            kind: ProblemKind::Expansion,
+            message: "the aggregation rules of the input select too many roles to follow; what is said of aggregated \
+                      roles is incomplete"
+                .to_owned(),
+            help: Some("check fewer files at a time".to_owned()),
+        })
     }
 
     /// The rules of each role, aggregation resolved.

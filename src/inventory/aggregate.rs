@@ -4,13 +4,14 @@
 //! union of the roles its selectors match (`pkg/controller/clusterroleaggregation`). In files nobody has done that yet.
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use super::object::{ObjectKind, PolicyRule, Requirement, Role, SelectorOperator};
 use super::{Inventory, RoleId};
 
 /// How many comparisons of a role with a selector are made before aggregation is given up: input is hostile, and each
 /// pair of roles may match.
-const MAX_COMPARISONS: usize = 20_000_000;
+const MAX_COMPARISONS: usize = 5_000_000;
 
 /// The roles whose rules make up each role.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ struct Resolver<'i> {
     /// ClusterRoles by one of their labels.
     by_label: HashMap<(&'i str, &'i str), Vec<RoleId>>,
     cluster_roles: Vec<RoleId>,
+    /// What each aggregated role selects, as far as it was asked.
+    matched: HashMap<RoleId, Rc<BTreeSet<RoleId>>>,
     comparisons: usize,
 }
 
@@ -76,7 +79,7 @@ impl<'i> Resolver<'i> {
                 by_label.entry((key.as_str(), value.as_str())).or_default().push(id);
             }
         }
-        Self { inventory, by_label, cluster_roles, comparisons: 0 }
+        Self { inventory, by_label, cluster_roles, matched: HashMap::new(), comparisons: 0 }
     }
 
     /// The roles at the ends of all chains of aggregation that start at `role`.
@@ -89,10 +92,14 @@ impl<'i> Resolver<'i> {
         let mut open = vec![role];
         while let Some(next) = open.pop() {
             let matched = self.matches(next);
+            self.comparisons += matched.len();
+            if self.comparisons >= MAX_COMPARISONS {
+                break;
+            }
             if matched.is_empty() {
                 leaves.insert(next);
             }
-            for contributor in matched {
+            for &contributor in matched.iter() {
                 if self.inventory.role(contributor).aggregation.is_none() {
                     leaves.insert(contributor);
                 } else if seen.insert(contributor) {
@@ -104,7 +111,16 @@ impl<'i> Resolver<'i> {
     }
 
     /// The ClusterRoles that an aggregated one selects; never itself.
-    fn matches(&mut self, role: RoleId) -> BTreeSet<RoleId> {
+    fn matches(&mut self, role: RoleId) -> Rc<BTreeSet<RoleId>> {
+        if let Some(known) = self.matched.get(&role) {
+            return Rc::clone(known);
+        }
+        let matched = Rc::new(self.compare(role));
+        self.matched.insert(role, Rc::clone(&matched));
+        matched
+    }
+
+    fn compare(&mut self, role: RoleId) -> BTreeSet<RoleId> {
         let inventory = self.inventory;
         let own: &Role = inventory.role(role);
         let mut matched = BTreeSet::new();

@@ -19,7 +19,7 @@ pub use link::Links;
 pub use load::{Coverage, LoadOptions, Unread, load, load_bytes};
 pub use object::{
     AggregationRule, Binding, LabelSelector, ObjectKind, ObjectMeta, PolicyRule, Requirement, Role, RoleKind, RoleRef,
-    SelectorOperator, Subject, SubjectKind, Text,
+    SelectorOperator, Subject, SubjectKind, Text, abbreviate,
 };
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The RBAC objects, as `rbac.authorization.k8s.io/v1` defines them (`k8s.io/api/rbac/v1/types.go`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +42,17 @@ impl Eq for Text {}
 impl std::hash::Hash for Text {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.value.hash(state);
+    }
+}
+
+/// How much of a name messages show. Valid names are shorter.
+const MAX_SHOWN: usize = 300;
+
+/// A name as messages show it: its beginning, if it is longer than any name should be.
+pub fn abbreviate(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(MAX_SHOWN) {
+        None => Cow::Borrowed(name),
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
     }
 }
 
@@ -121,14 +133,16 @@ impl ObjectMeta {
     /// `ClusterRole/name` or `Role/namespace/name`, for lists.
     pub fn reference(&self) -> String {
         let namespace = self.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        format!("{}/{namespace}{}", self.kind, self.name.as_str())
+        format!("{}/{namespace}{}", self.kind, abbreviate(self.name.as_str()))
     }
 
     /// `ClusterRole "name"` or `Role "namespace/name"`, for messages.
     pub fn describe(&self) -> String {
         match &self.namespace {
-            Some(namespace) => format!("{} \"{namespace}/{}\"", self.kind, self.name.as_str()),
-            None => format!("{} \"{}\"", self.kind, self.name.as_str()),
+            Some(namespace) => {
+                format!("{} \"{}/{}\"", self.kind, abbreviate(namespace), abbreviate(self.name.as_str()))
+            }
+            None => format!("{} \"{}\"", self.kind, abbreviate(self.name.as_str())),
         }
     }
 }
@@ -310,9 +324,10 @@ impl SubjectKind {
 impl Subject {
     /// `ServiceAccount "namespace/name"`, `Group "name"`, for messages.
     pub fn describe(&self) -> String {
+        let (kind, name) = (abbreviate(self.kind.as_str()), abbreviate(self.name.as_str()));
         match &self.namespace {
-            Some(namespace) => format!("{} \"{namespace}/{}\"", self.kind.as_str(), self.name.as_str()),
-            None => format!("{} \"{}\"", self.kind.as_str(), self.name.as_str()),
+            Some(namespace) => format!("{kind} \"{}/{name}\"", abbreviate(namespace)),
+            None => format!("{kind} \"{name}\""),
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Findings and their parts.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 
 use super::catalogue::Rule;
-use super::site::Site;
+use super::site::{Holders, Site};
+use super::words;
 use crate::grants::{Grants, Holder, Through};
-use crate::inventory::{ObjectMeta, RoleId, Subject};
+use crate::inventory::{Role, RoleId, Subject};
 use crate::syntax::Place;
 
 /// How many subjects a finding lists. One role may be held by very many, and have very many findings.
@@ -54,7 +57,7 @@ pub struct Diagnosis {
     /// What stands beside the marked verb.
     pub(super) label: String,
     /// Whom it concerns.
-    pub(super) holders: Vec<Holder>,
+    pub(super) holders: Rc<Holders>,
 }
 
 /// One thing to look at.
@@ -79,15 +82,17 @@ pub struct Finding {
     /// The file.
     pub path: Arc<str>,
     /// The verb.
+    pub verb: SmolStr,
+    /// Where it stands.
     pub place: Place,
     /// The resources by which the verb reaches what it reaches, a few at most.
     pub resources: Vec<Place>,
     /// Who holds the grant, sorted, each once; at most a thousand.
-    pub subjects: Vec<Subject>,
+    pub subjects: Arc<[Subject]>,
     /// How many more hold it.
     pub subjects_left_out: usize,
     /// Other places that belong to it, perhaps in other files.
-    pub related: Vec<Related>,
+    pub related: Arc<[Related]>,
     /// How many more bindings there are.
     pub bindings_left_out: usize,
 }
@@ -111,12 +116,10 @@ impl Finding {
 
 pub(super) fn finding_of(site: &Site<'_>, rule: &dyn Rule, diagnosis: Diagnosis) -> Finding {
     let Diagnosis { severity, message, help, resources, label, holders } = diagnosis;
-    let (subjects, subjects_left_out) = subjects_of(site, &holders);
     let mut resources: Vec<Place> =
         resources.iter().filter_map(|index| site.rule.resources.get(*index)).map(|text| text.place).collect();
     resources.dedup();
     resources.truncate(MAX_RESOURCES);
-    let (related, bindings_left_out) = related_of(site, &holders);
     Finding {
         rule: rule.id(),
         severity,
@@ -127,22 +130,32 @@ pub(super) fn finding_of(site: &Site<'_>, rule: &dyn Rule, diagnosis: Diagnosis)
         role: site.role_id,
         rule_index: site.index,
         path: Arc::clone(&site.role.meta.path),
+        verb: site.verb().value.clone(),
         place: site.verb().place,
         resources,
-        subjects,
-        subjects_left_out,
-        related,
-        bindings_left_out,
+        subjects: Arc::clone(&holders.subjects),
+        subjects_left_out: holders.subjects_left_out,
+        related: Arc::clone(&holders.related),
+        bindings_left_out: holders.bindings_left_out,
     }
 }
 
-fn subjects_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Subject>, usize) {
+/// What findings say of holders, which are sorted.
+pub(super) fn describe_holders(site: &Site<'_>, holders: &[Holder]) -> Holders {
     let mut subjects: Vec<&Subject> = holders.iter().filter_map(|holder| site.grants.subject(holder)).collect();
     let key = |subject: &&Subject| (subject.kind.clone(), subject.namespace.clone(), subject.name.value.clone());
     subjects.sort_by_cached_key(key);
     subjects.dedup();
-    let left_out = subjects.len().saturating_sub(MAX_SUBJECTS);
-    (subjects.into_iter().take(MAX_SUBJECTS).cloned().collect(), left_out)
+    let (related, bindings_left_out) = related_of(site, holders);
+    let namespace = |holder| site.grants.namespace(holder).map(SmolStr::new);
+    Holders {
+        words: words::holders(site, &subjects),
+        namespaces: holders.iter().map(namespace).collect(),
+        subjects: subjects.iter().take(MAX_SUBJECTS).map(|subject| (*subject).clone()).collect(),
+        subjects_left_out: subjects.len().saturating_sub(MAX_SUBJECTS),
+        related: related.into(),
+        bindings_left_out,
+    }
 }
 
 /// The bindings through which the holders hold the role, and aggregation on the way.
@@ -186,38 +199,51 @@ fn related_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Related>, usize) {
 /// Gives all findings their fingerprints. Those that would have the same one are numbered in the order of their places.
 pub(super) fn fingerprint_all(findings: &mut [Finding], grants: &Grants<'_>) {
     let mut seen: HashMap<String, usize> = HashMap::new();
+    // Findings come rule by rule and, mostly, subjects by subjects: what they share is hashed once.
+    let mut rule: Option<((RoleId, usize), String)> = None;
+    let mut subjects: Option<(Arc<[Subject]>, String)> = None;
     for finding in findings {
-        let base = fingerprint(finding, grants);
+        let at = (finding.role, finding.rule_index);
+        if rule.as_ref().is_none_or(|(known, _)| *known != at) {
+            rule = Some((at, rule_digest(grants.inventory().role(finding.role), finding.rule_index)));
+        }
+        if subjects.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, &finding.subjects)) {
+            let names = |subject: &'_ Subject| -> [SmolStr; 3] {
+                let namespace = subject.namespace.clone().unwrap_or_default();
+                [SmolStr::new(subject.kind.as_str()), namespace, subject.name.value.clone()]
+            };
+            let names: Vec<SmolStr> = finding.subjects.iter().flat_map(names).collect();
+            subjects = Some((Arc::clone(&finding.subjects), digest(&names)));
+        }
+        let rule = rule.as_ref().map_or("", |(_, digest)| digest);
+        // Another subject is another grant: a baseline must not hide it.
+        let subjects = subjects.as_ref().map_or("", |(_, digest)| digest);
+        let base = digest(&[finding.rule, rule, &finding.verb, subjects, &finding.subjects_left_out.to_string()]);
         let count = seen.entry(base.clone()).or_default();
         *count += 1;
-        finding.fingerprint = if *count == 1 { base } else { digest(&[&base, &count.to_string()]) };
+        finding.fingerprint = if *count == 1 { base } else { digest(&[base.as_str(), &count.to_string()]) };
     }
 }
 
-fn fingerprint(finding: &Finding, grants: &Grants<'_>) -> String {
-    let role = grants.inventory().role(finding.role);
-    let ObjectMeta { kind, name, .. } = &role.meta;
-    let mut parts = vec![finding.rule.to_owned(), kind.to_string()];
-    parts.push(role.meta.effective_namespace().unwrap_or_default().to_owned());
-    parts.push(name.as_str().to_owned());
-    if let Some(rule) = role.rules.get(finding.rule_index) {
-        let verb = rule.verbs.iter().find(|verb| verb.place == finding.place);
-        parts.extend(verb.map(|verb| verb.as_str().to_owned()));
+/// What a rule of a role says, apart from its verbs: some of them have nothing to do with it.
+fn rule_digest(role: &Role, index: usize) -> String {
+    let meta = &role.meta;
+    let namespace = meta.effective_namespace().unwrap_or_default();
+    let mut parts = vec![SmolStr::new(meta.kind.as_str()), SmolStr::new(namespace), meta.name.value.clone()];
+    if let Some(rule) = role.rules.get(index) {
         for list in [&rule.api_groups, &rule.resources, &rule.resource_names] {
-            parts.push(list.len().to_string());
-            parts.extend(list.iter().map(|text| text.as_str().to_owned()));
+            parts.push(SmolStr::from(list.len().to_string()));
+            parts.extend(list.iter().map(|text| text.value.clone()));
         }
     }
-    // Another subject is another grant: a baseline must not hide it.
-    parts.extend(finding.subjects.iter().map(Subject::describe));
-    parts.push(finding.subjects_left_out.to_string());
-    digest(&parts.iter().map(String::as_str).collect::<Vec<_>>())
+    digest(&parts)
 }
 
 /// A hash that nobody can steer to a known one, and that stays the same from release to release.
-fn digest(parts: &[&str]) -> String {
+fn digest<S: AsRef<str>>(parts: &[S]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
+        let part = part.as_ref();
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

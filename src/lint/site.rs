@@ -1,12 +1,20 @@
 //! What a rule looks at: one verb of one rule, and everyone who holds it.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use super::Severity;
+use smol_str::SmolStr;
+
+use super::finding::{Related, Severity, describe_holders};
 use super::words;
-use crate::authority::{IdentityKind, Mode, SYSTEM_MASTERS, Verb, allows_everything, is_dns_label};
+use crate::authority::{
+    IdentityKind, Mode, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
+    SYSTEM_UNAUTHENTICATED, Verb, allows_everything, is_dns_label, subject_matches_someone,
+};
 use crate::grants::{Grants, Holder, Reason, RuleGrant, Through, is_server_owned};
-use crate::inventory::{ObjectKind, PolicyRule, Role, RoleId, Text};
+use crate::inventory::{ObjectKind, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
 
 /// One verb of one rule of one role.
 #[derive(Debug)]
@@ -25,19 +33,46 @@ pub struct Site<'a> {
     pub verb_index: usize,
     /// What the verb grants.
     pub found: &'a [RuleGrant],
-    holders: &'a [HolderClass],
+    classes: &'a Classes,
 }
 
-/// Holders for whom every grant of a rule is effective, or dead, for the same reason. A role may be held by very many;
-/// judging them one by one would make a large input slow.
+/// The holders of a role, in classes. A role may be held by very many and have very many rules; judging every holder
+/// under every rule would make a large input slow.
+#[derive(Debug)]
+struct Classes {
+    classes: Vec<HolderClass>,
+    /// What is known of the classes that were picked together so far.
+    known: RefCell<BTreeMap<Vec<usize>, Rc<Holders>>>,
+}
+
+/// Holders for whom every grant of a rule is effective, or dead, for the same reason.
 #[derive(Debug)]
 struct HolderClass {
     holders: Vec<Holder>,
+    /// Whether the subjects stand for all users, all service accounts, or those without credentials.
+    everyone: bool,
+}
+
+/// Some of the holders of a role, and what findings say of them.
+#[derive(Debug)]
+pub struct Holders {
+    /// In words.
+    pub(super) words: String,
+    /// The namespaces to which what they hold is limited; none if some of it is not.
+    pub(super) namespaces: Option<BTreeSet<SmolStr>>,
+    /// Who they are, sorted, each once; a thousand at most.
+    pub(super) subjects: Arc<[Subject]>,
+    /// How many more there are.
+    pub(super) subjects_left_out: usize,
+    /// The bindings through which they hold it, a few at most.
+    pub(super) related: Arc<[Related]>,
+    /// How many more there are.
+    pub(super) bindings_left_out: usize,
 }
 
 /// Shows every site of the input, in the order of the roles.
 pub(super) fn visit(grants: &Grants<'_>, judge: &mut dyn FnMut(&Site<'_>)) {
-    let mut known: Option<(RoleId, Vec<HolderClass>)> = None;
+    let mut known: Option<(RoleId, Classes)> = None;
     for (role_id, index, rule, found) in grants.granting_rules() {
         // Rules come role by role.
         let classes = match known.take() {
@@ -47,13 +82,13 @@ pub(super) fn visit(grants: &Grants<'_>, judge: &mut dyn FnMut(&Site<'_>)) {
         let role = grants.inventory().role(role_id);
         for found in found.chunk_by(|a, b| a.verb == b.verb) {
             let Some(verb_index) = found.first().map(|grant| grant.verb) else { continue };
-            judge(&Site { grants, role_id, role, index, rule, verb_index, found, holders: &classes });
+            judge(&Site { grants, role_id, role, index, rule, verb_index, found, classes: &classes });
         }
         known = Some((role_id, classes));
     }
 }
 
-fn classes(grants: &Grants<'_>, role: RoleId) -> Vec<HolderClass> {
+fn classes(grants: &Grants<'_>, role: RoleId) -> Classes {
     let mut classes: BTreeMap<_, Vec<Holder>> = BTreeMap::new();
     for holder in grants.holders(role) {
         let kind = match holder.through {
@@ -61,11 +96,24 @@ fn classes(grants: &Grants<'_>, role: RoleId) -> Vec<HolderClass> {
             Through::Binding(_) => 1,
             Through::NearMiss(_) => 2,
         };
-        let subject = grants.subject(&holder).map(crate::authority::subject_matches_someone);
+        let subject = grants.subject(&holder);
+        let matches = subject.map(subject_matches_someone);
         let namespace = grants.namespace(&holder).map(is_dns_label);
-        classes.entry((kind, subject, namespace)).or_default().push(holder);
+        let everyone = subject.is_some_and(is_everyone);
+        classes.entry((kind, matches, namespace, everyone)).or_default().push(holder);
     }
-    classes.into_values().map(|holders| HolderClass { holders }).collect()
+    let classes = classes.into_iter().map(|((.., everyone), holders)| HolderClass { holders, everyone });
+    Classes { classes: classes.collect(), known: RefCell::default() }
+}
+
+/// Whether a subject stands for all users, all service accounts, or those without credentials.
+fn is_everyone(subject: &Subject) -> bool {
+    let name = subject.name.as_str();
+    match subject.kind {
+        SubjectKind::Group => [SYSTEM_AUTHENTICATED, SYSTEM_UNAUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS].contains(&name),
+        SubjectKind::User => name == SYSTEM_ANONYMOUS,
+        _ => false,
+    }
 }
 
 impl<'a> Site<'a> {
@@ -96,8 +144,16 @@ impl<'a> Site<'a> {
     }
 
     /// Those among `grants` that are effective in someone's hands, and everyone for whom one of them is.
-    pub fn effective<'g>(&self, grants: impl IntoIterator<Item = &'g RuleGrant>) -> (Vec<&'g RuleGrant>, Vec<Holder>) {
-        self.pick(grants, |reason| reason.is_none())
+    pub fn effective<'g>(&self, grants: impl IntoIterator<Item = &'g RuleGrant>) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
+        self.pick(grants, |_, reason| reason.is_none())
+    }
+
+    /// The same, of those whose subjects stand for everyone.
+    pub fn effective_for_everyone<'g>(
+        &self,
+        grants: impl IntoIterator<Item = &'g RuleGrant>,
+    ) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
+        self.pick(grants, |class, reason| class.everyone && reason.is_none())
     }
 
     /// Those among `grants` that are dead for the reason in someone's hands, and these hands.
@@ -105,34 +161,48 @@ impl<'a> Site<'a> {
         &self,
         grants: impl IntoIterator<Item = &'g RuleGrant>,
         reason: Reason,
-    ) -> (Vec<&'g RuleGrant>, Vec<Holder>) {
-        self.pick(grants, |found| found == Some(reason))
+    ) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
+        self.pick(grants, |_, found| found == Some(reason))
     }
 
     fn pick<'g>(
         &self,
         grants: impl IntoIterator<Item = &'g RuleGrant>,
-        wanted: impl Fn(Option<Reason>) -> bool,
-    ) -> (Vec<&'g RuleGrant>, Vec<Holder>) {
+        wanted: impl Fn(&HolderClass, Option<Reason>) -> bool,
+    ) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
         let mut picked = Vec::new();
-        let mut classes = vec![false; self.holders.len()];
+        let mut chosen = BTreeSet::new();
         for grant in grants {
             let mut any = false;
-            for (class, chosen) in self.holders.iter().zip(&mut classes) {
+            for (index, class) in self.classes.classes.iter().enumerate() {
                 let Some(holder) = class.holders.first() else { continue };
-                if wanted(self.grants.reason(grant, holder)) {
+                if wanted(class, self.grants.reason(grant, holder)) {
                     any = true;
-                    *chosen = true;
+                    chosen.insert(index);
                 }
             }
             if any {
                 picked.push(grant);
             }
         }
-        let chosen = self.holders.iter().zip(&classes).filter(|(_, chosen)| **chosen);
-        let mut holders: Vec<Holder> = chosen.flat_map(|(class, _)| class.holders.iter().copied()).collect();
-        holders.sort();
-        (picked, holders)
+        (picked, self.holders(chosen.into_iter().collect()))
+    }
+
+    /// Nobody.
+    pub fn nobody(&self) -> Rc<Holders> {
+        self.holders(Vec::new())
+    }
+
+    fn holders(&self, chosen: Vec<usize>) -> Rc<Holders> {
+        if let Some(known) = self.classes.known.borrow().get(&chosen) {
+            return Rc::clone(known);
+        }
+        let classes = chosen.iter().filter_map(|index| self.classes.classes.get(*index));
+        let mut list: Vec<Holder> = classes.flat_map(|class| class.holders.iter().copied()).collect();
+        list.sort();
+        let holders = Rc::new(describe_holders(self, &list));
+        self.classes.known.borrow_mut().insert(chosen, Rc::clone(&holders));
+        holders
     }
 
     /// The legacy grants of the verb.
@@ -141,12 +211,12 @@ impl<'a> Site<'a> {
     }
 
     /// How grave an effective legacy grant is, by what it reaches.
-    pub fn reach_severity(&self, grants: &[&RuleGrant], holders: &[Holder]) -> Severity {
+    pub fn reach_severity(&self, grants: &[&RuleGrant], holders: &Holders) -> Severity {
         if self.is_everything() || self.is_server_owned() {
             return Severity::Note;
         }
         let unlimited = self.names().is_none();
-        let everywhere = holders.iter().any(|holder| self.grants.namespace(holder).is_none());
+        let everywhere = holders.namespaces.is_none();
         let grave = grants.iter().any(|grant| match grant.identity.kind {
             Some(IdentityKind::Users) => unlimited,
             Some(IdentityKind::Groups) => unlimited || self.names_masters(),
@@ -185,13 +255,8 @@ impl<'a> Site<'a> {
         roles.into_iter().skip_while(|name| !labelled(name)).collect()
     }
 
-    /// The holders in words.
-    pub fn who(&self, holders: &[Holder]) -> String {
-        words::holders(self, holders)
-    }
-
     /// The identities in words.
-    pub fn whom(&self, grants: &[&RuleGrant], holders: &[Holder]) -> String {
+    pub fn whom(&self, grants: &[&RuleGrant], holders: &Holders) -> String {
         words::identities(self, grants, holders)
     }
 }

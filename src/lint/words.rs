@@ -1,36 +1,28 @@
 //! How findings speak of holders and identities.
 
-use std::collections::BTreeSet;
-
-use super::site::Site;
+use super::site::{Holders, Site};
 use crate::authority::IdentityKind;
-use crate::grants::{Holder, RuleGrant};
-use crate::inventory::Text;
+use crate::grants::RuleGrant;
+use crate::inventory::{Subject, Text, abbreviate};
 
 /// How many names or keys are spelled out before the rest is counted.
 const MAX_SPELLED: usize = 3;
 
 /// `ServiceAccount "apps/deputy"`, `User "a" and Group "b"`, `Group "a" and 4 others`; the role itself where nobody
 /// holds it.
-pub(super) fn holders(site: &Site<'_>, holders: &[Holder]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for subject in holders.iter().filter_map(|holder| site.grants.subject(holder)) {
-        let key = (&subject.kind, &subject.namespace, &subject.name.value);
-        if seen.insert(key) && names.len() < 2 {
-            names.push(subject.describe());
-        }
-    }
-    match (names.as_slice(), seen.len()) {
+pub(super) fn holders(site: &Site<'_>, subjects: &[&Subject]) -> String {
+    let count = subjects.len();
+    let subjects: Vec<&Subject> = subjects.iter().copied().take(2).collect();
+    match (subjects.as_slice(), count) {
+        ([one], _) => one.describe(),
+        ([one, two], 2) => format!("{} and {}", one.describe(), two.describe()),
+        ([one, ..], many) => format!("{} and {} others", one.describe(), many - 1),
         ([], _) => format!("whoever is given {}", site.role.meta.describe()),
-        ([one], _) => one.clone(),
-        ([one, two], 2) => format!("{one} and {two}"),
-        ([one, ..], many) => format!("{one} and {} others", many - 1),
     }
 }
 
 /// `any user and any group`, `the users "a" and "b"`, `any service account in namespace "apps"`.
-pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &[Holder]) -> String {
+pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &Holders) -> String {
     let mut parts: Vec<String> = Vec::new();
     for kind in IdentityKind::ALL {
         let of_kind: Vec<&&RuleGrant> = grants.iter().filter(|grant| grant.identity.kind == Some(kind)).collect();
@@ -54,7 +46,7 @@ pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &[Hold
             Some(names) => format!("the {one}s {}", list(names.iter().map(quote))),
         };
         if kind == IdentityKind::ServiceAccounts {
-            part.push_str(&namespaces(site, holders));
+            part.push_str(&namespaces(holders));
         }
         parts.push(part);
     }
@@ -69,34 +61,30 @@ fn extras(site: &Site<'_>, grants: &[&&RuleGrant]) -> String {
     };
     match keys.as_slice() {
         _ if keys.len() < grants.len() => format!("{values} of any extra"),
-        [key] => format!("{values} of the extra {key:?}"),
-        keys => format!("{values} of the extras {}", list(keys.iter().map(|key| format!("{key:?}")))),
+        [key] => format!("{values} of the extra {:?}", abbreviate(key)),
+        keys => format!("{values} of the extras {}", list(keys.iter().map(|key| format!("{:?}", abbreviate(key))))),
     }
 }
 
-fn namespaces(site: &Site<'_>, holders: &[Holder]) -> String {
-    let mut names = BTreeSet::new();
-    for holder in holders {
-        match site.grants.namespace(holder) {
-            Some(namespace) => names.insert(namespace),
-            None => return String::new(),
-        };
-    }
+fn namespaces(holders: &Holders) -> String {
+    let Some(names) = &holders.namespaces else { return String::new() };
+    let spelled = list(names.iter().map(|name| format!("{:?}", name.as_str())));
     match names.len() {
         0 => String::new(),
-        1 => format!(" in namespace {}", list(names.iter().map(|name| format!("{name:?}")))),
-        _ => format!(" in the namespaces {}", list(names.iter().map(|name| format!("{name:?}")))),
+        1 => format!(" in namespace {spelled}"),
+        _ => format!(" in the namespaces {spelled}"),
     }
 }
 
 fn quote(text: &Text) -> String {
-    format!("{:?}", text.as_str())
+    format!("{:?}", abbreviate(text.as_str()))
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {
-    let mut items: Vec<String> = items.collect();
-    let more = items.len().saturating_sub(MAX_SPELLED + 1);
+    let mut rest = items;
+    let mut items: Vec<String> = rest.by_ref().take(MAX_SPELLED + 1).collect();
+    let more = rest.count();
     if more > 0 {
         items.truncate(MAX_SPELLED);
         items.push(format!("{} more", more + 1));

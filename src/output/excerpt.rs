@@ -65,7 +65,11 @@ impl SourceCode for Excerpt {
 pub(super) fn excerpts(inventory: &Inventory, path: &str, places: &[Place]) -> Vec<(Excerpt, Vec<usize>)> {
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by_key(|index| places[*index]);
-    let together = |a: &usize, b: &usize| places[*b].line.saturating_sub(places[*a].end_line) <= NEAR;
+    let together = |a: &usize, b: &usize| {
+        let (a, b) = (&places[*a], &places[*b]);
+        // On a long line, few lines may be many bytes.
+        b.line.saturating_sub(a.end_line) <= NEAR && u64::from(b.offset.saturating_sub(a.end())) <= WINDOW
+    };
     order
         .chunk_by(together)
         .filter_map(|group| {

@@ -20,6 +20,8 @@ use crate::syntax::Place;
 /// How many problems of one kind are shown one by one.
 const MAX_PROBLEMS: usize = 200;
 
+/// How many places of findings are shown with the lines around them; of further ones, a line each.
+const MAX_EXCERPTS: usize = 2_000;
 /// How many items of a list are shown.
 const MAX_LISTED: usize = 20;
 
@@ -59,7 +61,8 @@ pub fn write_findings(
     };
     let groups: Vec<&[Finding]> = findings.chunk_by(same).collect();
     // Rendered side by side, a stretch at a time, so that memory does not grow with the number of findings.
-    for stretch in groups.chunks(1024) {
+    let (shown, listed) = groups.split_at(groups.len().min(MAX_EXCERPTS));
+    for stretch in shown.chunks(1024) {
         let rendered: Vec<String> = stretch
             .par_iter()
             .map(|group| {
@@ -75,6 +78,10 @@ pub fn write_findings(
         for text in rendered {
             writeln!(out, "{text}")?;
         }
+    }
+    for finding in listed.iter().flat_map(|group| group.iter()) {
+        let at = position(&finding.path, &finding.place);
+        writeln!(out, "{at}: {}[{}]: {}", finding.severity.as_str(), finding.rule, escape(&finding.message))?;
     }
     Ok(())
 }
@@ -138,7 +145,7 @@ impl Report {
             }
             None => report.message.push_str(&format!("\nat {}", position(&first.path, &first.place))),
         }
-        for related in &first.related {
+        for related in first.related.iter() {
             let (places, labels): (Vec<Place>, Vec<String>) = related.places.iter().cloned().unzip();
             for (excerpt, shown) in excerpts(inventory, &related.path, &places) {
                 let mut part = Self::plain(&related.message);

@@ -29,7 +29,9 @@ impl std::error::Error for SyntaxError {}
 /// `base_offset` and `base_line` say where `text` starts in its file (bytes from 0, lines from 1);
 /// it must start at the beginning of a line. The trees before an error are returned with it.
 pub fn parse_documents(text: &str, base_offset: usize, base_line: u32) -> (Vec<Tree<'_>>, Option<SyntaxError>) {
-    let mut builder = Builder { text, base_offset: to_u32(base_offset), base_line, ..Builder::default() };
+    // A node takes some ten bytes of text; most documents are small, and moving their nodes as they grow shows.
+    let nodes = Vec::with_capacity((text.len() / 10).min(4096));
+    let mut builder = Builder { text, base_offset: to_u32(base_offset), base_line, nodes, ..Builder::default() };
     let mut options = granit_parser::options! { simple_key_max_lookahead: 1 << 16 };
     // Comments are looked up in the text where they matter.
     options.set_emit_comments(false);

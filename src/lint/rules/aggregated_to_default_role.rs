@@ -34,12 +34,12 @@ impl Rule for AggregatedToDefaultRole {
             message: format!(
                 "{} is aggregated into {names}: whoever holds one of these can impersonate {}",
                 site.role.meta.describe(),
-                site.whom(&reaching, &[]),
+                site.whom(&reaching, &site.nobody()),
             ),
             help: "remove the label, and bind the role to those who need it".to_owned(),
             resources: resources_of(&reaching),
             label: format!("lands in {names}"),
-            holders: Vec::new(),
+            holders: site.nobody(),
         })
     }
 }

@@ -71,7 +71,7 @@ impl Rule for DeadGrant {
 }
 
 impl DeadGrant {
-    fn words(&self, site: &Site<'_>, grants: &[&RuleGrant], holders: &[Holder]) -> (String, String) {
+    fn words(&self, site: &Site<'_>, grants: &[&RuleGrant], holders: &Holders) -> (String, String) {
         let verb = site.verb().as_str();
         let resources = || words::list(grants.iter().map(|grant| format!("`{}`", resource_of(grant))));
         let mode = grants.first().and_then(|grant| grant.mode);
@@ -122,7 +122,7 @@ impl DeadGrant {
                     .to_owned(),
             ),
             Reason::SubjectNeverMatches => (
-                format!("{} is nobody, so nobody gets `{verb}` by it", site.who(holders)),
+                format!("{} is nobody, so nobody gets `{verb}` by it", holders.words),
                 "give the service account its namespace, or use the kind User, Group or ServiceAccount".to_owned(),
             ),
             // Has a rule of its own.

@@ -20,30 +20,18 @@ impl Rule for GrantedToEveryone {
     }
 
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
-        let (grants, holders) = site.effective(site.legacy());
-        let everyone: Vec<Holder> =
-            holders.into_iter().filter(|holder| site.grants.subject(holder).is_some_and(is_everyone)).collect();
-        if everyone.is_empty() {
+        let (grants, everyone) = site.effective_for_everyone(site.legacy());
+        if grants.is_empty() {
             return None;
         }
         let whom = site.whom(&grants, &everyone);
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &everyone),
-            message: format!("{} can impersonate {whom}", site.who(&everyone)),
+            message: format!("{} can impersonate {whom}", everyone.words),
             help: "bind the role to the users or service accounts that need it".to_owned(),
             resources: resources_of(&grants),
             label: "granted to everyone".to_owned(),
             holders: everyone,
         })
-    }
-}
-
-/// Whether a subject stands for all users, all service accounts, or those without credentials.
-fn is_everyone(subject: &Subject) -> bool {
-    let name = subject.name.as_str();
-    match subject.kind {
-        SubjectKind::Group => [SYSTEM_AUTHENTICATED, SYSTEM_UNAUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS].contains(&name),
-        SubjectKind::User => name == SYSTEM_ANONYMOUS,
-        _ => false,
     }
 }

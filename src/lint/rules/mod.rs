@@ -42,15 +42,14 @@ pub(super) const ALL: &[&dyn Rule] = &[
 
 /// What the rules have in common.
 mod prelude {
+    use std::rc::Rc;
+
     pub(super) use super::super::catalogue::{Page, Rule};
     pub(super) use super::super::finding::{Diagnosis, Severity};
-    pub(super) use super::super::site::Site;
+    pub(super) use super::super::site::{Holders, Site};
     pub(super) use super::super::words;
-    pub(super) use crate::authority::{
-        IdentityKind, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED,
-    };
-    pub(super) use crate::grants::{Holder, Reason, RuleGrant};
-    pub(super) use crate::inventory::{Subject, SubjectKind};
+    pub(super) use crate::authority::IdentityKind;
+    pub(super) use crate::grants::{Reason, RuleGrant};
 
     /// What to do about a grant that is limited by nothing.
     pub(super) const LIMIT_IT: &str =
@@ -62,7 +61,7 @@ mod prelude {
     }
 
     /// The effective grants of the spelled verb `impersonate` on a spelled kind, without names; none if there are none.
-    pub(super) fn unrestricted<'a>(site: &Site<'a>, kind: IdentityKind) -> Option<(Vec<&'a RuleGrant>, Vec<Holder>)> {
+    pub(super) fn unrestricted<'a>(site: &Site<'a>, kind: IdentityKind) -> Option<(Vec<&'a RuleGrant>, Rc<Holders>)> {
         if !site.is_legacy_verb() || site.names().is_some() {
             return None;
         }

@@ -33,7 +33,7 @@ impl Rule for NamedIdentities {
         let whom = site.whom(&grants, &holders);
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate {whom}, and do all that they can", site.who(&holders)),
+            message: format!("{} can impersonate {whom}, and do all that they can", holders.words),
             help: "replace it by constrained impersonation, which limits what is done (`deputize migrate`)".to_owned(),
             resources: resources_of(&grants),
             label: "reaches those that are named".to_owned(),

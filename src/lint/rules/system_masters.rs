@@ -30,7 +30,7 @@ impl Rule for SystemMasters {
         }
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can join `system:masters`, which passes every check", site.who(&holders)),
+            message: format!("{} can join `system:masters`, which passes every check", holders.words),
             help: "drop the name: constrained impersonation never allows this group; bind `cluster-admin` to a group \
                    of people instead"
                 .to_owned(),

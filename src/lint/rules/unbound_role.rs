@@ -46,7 +46,7 @@ impl Rule for UnboundRole {
             help: help.to_owned(),
             resources: resources_of(&grants),
             label: label.to_owned(),
-            holders: Vec::new(),
+            holders: site.nobody(),
         })
     }
 }

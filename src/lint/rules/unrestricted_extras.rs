@@ -23,7 +23,7 @@ impl Rule for UnrestrictedExtras {
         let (grants, holders) = unrestricted(site, IdentityKind::UserExtras)?;
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate {}", site.who(&holders), site.whom(&grants, &holders)),
+            message: format!("{} can impersonate {}", holders.words, site.whom(&grants, &holders)),
             help: "limit it by constrained impersonation (`deputize migrate`), which takes domain-prefixed keys only, or name the \
                    values in `resourceNames`"
                 .to_owned(),

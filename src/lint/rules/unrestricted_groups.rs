@@ -23,7 +23,7 @@ impl Rule for UnrestrictedGroups {
         let (grants, holders) = unrestricted(site, IdentityKind::Groups)?;
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate any group, `system:masters` included", site.who(&holders)),
+            message: format!("{} can impersonate any group, `system:masters` included", holders.words),
             help: LIMIT_IT.to_owned(),
             resources: resources_of(&grants),
             label: "reaches every group".to_owned(),

@@ -23,7 +23,7 @@ impl Rule for UnrestrictedServiceaccounts {
         let (grants, holders) = unrestricted(site, IdentityKind::ServiceAccounts)?;
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate {}", site.who(&holders), site.whom(&grants, &holders)),
+            message: format!("{} can impersonate {}", holders.words, site.whom(&grants, &holders)),
             help: LIMIT_IT.to_owned(),
             resources: resources_of(&grants),
             label: format!("reaches {}", site.whom(&grants, &holders)),

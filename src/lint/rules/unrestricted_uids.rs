@@ -23,7 +23,7 @@ impl Rule for UnrestrictedUids {
         let (grants, holders) = unrestricted(site, IdentityKind::Uids)?;
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate any UID", site.who(&holders)),
+            message: format!("{} can impersonate any UID", holders.words),
             help: LIMIT_IT.to_owned(),
             resources: resources_of(&grants),
             label: "reaches every UID".to_owned(),

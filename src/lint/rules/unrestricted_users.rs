@@ -23,7 +23,7 @@ impl Rule for UnrestrictedUsers {
         let (grants, holders) = unrestricted(site, IdentityKind::Users)?;
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate any user", site.who(&holders)),
+            message: format!("{} can impersonate any user", holders.words),
             help: LIMIT_IT.to_owned(),
             resources: resources_of(&grants),
             label: "reaches every user".to_owned(),

@@ -30,7 +30,7 @@ impl Rule for WildcardResource {
         let whom = site.whom(&grants, &holders);
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("`impersonate` on a wildcard resource lets {} impersonate {whom}", site.who(&holders)),
+            message: format!("`impersonate` on a wildcard resource lets {} impersonate {whom}", holders.words),
             help: "spell the resources: users, groups, serviceaccounts, uids or userextras/<key>".to_owned(),
             resources: resources_of(&grants),
             label: format!("reaches {whom}"),

@@ -28,7 +28,7 @@ impl Rule for WildcardVerb {
             return None;
         }
         let whom = site.whom(&grants, &holders);
-        let message = format!("the verb `*` lets {} impersonate {whom}", site.who(&holders));
+        let message = format!("the verb `*` lets {} impersonate {whom}", holders.words);
         let help = if site.is_everything() {
             "whoever holds everything needs no impersonation; keep such roles few"
         } else {

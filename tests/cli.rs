@@ -1,0 +1,233 @@
+//! Golden runs of the real binary, in a scrubbed environment.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test cli` writes the expected output anew; read the difference before you commit it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Run, deputize, deputize_in, root};
+use snapbox::{Data, assert_data_eq};
+
+/// Compares what a command printed on standard output and standard error, and its exit status, with a file.
+fn golden(name: &str, arguments: &[&str], status: i32) {
+    let run = deputize(arguments);
+    let file = |stream: &str| Data::read_from(&root().join(format!("tests/golden/{name}.{stream}")), None).raw();
+    assert_data_eq!(run.stdout, file("stdout"));
+    assert_data_eq!(run.stderr, file("stderr"));
+    assert_eq!(run.status, status, "{arguments:?}");
+}
+
+#[test]
+fn check_for_people() {
+    golden("check", &["check", "testdata/platform"], 1);
+}
+
+#[test]
+fn check_as_json() {
+    golden("check-json", &["check", "testdata/platform", "-o", "json"], 1);
+}
+
+#[test]
+fn grants_for_people() {
+    golden("grants", &["grants", "testdata/platform"], 0);
+}
+
+#[test]
+fn grants_as_json() {
+    golden("grants-json", &["grants", "testdata/platform", "-o", "json"], 0);
+}
+
+#[test]
+fn migrate_as_manifests() {
+    golden("migrate", &["migrate", "testdata/platform", "--actions", "testdata/platform-actions.yaml"], 1);
+}
+
+#[test]
+fn migrate_as_a_plan() {
+    let arguments = ["migrate", "testdata/platform", "--actions", "testdata/platform-actions.yaml", "-o", "json"];
+    golden("migrate-json", &arguments, 1);
+}
+
+#[test]
+fn rules_and_help() {
+    golden("rules", &["rules"], 0);
+    golden("help", &["--help"], 0);
+    golden("check-help", &["check", "--help"], 0);
+}
+
+#[test]
+fn explain_prints_the_page() {
+    let page = std::fs::read_to_string(root().join("rules/wildcard-verb.md")).unwrap();
+    assert_eq!(deputize(&["explain", "wildcard-verb"]), Run { stdout: page, stderr: String::new(), status: 0 });
+    let wrong = deputize(&["explain", "wildcard-verbs"]);
+    assert_eq!(
+        (wrong.stderr.as_str(), wrong.status),
+        ("error: there is no rule \"wildcard-verbs\"; did you mean wildcard-verb?\n", 2)
+    );
+}
+
+#[test]
+fn exit_statuses() {
+    for (arguments, status) in [
+        (&["check", "testdata/platform", "--fail-on", "never"][..], 0),
+        (&["check", "testdata/platform", "--fail-on", "error"], 1),
+        (&["check", "testdata/platform", "--select", "unbound-role"], 0),
+        (&["check", "testdata/platform", "--select", "unbound-role", "--fail-on", "note"], 1),
+        (&["check", "testdata/platform/apps/shipping-api"], 0),
+        (&["check", "testdata/platform/apps/shipping-api", "--require-rbac"], 2),
+        (&["check", "testdata/nowhere"], 2),
+        (&["check", "testdata/platform", "--select", "nonsense"], 2),
+        (&["check", "--nonsense"], 2),
+        (&["check", "testdata/platform", "--max-file-size", "100"], 2),
+        (&["grants", "testdata/platform"], 0),
+        (&["migrate", "testdata/platform"], 1),
+        (&["migrate", "-", "--actions", "-"], 2),
+        (&["migrate", "testdata/platform", "--actions", "testdata/nowhere"], 2),
+        (&["--version"], 0),
+        (&[], 2),
+    ] {
+        assert_eq!(deputize(arguments).status, status, "{arguments:?}");
+    }
+}
+
+#[test]
+fn standard_input_is_a_file_named_dash() {
+    let role = std::fs::read(root().join("testdata/platform/apps/login-proxy/rbac.yaml")).unwrap();
+    let run = common::deputize_with(&["check", "-", "-o", "json"], &role);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(json["findings"][0]["location"]["path"], "-");
+    // The lines are quoted although standard input cannot be read twice.
+    assert!(common::deputize_with(&["check", "-"], &role).stdout.contains("─[-:22:5]"));
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    for arguments in
+        [&["check", "testdata"][..], &["check", "testdata", "-o", "json"], &["grants", "testdata", "-o", "json"]]
+    {
+        let with = |threads: &str| deputize(&[arguments, &["-j", threads]].concat());
+        let one = with("1");
+        assert!(!one.stdout.is_empty());
+        for threads in ["2", "7"] {
+            assert_eq!(with(threads), one, "{arguments:?} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_broken_document_costs_itself_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: [{verbs: [impersonate], \
+                apiGroups: [\"\"], resources: [users]}]\n";
+    std::fs::write(
+        directory.path().join("a.yaml"),
+        format!("{role}---\nkind: [\n---\n{}", role.replace("name: a", "name: b")),
+    )
+    .unwrap();
+    std::fs::write(directory.path().join("b.yaml"), b"kind: ClusterRole # \xff\n").unwrap();
+    let run = deputize_in(directory.path(), &["check"]);
+    assert_eq!(run.status, 2);
+    assert_eq!(
+        run.stderr,
+        "a.yaml:6:7: error: this document is not valid YAML and was not read: unclosed bracket '['\n  \
+         help: correct the document; the others of the file were read\n\
+         b.yaml:1:21: error: this document is not UTF-8 and was not read\n  \
+         help: save the file as UTF-8\n\
+         read 2 files, 4 documents and 2 RBAC objects\n\
+         not looked at, or not understood: 1 not UTF-8, 1 broken documents\n\
+         no errors, no warnings and 2 notes\n"
+    );
+}
+
+#[test]
+fn wrong_types_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |rules: &str| {
+        format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: a}}\nrules: {rules}\n")
+    };
+    for (rules, message) in [
+        ("{}", "a.yaml:4:8: error: `rules` must be a list of rules, but this is a mapping"),
+        ("[{verbs: impersonate}]", "a.yaml:4:17: error: `verbs` must be a list of strings, but this is a string"),
+        (
+            "[{verbs: [impersonate], resourceNames: [a, 7]}]",
+            "a.yaml:4:51: error: `resourceNames` must be a list of strings, but this is a number",
+        ),
+        ("[impersonate]", "a.yaml:4:9: error: `rules` must be a list of rules, but this is a string"),
+        ("[{verbs: null}]", "a.yaml:4:17: warning: `verbs` is null, which the API server reads as an empty list"),
+        ("[{verbs: [get], verbs: [impersonate]}]", "a.yaml:4:24: error: the key `verbs` stands twice in this mapping"),
+    ] {
+        std::fs::write(directory.path().join("a.yaml"), file(rules)).unwrap();
+        let run = deputize_in(directory.path(), &["check"]);
+        assert_eq!(run.stderr.lines().next(), Some(message), "{rules}");
+        assert_eq!(run.status, if message.contains("warning") { 0 } else { 2 }, "{rules}");
+    }
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir(path.join(".hidden")).unwrap();
+    std::fs::write(path.join(".hidden/a.yaml"), "kind: ClusterRole\n").unwrap();
+    std::fs::create_dir(path.join(".git")).unwrap();
+    std::fs::write(path.join(".git/b.yaml"), "kind: ClusterRole\n").unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(path, path.join("loop")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path.join("pipe.yaml")).status().unwrap();
+        assert!(made.success());
+    }
+    let run = deputize_in(path, &["check"]);
+    #[cfg(unix)]
+    assert_eq!(
+        run.stderr,
+        "read 1 file, 1 document and no RBAC objects\nnot looked at, or not understood: 1 symbolic link, 1 special file\n\
+         there is no RBAC object here, so nothing was checked\n"
+    );
+    assert_eq!(run.status, 0);
+}
+
+#[test]
+fn two_definitions_of_one_role_stop_a_migration() {
+    let directory = tempfile::tempdir().unwrap();
+    let role = |resource: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: a}}\nrules: [{{verbs: [impersonate], \
+             apiGroups: [\"\"], resources: [{resource}]}}]\n"
+        )
+    };
+    let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: a}\nroleRef: {kind: \
+                   ClusterRole, name: a}\nsubjects: [{kind: User, name: u}]\n";
+    let actions = "actions: [{rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]}]\n";
+    std::fs::create_dir(directory.path().join("m")).unwrap();
+    for (name, text) in [
+        ("m/a.yaml", role("users")),
+        ("m/b.yaml", role("groups")),
+        ("m/c.yaml", binding.to_owned()),
+        ("actions.yaml", actions.to_owned()),
+    ] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let migrate =
+        |more: &[&str]| deputize_in(directory.path(), &[&["migrate", "m", "--actions", "actions.yaml"], more].concat());
+    let run = migrate(&[]);
+    assert_eq!(run.status, 2);
+    assert!(
+        run.stderr.contains("ClusterRole \"a\" is defined differently at m/a.yaml:3:18 and at m/b.yaml:3:18"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.stdout, "");
+    let first = migrate(&["--duplicates", "first"]);
+    assert_eq!((first.status, first.stdout.contains("- users"), first.stdout.contains("- groups")), (0, true, false));
+    let last = migrate(&["--duplicates", "last"]);
+    assert_eq!((last.status, last.stdout.contains("- users"), last.stdout.contains("- groups")), (0, false, true));
+}
+
+#[test]
+fn completions_and_manual_are_made() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(deputize(&["completions", shell]).stdout.contains("migrate"), "{shell}");
+    }
+    assert!(deputize(&["man"]).stdout.starts_with(".ie"));
+}

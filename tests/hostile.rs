@@ -1,0 +1,217 @@
+//! Input that means harm: nothing panics, nothing hangs, nothing raw reaches the terminal, and nothing goes unsaid.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use common::{Run, deputize_in};
+
+const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n";
+const RULES: &str = "rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users]}]\n";
+
+/// Runs `check` for people and as JSON, and `grants`, over one file. The debug build that tests use is an order of
+/// magnitude slower than what is released, so the bound here only tells a hang from work.
+fn survive(name: &str, bytes: &[u8]) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(name), bytes).unwrap();
+    let mut first = None;
+    for arguments in
+        [&["check", name][..], &["check", name, "-o", "json"], &["grants", name], &["grants", name, "-o", "json"]]
+    {
+        let start = Instant::now();
+        let run = deputize_in(directory.path(), arguments);
+        assert!(start.elapsed() < Duration::from_secs(60), "{arguments:?} took {:?}", start.elapsed());
+        assert!((0..=2).contains(&run.status), "{arguments:?}: {}", run.status);
+        for stream in [&run.stdout, &run.stderr] {
+            assert!(!stream.contains("panicked"), "{stream}");
+            let raw = stream.chars().find(|c| *c != '\n' && deputize::output::is_deceptive(*c));
+            assert_eq!(raw, None, "{arguments:?}");
+        }
+        if arguments.contains(&"json") {
+            serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap();
+        }
+        first.get_or_insert(run);
+    }
+    first.unwrap()
+}
+
+#[test]
+fn deep_nesting() {
+    for text in ["[".repeat(200_000), "- ".repeat(200_000), "{a: ".repeat(200_000), "? ".repeat(200_000)] {
+        let run = survive("a.yaml", format!("{ROLE}x:\n {text}").as_bytes());
+        assert_eq!(run.status, 2);
+        assert!(run.stderr.starts_with("a.yaml:"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn alias_bombs() {
+    let mut bomb = format!("{ROLE}metadata: {{name: a}}\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..30 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        let _ = writeln!(bomb, "a{level}: &a{level} [{aliases}]");
+    }
+    let run = survive("a.yaml", format!("{bomb}rules: *a29\n").as_bytes());
+    assert_eq!(run.status, 2);
+    let run =
+        survive("a.yaml", format!("{bomb}rules: [{{verbs: *a29, apiGroups: *a29, resources: *a29}}]\n").as_bytes());
+    assert_eq!(run.status, 2);
+    // A mapping that merges itself.
+    let run = survive("a.yaml", format!("{ROLE}metadata: &m\n  name: a\n  <<: *m\n").as_bytes());
+    assert_eq!(run.status, 2);
+}
+
+#[test]
+fn large_scalars() {
+    let name = "a".repeat(5_000_000);
+    let run = survive("a.yaml", format!("{ROLE}metadata: {{name: {name}}}\n{RULES}").as_bytes());
+    assert_eq!(run.status, 0);
+    assert!(run.stdout.len() < 10_000, "the name is shown in short");
+    let line = "x".repeat(5_000_000);
+    let json = format!(
+        "{{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRole\",\"metadata\":{{\"name\":\"a\",\"annotations\":{{\"a\":\
+         \"{line}\"}}}},\"rules\":[{{\"verbs\":[\"impersonate\"],\"apiGroups\":[\"\"],\"resources\":[\"users\"]}}]}}"
+    );
+    let run = survive("a.json", json.as_bytes());
+    assert!(run.stdout.contains("unbound-role") && run.stdout.len() < 10_000, "{}", run.stdout.len());
+}
+
+#[test]
+fn many_documents() {
+    let same = format!("---\n{ROLE}metadata: {{name: a}}\n{RULES}").repeat(20_000);
+    assert!(survive("a.yaml", same.as_bytes()).stderr.contains("20000 documents"));
+    let broken = format!("---\n{ROLE}metadata: [\n").repeat(20_000);
+    let run = survive("a.yaml", broken.as_bytes());
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("… and 19800 more of this kind: broken documents"), "{}", run.stderr.len());
+}
+
+#[test]
+fn products_of_lists() {
+    let list =
+        |prefix: &str, count: usize| (0..count).map(|index| format!("{prefix}{index}")).collect::<Vec<_>>().join(", ");
+    let (verbs, groups, resources) = (list("impersonate:", 3000), list("g", 3000), list("r", 3000));
+    let rule = format!("rules: [{{verbs: [{verbs}], apiGroups: [{groups}], resources: [{resources}]}}]\n");
+    let run = survive("a.yaml", format!("{ROLE}metadata: {{name: a}}\n{rule}").as_bytes());
+    assert_eq!(run.status, 1);
+    assert_eq!(run.stderr.lines().last(), Some("no errors, 3000 warnings and no notes"));
+}
+
+#[test]
+fn many_rules_for_many_subjects() {
+    let rules = "- {verbs: [impersonate], apiGroups: [\"\"], resources: [users]}\n".repeat(500);
+    let subjects: String = (0..5000).fold(String::new(), |mut text, index| {
+        let _ = writeln!(text, "- {{kind: User, name: u{index}}}");
+        text
+    });
+    let text = format!(
+        "{ROLE}metadata: {{name: a}}\nrules:\n{rules}---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\n\
+         metadata: {{name: a}}\nroleRef: {{kind: ClusterRole, name: a}}\nsubjects:\n{subjects}"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.yaml"), text).unwrap();
+    let run = deputize_in(directory.path(), &["check", "a.yaml", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let finding = &json["findings"][0];
+    let listed = finding["subjects"].as_array().unwrap().len();
+    assert_eq!(listed as u64 + finding["subjectsLeftOut"].as_u64().unwrap(), 5000);
+}
+
+#[test]
+fn names_that_would_talk_to_the_terminal() {
+    let name = "\\e[31mred\\a\\r::error::x\\u202e\\u2066\\x7f\\u0085\\U000e0041";
+    let text = format!(
+        "{ROLE}metadata: {{name: \"{name}\"}} # \u{202e}\u{200b}\n{RULES}---\napiVersion: rbac.authorization.k8s.io/v1\n\
+         kind: ClusterRoleBinding\nmetadata: {{name: \"{name}\"}}\nroleRef: {{kind: ClusterRole, name: \"{name}\"}}\n\
+         subjects: [{{kind: User, name: \"{name}\"}}]\n"
+    );
+    let run = survive("a.yaml", text.as_bytes());
+    assert_eq!(run.status, 1);
+    assert!(run.stdout.contains("\\u{1b}[31mred\\u{7}"), "{}", run.stdout);
+    // No line begins like a command to a CI server.
+    assert!(!run.stdout.lines().any(|line| line.starts_with("::")));
+    let actions = "actions: [{rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]}]\n";
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.yaml"), &text).unwrap();
+    std::fs::write(directory.path().join("actions"), actions).unwrap();
+    let run = deputize_in(directory.path(), &["migrate", "a.yaml", "--actions", "actions"]);
+    for stream in [&run.stdout, &run.stderr] {
+        assert!(stream.chars().all(|c| c == '\n' || !deputize::output::is_deceptive(c)), "{stream}");
+    }
+    assert!(run.stdout.contains("impersonate:user-info"));
+}
+
+#[test]
+fn names_of_files_that_would_talk_to_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("\u{1b}[31m\n::error::.yaml"),
+        format!("{ROLE}metadata: {{name: a}}\n{RULES}"),
+    )
+    .unwrap();
+    for arguments in [&["check"][..], &["check", "-o", "json"], &["grants"]] {
+        let run = deputize_in(directory.path(), arguments);
+        assert!(run.stdout.chars().all(|c| c == '\n' || !deputize::output::is_deceptive(c)), "{}", run.stdout);
+        assert!(!run.stdout.lines().any(|line| line.starts_with("::")));
+    }
+}
+
+#[test]
+fn other_encodings() {
+    let run = survive("a.yaml", b"kind: ClusterRole\0\n");
+    assert_eq!(run.status, 2);
+    let utf16: Vec<u8> = "\u{feff}kind: ClusterRole\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let run = survive("a.yaml", &utf16);
+    assert!(run.stderr.starts_with("a.yaml:1:1: error: this file is UTF-16 and was not read"), "{}", run.stderr);
+    let run = survive("a.yaml", b"\xff\xfe\xff\xfe");
+    assert_eq!(run.status, 2);
+    assert_eq!(survive("a.yaml", b"").status, 0);
+}
+
+#[test]
+fn ways_to_hide_a_grant() {
+    for (name, text) in [
+        (
+            "escape",
+            format!(
+                "{ROLE}metadata: {{name: a}}\nrules: [{{verbs: [\"\\u0069mpersonate\"], apiGroups: [\"\"], resources: [users]}}]\n"
+            ),
+        ),
+        (
+            "escaped kind",
+            format!("{}metadata: {{name: a}}\n{RULES}", ROLE.replace("ClusterRole", "\"Cluster\\x52ole\"")),
+        ),
+        ("escaped key", format!("{ROLE}metadata: {{name: a}}\n{}", RULES.replace("verbs", "\"\\x76erbs\""))),
+        (
+            "binary",
+            format!("{ROLE}metadata: {{name: a}}\n{}", RULES.replace("impersonate", "!!binary aW1wZXJzb25hdGU=")),
+        ),
+        (
+            "anchor",
+            format!("{ROLE}metadata: {{name: a}}\nx: &v [impersonate]\n{}", RULES.replace("[impersonate]", "*v")),
+        ),
+        (
+            "merge",
+            format!(
+                "{ROLE}metadata: {{name: a}}\nx: &r {{verbs: [impersonate]}}\nrules: [{{<<: *r, apiGroups: [\"\"], resources: [users]}}]\n"
+            ),
+        ),
+        (
+            "list",
+            format!(
+                "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - {{{}}}\n",
+                format!("{ROLE}metadata: {{name: a}}\n{RULES}").trim_end().replace('\n', ", ")
+            ),
+        ),
+        ("second document", format!("kind: Deployment\n---\n# nothing\n---\n{ROLE}metadata: {{name: a}}\n{RULES}")),
+        ("after an end", format!("kind: Deployment\n...\n{ROLE}metadata: {{name: a}}\n{RULES}")),
+        ("carriage returns", format!("{ROLE}metadata: {{name: a}}\n{RULES}").replace('\n', "\r")),
+        ("byte order mark", format!("\u{feff}{ROLE}metadata: {{name: a}}\n{RULES}")),
+        ("braces in a string", format!("{ROLE}metadata: {{name: a, annotations: {{x: \"{{{{ y }}}}\"}}}}\n{RULES}")),
+    ] {
+        let run = survive("a.yaml", text.as_bytes());
+        assert!(run.stdout.contains("note[unbound-role]"), "{name}: {}{}", run.stdout, run.stderr);
+    }
+}
