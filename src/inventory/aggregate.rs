@@ -66,6 +66,8 @@ struct Resolver<'i> {
     cluster_roles: Vec<RoleId>,
     /// What each aggregated role selects, as far as it was asked.
     matched: HashMap<RoleId, Rc<BTreeSet<RoleId>>>,
+    /// Which aggregated roles keep the rules that are written in them.
+    keeps: HashMap<RoleId, bool>,
     comparisons: usize,
 }
 
@@ -79,35 +81,49 @@ impl<'i> Resolver<'i> {
                 by_label.entry((key.as_str(), value.as_str())).or_default().push(id);
             }
         }
-        Self { inventory, by_label, cluster_roles, matched: HashMap::new(), comparisons: 0 }
+        Self { inventory, by_label, cluster_roles, matched: HashMap::new(), keeps: HashMap::new(), comparisons: 0 }
     }
 
-    /// The roles at the ends of all chains of aggregation that start at `role`.
+    /// The roles whose rules make up those of `role`: itself if it aggregates nothing, else what stands at the ends of
+    /// the chains of aggregation that start there.
     fn leaves(&mut self, role: RoleId) -> Vec<RoleId> {
-        if self.inventory.role(role).aggregation.is_none() {
-            return vec![role];
-        }
         let mut leaves = BTreeSet::new();
+        for reached in self.reachable(role) {
+            if self.inventory.role(reached).aggregation.is_none() || self.keeps_own_rules(reached) {
+                leaves.insert(reached);
+            }
+        }
+        leaves.into_iter().collect()
+    }
+
+    /// Whether the controller leaves an aggregated role alone: it does where there is no rule to aggregate
+    /// (`syncClusterRole`). Where roles with rules of their own select each other in a circle, it never comes to rest.
+    fn keeps_own_rules(&mut self, role: RoleId) -> bool {
+        if let Some(known) = self.keeps.get(&role) {
+            return *known;
+        }
+        let reachable = self.reachable(role);
+        let keeps = reachable.into_iter().all(|other| other == role || self.inventory.role(other).rules.is_empty());
+        self.keeps.insert(role, keeps);
+        keeps
+    }
+
+    /// `role` and all roles that it selects, directly or through others.
+    fn reachable(&mut self, role: RoleId) -> BTreeSet<RoleId> {
         let mut seen = BTreeSet::from([role]);
         let mut open = vec![role];
         while let Some(next) = open.pop() {
+            if self.inventory.role(next).aggregation.is_none() {
+                continue;
+            }
             let matched = self.matches(next);
             self.comparisons += matched.len();
             if self.comparisons >= MAX_COMPARISONS {
                 break;
             }
-            if matched.is_empty() {
-                leaves.insert(next);
-            }
-            for &contributor in matched.iter() {
-                if self.inventory.role(contributor).aggregation.is_none() {
-                    leaves.insert(contributor);
-                } else if seen.insert(contributor) {
-                    open.push(contributor);
-                }
-            }
+            open.extend(matched.iter().filter(|contributor| seen.insert(**contributor)));
         }
-        leaves.into_iter().collect()
+        seen
     }
 
     /// The ClusterRoles that an aggregated one selects; never itself.
@@ -170,7 +186,7 @@ mod tests {
         format!(
             "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n{}",
             if selector.is_empty() {
-                String::new()
+                "rules: [{verbs: [get], nonResourceURLs: [/x]}]\n".to_owned()
             } else {
                 format!("aggregationRule: {{clusterRoleSelectors: [{selector}]}}\n")
             }
@@ -184,6 +200,15 @@ mod tests {
             + &role("top", "to: mid", "{matchExpressions: [{key: to, operator: In, values: [top, x]}]}")
             + &role("other", "", "{matchLabels: {to: nobody}}");
         assert_eq!(resolve(&text), [vec!["leaf"], vec!["leaf"], vec!["leaf"], vec!["other"]]);
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_aggregate_own_rules_stay() {
+        let text = role("bare", "to: mid", "").replace("rules: [{verbs: [get], nonResourceURLs: [/x]}]", "rules: []")
+            + &role("mid", "to: top", "{matchLabels: {to: mid}}")
+            + "rules: [{verbs: [list], nonResourceURLs: [/y]}]\n"
+            + &role("top", "", "{matchLabels: {to: top}}");
+        assert_eq!(resolve(&text), [vec!["bare"], vec!["bare", "mid"], vec!["bare", "mid"]]);
     }
 
     #[test]

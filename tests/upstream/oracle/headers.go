@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -24,12 +25,29 @@ func (i *impersonation) headers() http.Header {
 	for _, group := range i.Groups {
 		headers.Add(authenticationv1.ImpersonateGroupHeader, group)
 	}
-	for _, key := range slices.Sorted(maps.Keys(i.Extra)) {
+	for _, key := range i.sortedKeys() {
 		for _, value := range i.Extra[key] {
 			headers.Add(authenticationv1.ImpersonateUserExtraHeaderPrefix+headerKeyEscape(key), value)
 		}
 	}
 	return headers
+}
+
+// sortedKeys are the keys of the extras in the order that they have as the server sees them.
+func (i *impersonation) sortedKeys() []string {
+	return slices.SortedFunc(maps.Keys(i.Extra), func(a, b string) int {
+		return cmp.Or(cmp.Compare(asciiLower(a), asciiLower(b)), cmp.Compare(a, b))
+	})
+}
+
+// asciiLower is what happens to a key: other letters travel escaped while the header's name is lower-cased.
+func asciiLower(key string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, key)
 }
 
 // headerKeyEscape is the private function of the same name in k8s.io/client-go/transport.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,7 +111,8 @@ func newServer(w *world, constrained bool) *server {
 	return s
 }
 
-// maxAttempts bounds the search in answer. Up to eight headers nearly every attempt succeeds.
+// maxAttempts bounds the search in answer. As of Go 1.24 a map of up to eight keys is walked in the order of insertion
+// from a random start, so that few attempts are needed where a request has up to eight headers, which is nearly always.
 const maxAttempts = 10_000
 
 // answer sends the request through the filters, and says whether the checks of extras are in the order of their keys.
@@ -249,23 +249,12 @@ func (i *impersonation) sortedExtras() []extra {
 		return nil
 	}
 	var extras []extra
-	for _, key := range slices.Sorted(maps.Keys(i.Extra)) {
+	for _, key := range i.sortedKeys() {
 		for _, value := range i.Extra[key] {
 			extras = append(extras, extra{asciiLower(key), value})
 		}
 	}
-	slices.SortStableFunc(extras, func(a, b extra) int { return strings.Compare(a.key, b.key) })
 	return extras
-}
-
-// asciiLower is what happens to a key: other letters travel escaped while the header's name is lower-cased.
-func asciiLower(key string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, key)
 }
 
 // inOrder tells whether each mode checked the extras from the first one on, leaving none out. The question for all of

@@ -125,7 +125,8 @@ func (w *world) ListClusterRoleBindings(context.Context) ([]*rbacv1.ClusterRoleB
 //   - a selector that cannot be read leaves the role alone.
 //
 // The controller works in no fixed order. That matters only where aggregated roles with rules of their own select each
-// other in a circle: no single answer is right then. Sweeping up and down lets such rules settle on one that can occur.
+// other in a circle: no single answer is right then (a live controller was seen to swap the rules of two such roles for
+// ever). Sweeping up and down lets such rules settle on one state that can occur.
 func aggregate(roles map[string]*rbacv1.ClusterRole) error {
 	sorted := make([]*rbacv1.ClusterRole, 0, len(roles))
 	for _, role := range roles {

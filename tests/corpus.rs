@@ -1,0 +1,131 @@
+//! Real manifests: every verb that a plain text search finds is found by the program, at its own bytes.
+//!
+//! The corpus is not part of this repository. `DEPUTIZE_CORPUS` names it; it has the directories `manifests` and
+//! `negative`. Run with `cargo test --test corpus -- --ignored --nocapture`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use deputize::grants::Grants;
+use deputize::inventory::{Inventory, LoadOptions, load};
+use deputize::lint::{Selection, Severity, check};
+
+fn corpus(part: &str) -> PathBuf {
+    let root = std::env::var_os("DEPUTIZE_CORPUS").expect("DEPUTIZE_CORPUS names the corpus");
+    let path = PathBuf::from(root).join(part);
+    assert!(path.is_dir(), "{} is no directory", path.display());
+    path
+}
+
+fn load_corpus(part: &str) -> Inventory {
+    load(&[corpus(part)], &LoadOptions::default())
+}
+
+/// Places of the word in a text where it stands as a list item of its own, told by the text alone.
+fn verbs_in(text: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (at, word) in text.match_indices("impersonate") {
+        let line_start = text[..at].rfind('\n').map_or(0, |index| index + 1);
+        let before = &text[line_start..at];
+        let after = text[at + word.len()..].lines().next().unwrap_or_default();
+        let is_item = before.trim_start_matches([' ', '\t', '-', '"', '\'']).is_empty()
+            && before.contains(['-', '"', '\''])
+            || before.trim_start().starts_with("verbs") && before.ends_with(['[', ' ', ',', '"', '\''])
+            || before.trim_start().starts_with("\"verbs\"") && before.ends_with('"');
+        let ends = after.trim_start_matches(['"', '\'']).trim_start();
+        if is_item && (ends.is_empty() || ends.starts_with([',', ']', '#'])) {
+            found.push(at);
+        }
+    }
+    found
+}
+
+/// Whether the document around a place says that it is a Role or ClusterRole, told by the text alone: a line with the
+/// kind, and one with the API version just as deep.
+fn is_role(text: &str, at: usize) -> bool {
+    let start = text[..at].rfind("\n---").unwrap_or(0);
+    let end = text[at..].find("\n---").map_or(text.len(), |index| at + index);
+    // A list at the top, such as a report about manifests, is no manifest.
+    if text[start..end].trim_start().starts_with('[') {
+        return false;
+    }
+    let values = |key: &str| {
+        let lines = text[start..end].lines();
+        let field = move |line: &str| {
+            let depth = line.find(|c: char| c.is_alphabetic() || c == '"')?;
+            let value = line[depth..].trim_start_matches('"').strip_prefix(key)?.trim_start_matches(['"', ':', ' ']);
+            Some((depth, value.trim_end_matches(['"', ',', ' ', '\t', '\r']).to_owned()))
+        };
+        lines.filter_map(field).collect::<Vec<_>>()
+    };
+    let versions = values("apiVersion");
+    values("kind").iter().any(|(depth, kind)| {
+        let rbac = |(other, version): &(usize, String)| other == depth && version.contains("authorization");
+        ["Role", "ClusterRole"].contains(&kind.as_str()) && (versions.iter().any(rbac) || *depth == 0)
+    })
+}
+
+#[test]
+#[ignore = "needs the corpus of real manifests: DEPUTIZE_CORPUS"]
+fn every_written_verb_is_found_at_its_own_bytes() {
+    let inventory = load_corpus("manifests");
+    let grants = Grants::new(&inventory);
+    let mut found: BTreeSet<(String, usize)> = BTreeSet::new();
+    for (role, _, rule, granted) in grants.granting_rules() {
+        for grant in granted {
+            let (path, verb) = (&inventory.role(role).meta.path, &rule.verbs[grant.verb]);
+            let bytes = std::fs::read(&**path).unwrap();
+            let place = verb.place;
+            let slice = &bytes[place.offset as usize..place.end() as usize];
+            assert_eq!(slice, verb.as_str().as_bytes(), "{path}:{}", place.line);
+            found.insert((path.to_string(), place.offset as usize));
+        }
+    }
+    let copies: BTreeSet<&str> =
+        inventory.roles.iter().flat_map(|role| role.meta.copies.iter().map(|(path, _)| &**path)).collect();
+    let templates: BTreeSet<(&str, u32)> = inventory
+        .coverage
+        .unread
+        .iter()
+        .flat_map(|unread| unread.mentions.iter().map(|line| (&*unread.path, *line)))
+        .collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unexplained = Vec::new();
+    for entry in walkdir::WalkDir::new(corpus("manifests")).sort_by_file_name() {
+        let path = entry.unwrap().into_path();
+        let Some("yaml" | "yml" | "json") = path.extension().and_then(|extension| extension.to_str()) else { continue };
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let name = path.to_str().unwrap();
+        for at in verbs_in(&text) {
+            let line = text[..at].matches('\n').count() as u32 + 1;
+            let why = if found.contains(&(name.to_owned(), at)) {
+                "found at its own bytes"
+            } else if templates.contains(&(name, line)) {
+                "in a template, listed as not looked at"
+            } else if !is_role(&text, at) {
+                "in an object that is no Role or ClusterRole"
+            } else if copies.contains(name) {
+                "in a copy of a definition that was found"
+            } else {
+                unexplained.push(format!("{name}:{line}"));
+                "unexplained"
+            };
+            *counts.entry(why).or_default() += 1;
+        }
+    }
+    println!("written verbs by plain text search: {counts:#?}");
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
+    assert!(counts["found at its own bytes"] > 50, "{counts:?}");
+}
+
+#[test]
+#[ignore = "needs the corpus of real manifests: DEPUTIZE_CORPUS"]
+fn manifests_without_identities_have_no_error_or_warning() {
+    let inventory = load_corpus("negative");
+    assert!(inventory.coverage.objects > 100);
+    let findings = check(&Grants::new(&inventory), &Selection::default());
+    let grave: Vec<_> = findings.iter().filter(|finding| finding.severity > Severity::Note).collect();
+    assert!(grave.is_empty(), "{grave:#?}");
+    println!("{} objects, {} findings", inventory.coverage.objects, findings.len());
+}
