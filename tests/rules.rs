@@ -88,3 +88,23 @@ fn a_fingerprint_outlives_unrelated_lines_and_no_new_subject() {
     assert_ne!(widened, text);
     assert_ne!(prints(&before), prints(&findings(&widened)));
 }
+
+/// The table in `docs/rules.md` is made from the catalogue. `UPDATE=1` writes it anew.
+#[test]
+fn the_table_in_the_docs_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = text.split_once("do not edit -->\n").unwrap();
+    let (_, tail) = rest.split_once("<!-- end -->").unwrap();
+    let mut table = String::from("| rule | severity | finds |\n| --- | --- | --- |\n");
+    for rule in catalogue() {
+        let severities: Vec<&str> = rule.severities().iter().map(|severity| severity.as_str()).collect();
+        let (id, summary) = (rule.id(), rule.page().summary());
+        table += &format!("| [{id}](../rules/{id}.md) | {} | {summary} |\n", severities.join(", "));
+    }
+    let expected = format!("{head}do not edit -->\n{table}<!-- end -->{tail}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    assert!(text == expected || std::env::var_os("UPDATE").is_some(), "UPDATE=1 cargo test --test rules");
+}
