@@ -1,8 +1,12 @@
 //! Who asks, and what an authorizer is asked.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED, Username};
+
+/// Extra fields of a user, by key.
+pub type Extra = BTreeMap<String, Vec<String>>;
 
 /// One question to an authorizer (`pkg/authorization/authorizer`, `Attributes`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,17 +27,28 @@ pub struct Attributes<'a> {
     pub path: &'a str,
 }
 
-/// A user as the server knows it (`pkg/authentication/user`, `Info`).
+/// A user who has authenticated (`pkg/authentication/user`, `Info`). The UID does not matter to any decision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
     /// The username.
     pub name: String,
-    /// The groups, in the server's order.
+    /// The groups.
     pub groups: Vec<String>,
+    /// Extra fields; of these, only the node of a service account's pod matters.
+    pub extra: Extra,
+}
+
+/// A user whom a request has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImpersonatedUser<'a> {
+    /// The username.
+    pub name: &'a str,
+    /// The groups, in the server's order, those that it added included.
+    pub groups: Vec<Cow<'a, str>>,
     /// The UID, empty for none.
-    pub uid: String,
-    /// Extra fields, by key.
-    pub extra: BTreeMap<String, Vec<String>>,
+    pub uid: &'a str,
+    /// Extra fields.
+    pub extra: &'a Extra,
 }
 
 impl User {
@@ -41,10 +56,9 @@ impl User {
     /// service account's two, and `system:authenticated` for whoever is not anonymous.
     pub fn complete_groups(&mut self) {
         if let Username::ServiceAccount { namespace, .. } = Username::parse(&self.name) {
-            let of_namespace = format!("{SYSTEM_SERVICE_ACCOUNTS}:{namespace}");
-            for group in [SYSTEM_SERVICE_ACCOUNTS.to_owned(), of_namespace] {
-                if !self.groups.contains(&group) {
-                    self.groups.push(group);
+            for group in service_account_groups(namespace) {
+                if !self.groups.iter().any(|own| *own == group) {
+                    self.groups.push(group.into_owned());
                 }
             }
         }
@@ -53,9 +67,9 @@ impl User {
             self.groups.push(SYSTEM_AUTHENTICATED.to_owned());
         }
     }
+}
 
-    /// Whether the user is in the group.
-    pub fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|own| own == group)
-    }
+/// The groups of every service account of a namespace (`pkg/authentication/serviceaccount`, `MakeGroupNames`).
+pub(super) fn service_account_groups(namespace: &str) -> [Cow<'static, str>; 2] {
+    [Cow::Borrowed(SYSTEM_SERVICE_ACCOUNTS), Cow::Owned(format!("{SYSTEM_SERVICE_ACCOUNTS}:{namespace}"))]
 }

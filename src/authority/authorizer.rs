@@ -1,10 +1,11 @@
 //! The RBAC authorizer over an inventory (`plugin/pkg/auth/authorizer/rbac/rbac.go`, `VisitRulesFor` in
 //! `pkg/registry/rbac/validation/rule.go`), indexed by subject and scope.
 
-use std::collections::HashMap;
+use smallvec::SmallVec;
 
+use super::compiled::{Object, Rules, Table, VerbNumber};
 use super::identity::service_account_username;
-use super::{Attributes, SYSTEM_MASTERS, User, rbac};
+use super::{Attributes, Mode, SYSTEM_MASTERS};
 use crate::inventory::{BindingId, Inventory, Links, ObjectKind, RoleId, RoleRules, Subject, SubjectKind};
 
 /// Answers what RBAC allows.
@@ -13,16 +14,19 @@ use crate::inventory::{BindingId, Inventory, Links, ObjectKind, RoleId, RoleRule
 #[derive(Debug)]
 pub struct Authorizer<'i> {
     inventory: &'i Inventory,
-    rules: &'i RoleRules,
-    users: HashMap<String, Holdings<'i>>,
-    groups: HashMap<&'i str, Holdings<'i>>,
+    rules: Rules<'i>,
+    users: Table<String, Holdings>,
+    groups: Table<&'i str, Holdings>,
+    namespaces: Table<&'i str, u32>,
+    identity_verbs: [VerbNumber; Mode::ALL.len()],
 }
 
 /// What one subject holds.
 #[derive(Debug, Default)]
-struct Holdings<'i> {
+struct Holdings {
     cluster: Vec<Held>,
-    namespaces: HashMap<&'i str, Vec<Held>>,
+    /// By the number of the namespace, sorted.
+    namespaces: Vec<(u32, Held)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,25 +54,53 @@ pub enum Witness {
     },
 }
 
+/// A user as the authorizer sees one: all that the name and the groups hold.
+pub(super) struct Principal<'a> {
+    superuser: bool,
+    holdings: SmallVec<[&'a Holdings; 8]>,
+}
+
+/// What a question is about, looked up once for all users and verbs.
+pub(super) struct Question<'a> {
+    object: Object<'a>,
+    namespace: Option<u32>,
+}
+
 impl<'i> Authorizer<'i> {
     /// Indexes the bindings of an inventory.
     pub fn new(inventory: &'i Inventory, rules: &'i RoleRules, links: &Links) -> Self {
-        let mut this = Self { inventory, rules, users: HashMap::new(), groups: HashMap::new() };
+        let rules = Rules::new(inventory, rules);
+        let identity_verbs = Mode::ALL.map(|mode| rules.verb(mode.identity_verb()));
+        let mut this = Self {
+            inventory,
+            rules,
+            users: Table::default(),
+            groups: Table::default(),
+            namespaces: Table::default(),
+            identity_verbs,
+        };
         for (role, _) in inventory.role_ids() {
             for &binding in links.bindings_of(role).iter() {
                 this.add(role, binding);
             }
         }
+        let sort = |holdings: &mut Holdings| holdings.namespaces.sort_by_key(|(namespace, _)| *namespace);
+        this.users.values_mut().for_each(sort);
+        this.groups.values_mut().for_each(sort);
         this
     }
 
     fn add(&mut self, role: RoleId, id: BindingId) {
         let binding = self.inventory.binding(id);
+        let namespace = binding.meta.effective_namespace().map(|namespace| {
+            let next = self.namespaces.len() as u32;
+            *self.namespaces.entry(namespace).or_insert(next)
+        });
         for (subject, who) in binding.subjects.iter().enumerate() {
             let Some(holdings) = self.holdings_mut(who) else { continue };
             let held = Held { role, binding: id, subject };
-            match binding.meta.effective_namespace() {
-                Some(namespace) => holdings.namespaces.entry(namespace).or_default().push(held),
+            match namespace {
+                Some(namespace) => holdings.namespaces.push((namespace, held)),
                 None => holdings.cluster.push(held),
             }
         }
@@ -76,7 +108,7 @@ impl<'i> Authorizer<'i> {
 
     /// `appliesToUser`: users and groups by name, service accounts by the username they have. The subject's apiGroup
     /// is not looked at.
-    fn holdings_mut(&mut self, subject: &'i Subject) -> Option<&mut Holdings<'i>> {
+    fn holdings_mut(&mut self, subject: &'i Subject) -> Option<&mut Holdings> {
         let name = subject.name.as_str();
         match &subject.kind {
             SubjectKind::User => Some(self.users.entry(name.to_owned()).or_default()),
@@ -89,33 +121,63 @@ impl<'i> Authorizer<'i> {
         }
     }
 
-    /// The reason for which the user may make the request; none if nothing allows it.
-    pub fn authorize(&self, user: &User, request: &Attributes<'_>) -> Option<Witness> {
-        if user.is_in(SYSTEM_MASTERS) {
-            return Some(Witness::Superuser);
-        }
-        let holdings = || {
-            let groups = user.groups.iter().filter_map(|group| self.groups.get(group.as_str()));
-            self.users.get(&user.name).into_iter().chain(groups)
-        };
-        holdings().find_map(|holdings| self.first(&holdings.cluster, request)).or_else(|| {
-            // A request without a namespace, for a URL too, is not shown to RoleBindings.
-            let namespace = Some(request.namespace).filter(|namespace| !namespace.is_empty())?;
-            holdings().find_map(|holdings| self.first(holdings.namespaces.get(namespace)?, request))
-        })
-    }
-
-    fn first(&self, held: &[Held], request: &Attributes<'_>) -> Option<Witness> {
-        held.iter().find_map(|held| {
-            let mut rules = self.rules.of(self.inventory, held.role);
-            let found = rules.find(|contribution| rbac::allows(contribution.rule, request))?;
-            Some(Witness::Rule { binding: held.binding, subject: held.subject, role: found.from, rule: found.index })
-        })
+    /// The reason for which a user may make the request; none if nothing allows it.
+    pub fn authorize(&self, name: &str, groups: &[impl AsRef<str>], request: &Attributes<'_>) -> Option<Witness> {
+        self.ask(&self.principal(name, groups), self.rules.verb(request.verb), &self.question(*request))
     }
 
     /// The inventory that is asked.
     pub fn inventory(&self) -> &'i Inventory {
         self.inventory
+    }
+
+    pub(super) fn principal(&self, name: &str, groups: &[impl AsRef<str>]) -> Principal<'_> {
+        let of_groups = groups.iter().filter_map(|group| self.groups.get(group.as_ref()));
+        Principal {
+            superuser: groups.iter().any(|group| group.as_ref() == SYSTEM_MASTERS),
+            holdings: self.users.get(name).into_iter().chain(of_groups).collect(),
+        }
+    }
+
+    pub(super) fn question<'a>(&self, attributes: Attributes<'a>) -> Question<'a> {
+        // A request without a namespace, for a URL too, is not shown to RoleBindings.
+        let namespace = Some(attributes.namespace).filter(|namespace| !namespace.is_empty());
+        Question {
+            object: self.rules.object(attributes),
+            namespace: namespace.and_then(|namespace| self.namespaces.get(namespace).copied()),
+        }
+    }
+
+    pub(super) fn verb(&self, verb: &str) -> VerbNumber {
+        self.rules.verb(verb)
+    }
+
+    pub(super) fn identity_verb(&self, mode: Mode) -> VerbNumber {
+        self.identity_verbs[mode as usize]
+    }
+
+    pub(super) fn action_verbs(&self, verb: &str) -> [VerbNumber; Mode::CONSTRAINED.len()] {
+        self.rules.action_verbs(verb)
+    }
+
+    pub(super) fn ask(&self, who: &Principal<'_>, verb: VerbNumber, question: &Question<'_>) -> Option<Witness> {
+        if who.superuser {
+            return Some(Witness::Superuser);
+        }
+        let first = |held: &Held| {
+            let (role, rule) = self.rules.first(held.role, verb, &question.object)?;
+            Some(Witness::Rule { binding: held.binding, subject: held.subject, role, rule })
+        };
+        let cluster = || who.holdings.iter().find_map(|holdings| holdings.cluster.iter().find_map(first));
+        let namespaced = || {
+            let namespace = question.namespace?;
+            who.holdings.iter().find_map(|holdings| {
+                let start = holdings.namespaces.partition_point(|(known, _)| *known < namespace);
+                let here = holdings.namespaces.iter().skip(start).take_while(|(known, _)| *known == namespace);
+                here.map(|(_, held)| held).find_map(first)
+            })
+        };
+        cluster().or_else(namespaced)
     }
 }
 

@@ -4,11 +4,18 @@
 //! Answers are those of a server with cold caches: the mode that served a requestor last is not tried first. That
 //! changes which mode serves a request, never whether it is allowed.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
+use smallvec::SmallVec;
+
+use super::attributes::service_account_groups;
+use super::authorizer::{Principal, Question};
+use super::compiled::VerbNumber;
 use super::{
-    AUTHENTICATION_GROUP, Attributes, Authorizer, Mode, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS,
-    SYSTEM_NODES, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED, User, Username, Witness, is_domain_prefixed_path,
+    AUTHENTICATION_GROUP, Attributes, Authorizer, Extra, ImpersonatedUser, Mode, SYSTEM_ANONYMOUS,
+    SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES, SYSTEM_UNAUTHENTICATED, User, Username, Witness,
+    is_domain_prefixed_path,
 };
 
 /// From how many groups, or extra keys or values, on the server first asks for all at once
@@ -28,28 +35,48 @@ pub enum Feature {
     LegacyOnly,
 }
 
-/// The impersonation headers of a request, as the client sends them.
+/// The impersonation headers of a request, as the server sees them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Headers {
-    /// `Impersonate-User`; empty for none.
-    pub user: String,
-    /// `Impersonate-Uid`; empty for none.
-    pub uid: String,
-    /// `Impersonate-Group`, each.
-    pub groups: Vec<String>,
-    /// `Impersonate-Extra-<key>`, percent-encoding undone.
-    pub extra: BTreeMap<String, Vec<String>>,
+    user: String,
+    uid: String,
+    groups: Vec<String>,
+    extra: Extra,
 }
 
 impl Headers {
-    /// What the server makes of the headers: keys of extras in lower case, the values of keys that meet joined, keys
-    /// without values not seen at all.
-    fn received(&self) -> Headers {
-        let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (key, values) in self.extra.iter().filter(|(_, values)| !values.is_empty()) {
-            extra.entry(key.to_ascii_lowercase()).or_default().extend(values.iter().cloned());
+    /// What the server makes of the headers that a client sends: keys of extras in lower case (ASCII), the values of
+    /// keys that meet joined, keys without values not seen at all. An empty user or UID is none.
+    pub fn received(user: String, uid: String, groups: Vec<String>, mut extra: Extra) -> Self {
+        extra.retain(|_, values| !values.is_empty());
+        if extra.keys().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            let mut lower = Extra::new();
+            for (key, values) in extra {
+                lower.entry(key.to_ascii_lowercase()).or_default().extend(values);
+            }
+            extra = lower;
         }
-        Headers { extra, ..self.clone() }
+        Self { user, uid, groups, extra }
+    }
+
+    /// `Impersonate-User`; empty for none.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// `Impersonate-Uid`; empty for none.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// `Impersonate-Group`, each.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// `Impersonate-Extra-<key>`, percent-encoding undone.
+    pub fn extra(&self) -> &Extra {
+        &self.extra
     }
 
     /// `onlyUsernameSet`.
@@ -69,45 +96,38 @@ pub struct Request<'a> {
     pub attributes: Attributes<'a>,
 }
 
-/// One authorization check that the server makes for the requestor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// The verb.
-    pub verb: String,
-    /// The API group.
-    pub api_group: String,
-    /// The resource.
-    pub resource: String,
-    /// The subresource.
-    pub subresource: String,
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-    /// The path, for a non-resource request.
-    pub path: String,
-    /// What allowed it; none if it was refused.
-    pub witness: Option<Witness>,
+/// The verb of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckVerb<'a> {
+    /// Whom: `impersonate` or `impersonate:<mode>`.
+    Identity(Mode),
+    /// What for: `impersonate-on:<mode>:<verb>`.
+    Action(Mode, &'a str),
 }
 
-impl Check {
-    /// The question as an authorizer sees it.
-    pub fn attributes(&self) -> Attributes<'_> {
-        Attributes {
-            verb: &self.verb,
-            api_group: &self.api_group,
-            resource: &self.resource,
-            subresource: &self.subresource,
-            namespace: &self.namespace,
-            name: &self.name,
-            path: &self.path,
+impl fmt::Display for CheckVerb<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity(mode) => f.write_str(mode.identity_verb()),
+            Self::Action(mode, verb) => write!(f, "impersonate-on:{mode}:{verb}"),
         }
     }
 }
 
+/// One authorization check that the server makes for the requestor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check<'a> {
+    /// The verb.
+    pub verb: CheckVerb<'a>,
+    /// What is asked about; the verb in it is empty.
+    pub object: Attributes<'a>,
+    /// What allowed it; none if it was refused.
+    pub witness: Option<Witness>,
+}
+
 /// What became of the impersonation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Impersonation {
+pub enum Impersonation<'a> {
     /// No header asks for it.
     None,
     /// A header asks for it, but no user is named: the server answers 400.
@@ -119,7 +139,7 @@ pub enum Impersonation {
         /// Which.
         mode: Mode,
         /// The identity with which the request goes on.
-        user: User,
+        user: ImpersonatedUser<'a>,
     },
 }
 
@@ -134,40 +154,56 @@ pub enum Refusal {
 
 /// The server's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+pub struct Decision<'a> {
     /// What became of the impersonation.
-    pub impersonation: Impersonation,
+    pub impersonation: Impersonation<'a>,
     /// The checks that were made for it, in their order.
-    pub checks: Vec<Check>,
+    pub checks: Vec<Check<'a>>,
     /// Why each mode that was tried and failed did so, in their order.
-    pub refusals: Vec<(Mode, Refusal)>,
+    pub refusals: SmallVec<[(Mode, Refusal); 3]>,
     /// What allows the request itself; none if it is refused.
     pub request: Option<Witness>,
 }
 
-/// Decides a request as a server with or without the feature would.
-pub fn decide(authorizer: &Authorizer<'_>, request: &Request<'_>, feature: Feature) -> Decision {
-    let headers = request.headers.received();
+/// Decides a request as a server with or without the feature would, with cold caches.
+pub fn decide<'a>(authorizer: &Authorizer<'_>, request: &Request<'a>, feature: Feature) -> Decision<'a> {
+    decide_remembering(authorizer, request, feature, None)
+}
+
+/// Decides a request as a server would that served the requestor's last impersonated request by the mode `remembered`,
+/// and therefore tries that one first (`impersonationModesTracker`).
+pub fn decide_remembering<'a>(
+    authorizer: &Authorizer<'_>,
+    request: &Request<'a>,
+    feature: Feature,
+    remembered: Option<Mode>,
+) -> Decision<'a> {
+    let headers = request.headers;
     let mut decision =
-        Decision { impersonation: Impersonation::None, checks: Vec::new(), refusals: Vec::new(), request: None };
+        Decision { impersonation: Impersonation::None, checks: Vec::new(), refusals: SmallVec::new(), request: None };
     if headers.user.is_empty() {
         if headers.only_user() {
-            decision.request = authorizer.authorize(request.requestor, &request.attributes);
+            let User { name, groups, .. } = request.requestor;
+            decision.request = authorizer.authorize(name, groups, &request.attributes);
         } else {
             decision.impersonation = Impersonation::Invalid;
         }
         return decision;
     }
-    let mut attempt = Attempt { authorizer, request, headers: &headers, checks: Vec::new() };
     decision.impersonation = Impersonation::Denied;
     let modes = if feature == Feature::Constrained { &Mode::ALL[..] } else { &[Mode::Legacy] };
-    for &mode in modes {
+    let first = remembered.filter(|mode| modes.contains(mode));
+    let others = modes.iter().copied().filter(|mode| Some(*mode) != first);
+    let mut attempt = Attempt::new(authorizer, request);
+    for mode in first.into_iter().chain(others) {
         if !attempt.applies(mode) {
             continue;
         }
         match attempt.run(mode, feature) {
             Ok(user) => {
-                decision.request = authorizer.authorize(&user, &request.attributes);
+                let who = authorizer.principal(user.name, &user.groups);
+                let verb = authorizer.verb(request.attributes.verb);
+                decision.request = authorizer.ask(&who, verb, &attempt.question);
                 decision.impersonation = Impersonation::Allowed { mode, user };
                 break;
             }
@@ -178,18 +214,36 @@ pub fn decide(authorizer: &Authorizer<'_>, request: &Request<'_>, feature: Featu
     decision
 }
 
-struct Attempt<'a, 'i> {
-    authorizer: &'a Authorizer<'i>,
-    request: &'a Request<'a>,
+struct Attempt<'q, 'a, 'i> {
+    authorizer: &'q Authorizer<'i>,
+    request: &'q Request<'a>,
     headers: &'a Headers,
-    checks: Vec<Check>,
+    target: Username<'a>,
+    requestor: Principal<'q>,
+    /// What the request itself is about.
+    question: Question<'a>,
+    action_verbs: [VerbNumber; Mode::CONSTRAINED.len()],
+    checks: Vec<Check<'a>>,
 }
 
-impl Attempt<'_, '_> {
+impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
+    fn new(authorizer: &'q Authorizer<'i>, request: &'q Request<'a>) -> Self {
+        let User { name, groups, .. } = request.requestor;
+        Self {
+            authorizer,
+            request,
+            headers: request.headers,
+            target: Username::parse(&request.headers.user),
+            requestor: authorizer.principal(name, groups),
+            question: authorizer.question(request.attributes),
+            action_verbs: authorizer.action_verbs(request.attributes.verb),
+            checks: Vec::with_capacity(4),
+        }
+    }
+
     /// The filter of a mode: whether it can serve such headers at all.
     fn applies(&self, mode: Mode) -> bool {
-        let username = Username::parse(&self.headers.user);
-        match (mode, username) {
+        match (mode, self.target) {
             (Mode::Legacy, _) => true,
             (Mode::AssociatedNode, Username::Node(node)) => self.headers.only_user() && self.runs_on(node),
             (Mode::ArbitraryNode, Username::Node(_)) | (Mode::ServiceAccount, Username::ServiceAccount { .. }) => {
@@ -209,11 +263,14 @@ impl Attempt<'_, '_> {
     }
 
     /// Makes the checks of a mode. Returns the resulting user.
-    fn run(&mut self, mode: Mode, feature: Feature) -> Result<User, Refusal> {
-        if let Some(verb) = mode.action_verb(self.request.attributes.verb) {
-            self.check(Attributes { verb: &verb, ..self.request.attributes })?;
+    fn run(&mut self, mode: Mode, feature: Feature) -> Result<ImpersonatedUser<'a>, Refusal> {
+        // Legacy is the last of all modes, and has no actions.
+        if let Some(verb) = self.action_verbs.get(mode as usize).copied() {
+            let Attributes { verb: action, .. } = self.request.attributes;
+            let witness = self.authorizer.ask(&self.requestor, verb, &self.question);
+            self.record(CheckVerb::Action(mode, action), self.request.attributes, witness)?;
         }
-        let groups = self.username(mode)?;
+        let mut groups = self.username(mode)?;
         // A server without the feature walks the headers in another order.
         if feature == Feature::Constrained {
             self.uid(mode)?;
@@ -223,46 +280,36 @@ impl Attempt<'_, '_> {
         if feature == Feature::LegacyOnly {
             self.uid(mode)?;
         }
-        let mut user = User {
-            name: self.headers.user.clone(),
-            groups,
-            uid: self.headers.uid.clone(),
-            extra: self.headers.extra.clone(),
-        };
-        let marker = if user.name == SYSTEM_ANONYMOUS { SYSTEM_UNAUTHENTICATED } else { SYSTEM_AUTHENTICATED };
-        if !user.is_in(SYSTEM_UNAUTHENTICATED) && !user.is_in(marker) {
-            user.groups.push(marker.to_owned());
+        let Headers { user, uid, extra, .. } = self.headers;
+        let marker = if user == SYSTEM_ANONYMOUS { SYSTEM_UNAUTHENTICATED } else { SYSTEM_AUTHENTICATED };
+        if !groups.iter().any(|group| group == SYSTEM_UNAUTHENTICATED || group == marker) {
+            groups.push(Cow::Borrowed(marker));
         }
-        Ok(user)
+        Ok(ImpersonatedUser { name: user, groups, uid, extra })
     }
 
     /// `authorizeUsername`. Returns the groups of the resulting user, before the server marks it as authenticated.
-    fn username(&mut self, mode: Mode) -> Result<Vec<String>, Refusal> {
+    fn username(&mut self, mode: Mode) -> Result<Vec<Cow<'a, str>>, Refusal> {
         let headers = self.headers;
-        let group = if mode == Mode::Legacy { "" } else { AUTHENTICATION_GROUP };
-        let mut check = Attributes {
-            verb: mode.identity_verb(),
-            api_group: group,
-            resource: "users",
-            name: &headers.user,
-            ..Attributes::default()
-        };
-        let mut groups = headers.groups.clone();
-        match Username::parse(&headers.user) {
+        let api_group = core_group(mode);
+        let mut check = Attributes { api_group, resource: "users", name: &headers.user, ..Attributes::default() };
+        let mut groups: Vec<Cow<'a, str>> = Vec::with_capacity(headers.groups.len() + 3);
+        groups.extend(headers.groups.iter().map(|group| Cow::Borrowed(group.as_str())));
+        match self.target {
             Username::ServiceAccount { namespace, name } => {
                 check = Attributes { resource: "serviceaccounts", namespace, name, ..check };
                 if groups.is_empty() {
-                    groups = vec![SYSTEM_SERVICE_ACCOUNTS.to_owned(), format!("{SYSTEM_SERVICE_ACCOUNTS}:{namespace}")];
+                    groups.extend(service_account_groups(namespace));
                 }
             }
             Username::Node(name) if mode != Mode::Legacy => {
                 let name = if mode == Mode::AssociatedNode { "*" } else { name };
                 check = Attributes { resource: "nodes", name, ..check };
-                groups = vec![SYSTEM_NODES.to_owned()];
+                groups = vec![Cow::Borrowed(SYSTEM_NODES)];
             }
             Username::Node(_) | Username::Generic => {}
         }
-        self.check(check)?;
+        self.check(mode, check)?;
         Ok(groups)
     }
 
@@ -272,74 +319,77 @@ impl Attempt<'_, '_> {
         if uid.is_empty() {
             return Ok(());
         }
-        self.check(Attributes { resource: "uids", name: uid, ..authentication(mode) })
+        self.check(mode, Attributes { resource: "uids", name: uid, ..AUTHENTICATION })
     }
 
     /// `authorizeGroups`.
     fn groups(&mut self, mode: Mode) -> Result<(), Refusal> {
         let groups = self.headers.groups.as_slice();
         let constrained = mode != Mode::Legacy;
-        let group = if constrained { AUTHENTICATION_GROUP } else { "" };
-        let check = |name| Attributes { api_group: group, resource: "groups", name, ..authentication(mode) };
+        let api_group = core_group(mode);
+        let check = |name| Attributes { api_group, resource: "groups", name, ..Attributes::default() };
         if constrained && groups.iter().any(String::is_empty) {
             return Err(Refusal::Outright("impersonating the empty string group is not allowed".to_owned()));
         }
         if constrained && groups.iter().any(|group| group == SYSTEM_MASTERS) {
             return Err(Refusal::Outright("impersonating the system:masters group is not allowed".to_owned()));
         }
-        if constrained && groups.len() >= MANY && self.check(check("*")).is_ok() {
+        if constrained && groups.len() >= MANY && self.check(mode, check("*")).is_ok() {
             return Ok(());
         }
-        groups.iter().try_for_each(|name| self.check(check(name)))
+        groups.iter().try_for_each(|name| self.check(mode, check(name)))
     }
 
     /// `authorizeExtra`. The server walks the keys in no fixed order; here they are sorted.
     fn extras(&mut self, mode: Mode) -> Result<(), Refusal> {
         let extra = &self.headers.extra;
-        let constrained = mode != Mode::Legacy;
-        if constrained {
+        if mode != Mode::Legacy {
             if let Some(reason) = extra.iter().find_map(|(key, values)| refused_extra(key, values)) {
                 return Err(Refusal::Outright(reason));
             }
             let values: usize = extra.values().map(Vec::len).sum();
-            let all = Attributes { resource: "userextras", subresource: "*", name: "*", ..authentication(mode) };
-            if (extra.len() >= MANY || values >= MANY) && self.check(all).is_ok() {
+            let all = Attributes { resource: "userextras", subresource: "*", name: "*", ..AUTHENTICATION };
+            if (extra.len() >= MANY || values >= MANY) && self.check(mode, all).is_ok() {
                 return Ok(());
             }
         }
         for (key, values) in extra {
             for value in values {
-                self.check(Attributes {
-                    resource: "userextras",
-                    subresource: key,
-                    name: value,
-                    ..authentication(mode)
-                })?;
+                let check = Attributes { resource: "userextras", subresource: key, name: value, ..AUTHENTICATION };
+                self.check(mode, check)?;
             }
         }
         Ok(())
     }
 
-    fn check(&mut self, attributes: Attributes<'_>) -> Result<(), Refusal> {
-        let witness = self.authorizer.authorize(self.request.requestor, &attributes);
-        self.checks.push(Check {
-            verb: attributes.verb.to_owned(),
-            api_group: attributes.api_group.to_owned(),
-            resource: attributes.resource.to_owned(),
-            subresource: attributes.subresource.to_owned(),
-            namespace: attributes.namespace.to_owned(),
-            name: attributes.name.to_owned(),
-            path: attributes.path.to_owned(),
-            witness,
-        });
+    /// Asks for an identity.
+    fn check(&mut self, mode: Mode, object: Attributes<'a>) -> Result<(), Refusal> {
+        let question = self.authorizer.question(object);
+        let witness = self.authorizer.ask(&self.requestor, self.authorizer.identity_verb(mode), &question);
+        self.record(CheckVerb::Identity(mode), object, witness)
+    }
+
+    fn record(&mut self, verb: CheckVerb<'a>, object: Attributes<'a>, witness: Option<Witness>) -> Result<(), Refusal> {
+        self.checks.push(Check { verb, object: Attributes { verb: "", ..object }, witness });
         witness.map(|_| ()).ok_or(Refusal::Check(self.checks.len() - 1))
     }
 }
 
-/// The part that all checks in the authentication group share.
-fn authentication<'a>(mode: Mode) -> Attributes<'a> {
-    Attributes { verb: mode.identity_verb(), api_group: AUTHENTICATION_GROUP, ..Attributes::default() }
+/// The group in which a mode asks for users, groups and service accounts.
+fn core_group(mode: Mode) -> &'static str {
+    if mode == Mode::Legacy { "" } else { AUTHENTICATION_GROUP }
 }
+
+/// The part that all checks in the authentication group share.
+const AUTHENTICATION: Attributes<'static> = Attributes {
+    verb: "",
+    api_group: AUTHENTICATION_GROUP,
+    resource: "",
+    subresource: "",
+    namespace: "",
+    name: "",
+    path: "",
+};
 
 /// `validateExtra`: why a constrained mode refuses an extra whatever RBAC says.
 fn refused_extra(key: &str, values: &[String]) -> Option<String> {

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod authorizer;
+mod compiled;
 mod defaults;
 mod identity;
 mod impersonation;
@@ -14,11 +15,14 @@ mod names;
 mod rbac;
 mod version;
 
-pub use attributes::{Attributes, User};
+pub use attributes::{Attributes, Extra, ImpersonatedUser, User};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
 pub use defaults::owns_service_account_impersonation;
 pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, Username};
-pub use impersonation::{Check, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, decide};
+pub use impersonation::{
+    Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, decide,
+    decide_remembering,
+};
 pub use mode::{Mode, Verb};
 pub use names::{is_dns_label, is_dns_subdomain, is_domain_prefixed_path};
 pub use rbac::{allows, allows_everything, group_matches, name_matches, resource_matches, url_matches, verb_matches};

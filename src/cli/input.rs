@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use deputize::grants::Grants;
-use deputize::inventory::{Inventory, LoadOptions, load};
+use deputize::inventory::{Duplicates, Inventory, LoadOptions, ObjectMeta, load};
 use deputize::output::human;
 use deputize::source::Limits;
 
@@ -38,6 +39,54 @@ impl InputArgs {
         human::write_coverage(&mut out, &inventory)?;
         Ok(inventory)
     }
+}
+
+/// Which of several definitions counts, for the commands that need one world.
+#[derive(Debug, clap::Args)]
+pub(super) struct DuplicatesArg {
+    /// Which definition counts of an object that has several
+    #[arg(long, value_enum, value_name = "WHICH", help_heading = "Input")]
+    duplicates: Option<Which>,
+}
+
+impl DuplicatesArg {
+    /// Leaves one definition of each object, if the user has said which.
+    pub(super) fn resolve(&self, inventory: &mut Inventory) {
+        if let Some(which) = self.duplicates {
+            inventory.resolve_duplicates(which.into());
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    First,
+    Last,
+}
+
+impl From<Which> for Duplicates {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::First => Self::First,
+            Which::Last => Self::Last,
+        }
+    }
+}
+
+/// Sees to it that every object that matters has one definition.
+pub(super) fn one_world(grants: &Grants<'_>) -> Result<(), Failure> {
+    let conflicts = grants.conflicts();
+    let Some(first) = conflicts.first() else { return Ok(()) };
+    let place = |meta: &ObjectMeta| format!("{}:{}:{}", meta.path, meta.name.place.line, meta.name.place.column);
+    let more =
+        if conflicts.len() > 1 { format!(" ({} more such objects)", conflicts.len() - 1) } else { String::new() };
+    Err(Failure::Message(format!(
+        "{} is defined differently at {} and at {}{more}; check one environment at a time, or say which definition counts \
+         with --duplicates first or last",
+        first.first.describe(),
+        place(first.first),
+        place(first.second),
+    )))
 }
 
 /// Whether everything could be read and understood; says on standard error what could not be understood.

@@ -8,12 +8,11 @@ use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
 use deputize::evidence::{DeclaredActions, read_declared};
 use deputize::grants::Grants;
-use deputize::inventory::{Duplicates, ObjectMeta};
 use deputize::migrate::{Outcome as GrantOutcome, plan, write_yaml};
 use deputize::output::{escape, human, json};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{InputArgs, status_of};
+use super::input::{DuplicatesArg, InputArgs, one_world, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -23,9 +22,8 @@ pub(super) struct Args {
     /// File that declares what impersonators do; `-` is standard input
     #[arg(long, value_name = "FILE")]
     actions: Option<PathBuf>,
-    /// Which definition counts of an object that has several
-    #[arg(long, value_enum)]
-    duplicates: Option<Which>,
+    #[command(flatten)]
+    duplicates: DuplicatesArg,
     /// What is printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
@@ -43,21 +41,6 @@ enum Output {
     Json,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Which {
-    First,
-    Last,
-}
-
-impl From<Which> for Duplicates {
-    fn from(which: Which) -> Self {
-        match which {
-            Which::First => Self::First,
-            Which::Last => Self::Last,
-        }
-    }
-}
-
 pub(super) fn run(args: &Args) -> Outcome {
     let stdin = |path: &PathBuf| path.as_os_str() == STDIN;
     if args.actions.as_ref().is_some_and(stdin) && args.input.paths.iter().any(stdin) {
@@ -66,9 +49,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     // A file of actions that cannot be used is said before anything else is read.
     let declared = args.actions.as_deref().map(|path| read_actions(path.to_owned())).transpose()?;
     let mut inventory = args.input.load()?;
-    if let Some(which) = args.duplicates {
-        inventory.resolve_duplicates(which.into());
-    }
+    args.duplicates.resolve(&mut inventory);
     let inventory = inventory;
     let mut err = terminal::stderr();
     let Some(declared) = declared else {
@@ -101,22 +82,6 @@ pub(super) fn run(args: &Args) -> Outcome {
     out.flush()?;
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
     Ok(status_of(&grants)?.max(if kept { Status::Reported } else { Status::Clean }))
-}
-
-/// Sees to it that every object that matters has one definition.
-fn one_world(grants: &Grants<'_>) -> Result<(), Failure> {
-    let conflicts = grants.conflicts();
-    let Some(first) = conflicts.first() else { return Ok(()) };
-    let place = |meta: &ObjectMeta| format!("{}:{}:{}", meta.path, meta.name.place.line, meta.name.place.column);
-    let more =
-        if conflicts.len() > 1 { format!(" ({} more such objects)", conflicts.len() - 1) } else { String::new() };
-    Err(Failure::Message(format!(
-        "{} is defined differently at {} and at {}{more}; check one environment at a time, or say which definition counts \
-         with --duplicates first or last",
-        first.first.describe(),
-        place(first.first),
-        place(first.second),
-    )))
 }
 
 fn read_actions(path: PathBuf) -> Result<DeclaredActions, Failure> {

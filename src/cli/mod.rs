@@ -1,11 +1,13 @@
 //! Arguments and exit statuses; one file a command.
 
+mod action;
 mod check;
 mod explain;
 mod generate;
 mod grants;
 mod input;
 mod migrate;
+mod simulate;
 mod terminal;
 
 use std::ffi::OsString;
@@ -60,6 +62,8 @@ enum Command {
     Grants(grants::Args),
     /// Print the constrained roles and bindings that replace legacy grants
     Migrate(migrate::Args),
+    /// Answer what the API server would answer to impersonated requests
+    Simulate(simulate::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -83,6 +87,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Grants(args) => grants::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

@@ -1,7 +1,7 @@
 //! Findings: what a person should look at, and what to do about it.
 //!
 //! A rule judges one [`Site`] at a time: one verb of one rule of one role, with everyone who holds it. Each rule is one
-//! file below `rules/` here and one page in the top-level folder `rules/`; [`catalogue`] lists them.
+//! file below `rules/` here and one page in the top-level folder `rules/`; [`catalogue()`] lists them.
 
 mod catalogue;
 mod finding;

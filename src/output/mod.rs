@@ -1,11 +1,13 @@
 //! Values to text: frozen JSON shapes, and words for people.
 //!
-//! Strings of the input are hostile. Whatever is printed goes through [`escape`] or [`json::write_document`], so that no
+//! Strings of the input are hostile. Whatever is printed goes through [`escape()`] or [`json::write_document`], so that no
 //! control or bidirectional character reaches a terminal raw.
 
 mod escape;
 mod excerpt;
 pub mod human;
 pub mod json;
+pub mod simulate;
+pub mod trace;
 
 pub use escape::{escape, is_deceptive};

@@ -1,6 +1,8 @@
 //! Running the binary.
 #![allow(dead_code, reason = "each test binary uses what it needs")]
 
+pub mod world;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

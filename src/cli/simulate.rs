@@ -1,0 +1,229 @@
+//! `deputize simulate`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+
+use clap::Parser;
+use deputize::authority::{Authorizer, Extra, Feature, Headers, KubeVersion, Request, User, decide};
+use deputize::grants::Grants;
+use deputize::output::{escape, simulate, trace};
+use deputize::source::STDIN;
+use rayon::prelude::*;
+
+use super::action::Action;
+use super::input::{DuplicatesArg, InputArgs, one_world, status_of};
+use super::{Failure, Outcome, Status, terminal};
+
+/// Lines that are answered together.
+const BATCH: usize = 4096;
+/// Longest line that is read, in bytes.
+const MAX_LINE: usize = 4 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    duplicates: DuplicatesArg,
+    /// File with requests, one JSON object a line; without it and without --user, standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "action"])]
+    requests: Option<PathBuf>,
+    /// Answer as a server without the feature gate ConstrainedImpersonation
+    #[arg(long)]
+    no_constrained: bool,
+    /// Version of the API server that answers
+    #[arg(long, value_name = "X.Y", default_value_t)]
+    kube_version: KubeVersion,
+    /// Who makes the request
+    #[arg(long, value_name = "NAME", requires = "action", help_heading = "One request")]
+    user: Option<String>,
+    /// A group that the requestor is in, beside those that authentication adds; repeatable
+    #[arg(long, value_name = "GROUP", requires = "user", help_heading = "One request")]
+    group: Vec<String>,
+    /// An extra of the requestor, such as authentication.kubernetes.io/node-name=NODE; repeatable
+    #[arg(long, value_name = "KEY=VALUE", requires = "user", value_parser = pair, help_heading = "One request")]
+    user_extra: Vec<(String, String)>,
+    /// Whom the request asks to be
+    #[arg(long = "as", value_name = "NAME", requires = "user", help_heading = "One request")]
+    as_user: Option<String>,
+    /// A group that it asks to be in; repeatable
+    #[arg(long, value_name = "GROUP", requires = "user", help_heading = "One request")]
+    as_group: Vec<String>,
+    /// The UID that it asks to have
+    #[arg(long, value_name = "UID", requires = "user", help_heading = "One request")]
+    as_uid: Option<String>,
+    /// An extra that it asks to have; repeatable
+    #[arg(long, value_name = "KEY=VALUE", requires = "user", value_parser = pair, help_heading = "One request")]
+    as_user_extra: Vec<(String, String)>,
+    /// What is asked for, behind `--`: VERB TYPE[/NAME] or VERB /PATH, with -n, -A and --subresource, as in
+    /// `kubectl auth can-i`
+    #[arg(last = true, value_name = "VERB …", requires = "user", help_heading = "One request")]
+    action: Vec<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl Args {
+    fn feature(&self) -> Feature {
+        if self.no_constrained { Feature::LegacyOnly } else { self.kube_version.feature() }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    // What is wrong with the request is said before anything is read.
+    let action = match &args.user {
+        Some(_) => {
+            let words = std::iter::once("VERB").chain(args.action.iter().map(String::as_str));
+            Some(Action::try_parse_from(words).map_err(|error| Failure::Message(error.render().to_string()))?)
+        }
+        None => None,
+    };
+    let reads_stdin = args.user.is_none() && args.requests.as_ref().is_none_or(|path| path.as_os_str() == STDIN);
+    if reads_stdin && args.input.paths.iter().any(|path| path.as_os_str() == STDIN) {
+        return Err(Failure::Message(
+            "standard input cannot be both the manifests and the requests; use --requests FILE".to_owned(),
+        ));
+    }
+    let mut inventory = args.input.load()?;
+    args.duplicates.resolve(&mut inventory);
+    let grants = Grants::new(&inventory);
+    one_world(&grants)?;
+    let status = status_of(&grants)?;
+    let authorizer = Authorizer::new(&inventory, grants.rules(), grants.links());
+    let answered = match (&args.user, action) {
+        (Some(user), Some(action)) => one(args, &authorizer, user, &action)?,
+        _ => many(args, &authorizer)?,
+    };
+    Ok(status.max(answered))
+}
+
+/// Answers the request of the command line, for people.
+fn one(args: &Args, authorizer: &Authorizer<'_>, user: &str, action: &Action) -> Outcome {
+    let extra = |pairs: &[(String, String)]| {
+        let mut extra = Extra::new();
+        for (key, value) in pairs {
+            extra.entry(key.clone()).or_default().push(value.clone());
+        }
+        extra
+    };
+    let mut requestor = User { name: user.to_owned(), groups: args.group.clone(), extra: extra(&args.user_extra) };
+    requestor.complete_groups();
+    let headers = Headers::received(
+        args.as_user.clone().unwrap_or_default(),
+        args.as_uid.clone().unwrap_or_default(),
+        args.as_group.clone(),
+        extra(&args.as_user_extra),
+    );
+    let (attributes, remark) = action.attributes().map_err(Failure::Message)?;
+    if let Some(remark) = remark {
+        writeln!(terminal::stderr(), "note: {}", escape(&remark))?;
+    }
+    let request = Request { requestor: &requestor, headers: &headers, attributes };
+    let decision = decide(authorizer, &request, args.feature());
+    let mut out = terminal::stdout();
+    trace::write_trace(&mut out, authorizer.inventory(), &request, &decision)?;
+    out.flush()?;
+    Ok(if decision.request.is_some() { Status::Clean } else { Status::Reported })
+}
+
+/// Answers one request a line, in their order.
+fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
+    let input: Box<dyn Read> = match &args.requests {
+        Some(path) if path.as_os_str() != STDIN => {
+            let file = File::open(path)
+                .map_err(|error| Failure::Message(format!("{} cannot be read: {error}", path.to_string_lossy())))?;
+            Box::new(file)
+        }
+        _ => Box::new(io::stdin().lock()),
+    };
+    let mut input = BufReader::with_capacity(1 << 20, input);
+    let feature = args.feature();
+    let mut out = terminal::stdout();
+    let mut worst = Status::Clean;
+    let mut number = 0;
+    loop {
+        let lines =
+            read_lines(&mut input).map_err(|error| Failure::Message(format!("requests cannot be read: {error}")))?;
+        if lines.is_empty() {
+            break;
+        }
+        let answers: Vec<Answer> = lines
+            .par_iter()
+            .enumerate()
+            .with_min_len(256)
+            .map(|(index, line)| answer(authorizer, feature, number + index + 1, line))
+            .collect();
+        for (index, answer) in answers.iter().enumerate() {
+            worst = worst.max(answer.status);
+            if let Some(error) = &answer.error {
+                writeln!(terminal::stderr(), "line {}: {}", number + index + 1, escape(error))?;
+            }
+            out.write_all(&answer.text)?;
+        }
+        // Who asks one thing at a time waits for the answer.
+        out.flush()?;
+        number += lines.len();
+    }
+    Ok(worst)
+}
+
+/// The next lines: what is there already, one at least. A line that is too long is cut.
+fn read_lines(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    while lines.len() < BATCH {
+        let mut line = Vec::new();
+        let read = input.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            break;
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        } else if read > MAX_LINE {
+            input.skip_until(b'\n')?;
+        }
+        lines.push(line);
+        // Another line would have to be waited for.
+        if memchr::memchr(b'\n', input.buffer()).is_none() {
+            break;
+        }
+    }
+    Ok(lines)
+}
+
+/// The answer to one line.
+#[derive(Debug)]
+struct Answer {
+    text: Vec<u8>,
+    status: Status,
+    error: Option<String>,
+}
+
+fn answer(authorizer: &Authorizer<'_>, feature: Feature, number: usize, line: &[u8]) -> Answer {
+    let mut text = Vec::with_capacity(512);
+    // Writing to a vector cannot fail.
+    if line.trim_ascii().is_empty() {
+        return Answer { text, status: Status::Clean, error: None };
+    }
+    let read = if line.len() > MAX_LINE {
+        Err(format!("the line is longer than {MAX_LINE} bytes"))
+    } else {
+        simulate::read_request(line)
+    };
+    match read {
+        Ok(owned) => {
+            let request = owned.as_request();
+            let decision = decide(authorizer, &request, feature);
+            let _ = simulate::write_decision(&mut text, &request, &decision);
+            let status = if decision.request.is_some() { Status::Clean } else { Status::Reported };
+            Answer { text, status, error: None }
+        }
+        Err(error) => {
+            let _ = simulate::write_error(&mut text, number, &error);
+            Answer { text, status: Status::Failed, error: Some(error) }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Requests and answers of `simulate`, a line each.
+
+use std::borrow::Cow;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::json::write_line;
+use crate::authority::{
+    Attributes, Check, CheckVerb, Decision, Extra, Headers, Impersonation, Mode, Refusal, Request, User,
+};
+
+/// A request as a line has it. Absent fields are empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RequestShape {
+    #[serde(deserialize_with = "or_empty")]
+    user: String,
+    #[serde(deserialize_with = "or_empty")]
+    groups: Vec<String>,
+    #[serde(deserialize_with = "or_empty")]
+    extra: Extra,
+    #[serde(deserialize_with = "or_empty")]
+    impersonate: ImpersonateShape,
+    #[serde(deserialize_with = "or_empty")]
+    verb: String,
+    #[serde(deserialize_with = "or_empty")]
+    api_group: String,
+    #[serde(deserialize_with = "or_empty")]
+    resource: String,
+    #[serde(deserialize_with = "or_empty")]
+    subresource: String,
+    #[serde(deserialize_with = "or_empty")]
+    namespace: String,
+    #[serde(deserialize_with = "or_empty")]
+    name: String,
+    #[serde(deserialize_with = "or_empty")]
+    path: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ImpersonateShape {
+    #[serde(deserialize_with = "or_empty")]
+    user: String,
+    #[serde(deserialize_with = "or_empty")]
+    uid: String,
+    #[serde(deserialize_with = "or_empty")]
+    groups: Vec<String>,
+    #[serde(deserialize_with = "or_empty")]
+    extra: Extra,
+}
+
+/// A line of condensed evidence, of which only the request matters here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EvidenceShape {
+    #[serde(rename = "schema")]
+    _schema: String,
+    request: RequestShape,
+    #[serde(rename = "mode", default)]
+    _mode: serde::de::IgnoredAny,
+    #[serde(rename = "count", default)]
+    _count: serde::de::IgnoredAny,
+    #[serde(rename = "first", default)]
+    _first: serde::de::IgnoredAny,
+    #[serde(rename = "last", default)]
+    _last: serde::de::IgnoredAny,
+}
+
+/// Programs in some languages write null for an empty list.
+fn or_empty<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A request that was read.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct OwnedRequest {
+    /// The requestor, with the groups that authentication adds.
+    pub requestor: User,
+    /// Whom it asks to be.
+    pub headers: Headers,
+    /// The verb.
+    pub verb: String,
+    /// The API group.
+    pub api_group: String,
+    /// The resource.
+    pub resource: String,
+    /// The subresource.
+    pub subresource: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The path, for a non-resource request.
+    pub path: String,
+}
+
+impl OwnedRequest {
+    /// The request as the authority takes it.
+    pub fn as_request(&self) -> Request<'_> {
+        Request {
+            requestor: &self.requestor,
+            headers: &self.headers,
+            attributes: Attributes {
+                verb: &self.verb,
+                api_group: &self.api_group,
+                resource: &self.resource,
+                subresource: &self.subresource,
+                namespace: &self.namespace,
+                name: &self.name,
+                path: &self.path,
+            },
+        }
+    }
+}
+
+impl From<RequestShape> for OwnedRequest {
+    fn from(shape: RequestShape) -> Self {
+        let mut requestor = User { name: shape.user, groups: shape.groups, extra: shape.extra };
+        requestor.complete_groups();
+        let ImpersonateShape { user, uid, groups, extra } = shape.impersonate;
+        Self {
+            requestor,
+            headers: Headers::received(user, uid, groups, extra),
+            verb: shape.verb,
+            api_group: shape.api_group,
+            resource: shape.resource,
+            subresource: shape.subresource,
+            namespace: shape.namespace,
+            name: shape.name,
+            path: shape.path,
+        }
+    }
+}
+
+/// Reads a line: a request, or condensed evidence of one.
+///
+/// # Errors
+/// When the line is no JSON, or has a field that requests do not have; in words, with the column.
+pub fn read_request(line: &[u8]) -> Result<OwnedRequest, String> {
+    let words = |error: serde_json::Error| {
+        // Each line is a text of its own to the parser.
+        let text = error.to_string();
+        let (what, _) = text.split_once(" at line ").unwrap_or((&text, ""));
+        format!("{what} (column {})", error.column().max(1))
+    };
+    match serde_json::from_slice::<RequestShape>(line) {
+        Ok(shape) => Ok(shape.into()),
+        Err(error) => match serde_json::from_slice::<EvidenceShape>(line) {
+            Ok(evidence) => Ok(evidence.request.into()),
+            // What is wrong with evidence is said of evidence.
+            Err(of_evidence) if memchr::memmem::find(line, b"\"deputize.evidence/").is_some() => {
+                Err(words(of_evidence))
+            }
+            Err(_) => Err(words(error)),
+        },
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct DecisionShape<'a> {
+    impersonation: &'static str,
+    mode: Option<&'static str>,
+    constraint: Option<&'static str>,
+    r#as: Option<UserShape<'a>>,
+    request: &'static str,
+    checks: Vec<CheckShape<'a>>,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct UserShape<'a> {
+    user: &'a str,
+    groups: &'a [Cow<'a, str>],
+    uid: &'a str,
+    extra: &'a Extra,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckShape<'a> {
+    verb: Cow<'static, str>,
+    api_group: &'a str,
+    resource: &'a str,
+    subresource: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    path: &'a str,
+    allowed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorShape<'a> {
+    error: &'a str,
+    line: usize,
+}
+
+/// Writes the answer to a request, on one line.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_decision(out: &mut dyn io::Write, request: &Request<'_>, decision: &Decision<'_>) -> io::Result<()> {
+    let (impersonation, mode, user) = match &decision.impersonation {
+        Impersonation::None => ("none", None, None),
+        Impersonation::Invalid => ("invalid", None, None),
+        Impersonation::Denied => ("denied", None, None),
+        Impersonation::Allowed { mode, user } => ("allowed", Some(*mode), Some(user)),
+    };
+    write_line(
+        out,
+        &DecisionShape {
+            impersonation,
+            mode: mode.map(Mode::as_str),
+            constraint: mode.and_then(Mode::constraint),
+            r#as: user.map(|user| UserShape {
+                user: user.name,
+                groups: &user.groups,
+                uid: user.uid,
+                extra: user.extra,
+            }),
+            request: if decision.request.is_some() { "allowed" } else { "denied" },
+            checks: decision.checks.iter().map(check_shape).collect(),
+            reason: reason(request, decision),
+        },
+    )
+}
+
+fn check_shape<'a>(check: &Check<'a>) -> CheckShape<'a> {
+    let Attributes { api_group, resource, subresource, namespace, name, path, .. } = check.object;
+    let verb = match check.verb {
+        CheckVerb::Identity(mode) => Cow::Borrowed(mode.identity_verb()),
+        action @ CheckVerb::Action(..) => Cow::Owned(action.to_string()),
+    };
+    CheckShape { verb, api_group, resource, subresource, namespace, name, path, allowed: check.witness.is_some() }
+}
+
+/// Why a request is refused, as the server says it; empty if it is allowed. Of several modes that refuse, the server
+/// names the first that it tried.
+pub fn reason(request: &Request<'_>, decision: &Decision<'_>) -> String {
+    match (&decision.impersonation, decision.request) {
+        (Impersonation::Invalid, _) => "an impersonation header without Impersonate-User".to_owned(),
+        (Impersonation::Denied, _) => match decision.refusals.first() {
+            Some((_, Refusal::Outright(reason))) => reason.clone(),
+            Some((_, Refusal::Check(index))) => decision.checks.get(*index).map_or_else(String::new, |check| {
+                forbidden(&request.requestor.name, &check.verb.to_string(), &check.object)
+            }),
+            None => String::new(),
+        },
+        (_, Some(_)) => String::new(),
+        (Impersonation::None, None) => forbidden(&request.requestor.name, request.attributes.verb, &request.attributes),
+        (Impersonation::Allowed { user, .. }, None) => {
+            forbidden(user.name, request.attributes.verb, &request.attributes)
+        }
+    }
+}
+
+/// The words of `pkg/endpoints/handlers/responsewriters/errors.go`.
+fn forbidden(user: &str, verb: &str, object: &Attributes<'_>) -> String {
+    let Attributes { api_group, resource, subresource, namespace, path, .. } = object;
+    if !path.is_empty() {
+        return format!("User {user:?} cannot {verb} path {path:?}");
+    }
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    let scope = if namespace.is_empty() {
+        "at the cluster scope".to_owned()
+    } else {
+        format!("in the namespace {namespace:?}")
+    };
+    let resource = format!("{resource}{slash}{subresource}");
+    format!("User {user:?} cannot {verb} resource {resource:?} in API group {api_group:?} {scope}")
+}
+
+/// Writes what is wrong with a line in the place of its answer.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_error(out: &mut dyn io::Write, line: usize, error: &str) -> io::Result<()> {
+    write_line(out, &ErrorShape { error, line })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_request_or_evidence_of_one() {
+        let request =
+            read_request(br#"{"user": "system:serviceaccount:apps:deputy", "groups": null, "verb": "list"}"#).unwrap();
+        assert_eq!(
+            request.requestor.groups,
+            ["system:serviceaccounts", "system:serviceaccounts:apps", "system:authenticated"]
+        );
+        let evidence = br#"{"schema": "deputize.evidence/v1", "request": {"user": "u", "verb": "get"}, "mode": null, "count": 3, "first": "a", "last": "b"}"#;
+        assert_eq!(read_request(evidence).unwrap().requestor.name, "u");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_named() {
+        for (line, expected) in [
+            (r#"{"user": "u", "verbs": "get"}"#, "unknown field `verbs`, expected one of"),
+            (r#"{"user": 5}"#, "invalid type: integer `5`, expected a string (column 10)"),
+            (r#"{"user": "u""#, "EOF while parsing an object (column 12)"),
+            ("nonsense", "expected ident (column 2)"),
+            (
+                r#"{"impersonate": {"name": "x"}}"#,
+                "unknown field `name`, expected one of `user`, `uid`, `groups`, `extra`",
+            ),
+            (r#"{"schema": "deputize.evidence/v1", "request": {"who": "u"}}"#, "unknown field `who`"),
+        ] {
+            let error = read_request(line.as_bytes()).unwrap_err();
+            assert!(error.starts_with(expected), "{line}: {error}");
+        }
+    }
+}

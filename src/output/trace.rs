@@ -1,0 +1,186 @@
+//! A decision for people: each check, what allowed it and where that stands, or what would.
+
+use std::io::{self, Write};
+
+use super::escape;
+use super::simulate::reason;
+use crate::authority::{
+    Attributes, Check, CheckVerb, Decision, Impersonation, Mode, Refusal, Request, SYSTEM_MASTERS, Witness,
+};
+use crate::inventory::{Inventory, abbreviate};
+
+/// Writes the decision and how it came about.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_trace(
+    out: &mut dyn Write,
+    inventory: &Inventory,
+    request: &Request<'_>,
+    decision: &Decision<'_>,
+) -> io::Result<()> {
+    let mut trace = Trace { out, inventory };
+    let requestor = &request.requestor.name;
+    let wanted = ask(request.attributes.verb, &request.attributes);
+    let (who, verdict) = match &decision.impersonation {
+        Impersonation::Allowed { user, .. } => (format!("{requestor:?} as {:?}", user.name), decision.request),
+        Impersonation::None => (format!("{requestor:?}"), decision.request),
+        _ => (format!("{requestor:?} as {:?}", request.headers.user()), None),
+    };
+    trace.line(
+        0,
+        &format!("{}: {who} may{} {wanted}", word(verdict.is_some()), if verdict.is_some() { "" } else { " not" }),
+    )?;
+    let reason = reason(request, decision);
+    if !reason.is_empty() {
+        trace.line(0, &format!("reason: {reason}"))?;
+    }
+    trace.line(0, "")?;
+    trace.impersonation(request, decision)?;
+    // The request itself is only decided once it is known who makes it.
+    let user = match &decision.impersonation {
+        Impersonation::Allowed { user, .. } => Some(user.name),
+        Impersonation::None => Some(requestor.as_str()),
+        Impersonation::Denied | Impersonation::Invalid => None,
+    };
+    if let Some(user) = user {
+        trace.line(0, &format!("the request, made as {user:?}: {}", word(decision.request.is_some())))?;
+        trace.check(&wanted, &request.attributes, request.attributes.verb, decision.request, user)?;
+    }
+    Ok(())
+}
+
+struct Trace<'o, 'i> {
+    out: &'o mut dyn Write,
+    inventory: &'i Inventory,
+}
+
+impl Trace<'_, '_> {
+    fn impersonation(&mut self, request: &Request<'_>, decision: &Decision<'_>) -> io::Result<()> {
+        match &decision.impersonation {
+            Impersonation::None => return self.line(0, "no impersonation is asked for"),
+            Impersonation::Invalid => {
+                return self.line(0, "the impersonation is refused with status 400: a header is there, but no user");
+            }
+            Impersonation::Denied => self.line(0, "the impersonation: denied by every mode that applies")?,
+            Impersonation::Allowed { mode, user } => {
+                let audit = mode.constraint().map_or_else(String::new, |name| format!(", audited as {name}"));
+                self.line(0, &format!("the impersonation: allowed by mode {mode}{audit}"))?;
+                self.line(2, &format!("becomes {:?} in the groups {}", user.name, user.groups.join(", ")))?;
+            }
+        }
+        // Checks come mode by mode.
+        for checks in decision.checks.chunk_by(|a, b| mode_of(a) == mode_of(b)) {
+            let Some(mode) = checks.first().map(mode_of) else { continue };
+            self.line(2, &format!("mode {mode}"))?;
+            for check in checks {
+                let verb = check.verb.to_string();
+                let what = ask(&verb, &check.object);
+                self.check(&what, &check.object, &verb, check.witness, &request.requestor.name)?;
+            }
+            self.refused_outright(decision, mode)?;
+        }
+        Ok(())
+    }
+
+    fn refused_outright(&mut self, decision: &Decision<'_>, mode: Mode) -> io::Result<()> {
+        for (refused, refusal) in &decision.refusals {
+            if let (true, Refusal::Outright(reason)) = (*refused == mode, refusal) {
+                self.line(4, &format!("✘ {reason}, whatever RBAC says"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(
+        &mut self,
+        what: &str,
+        object: &Attributes<'_>,
+        verb: &str,
+        witness: Option<Witness>,
+        user: &str,
+    ) -> io::Result<()> {
+        self.line(4, &format!("{} {what}", if witness.is_some() { "✔" } else { "✘" }))?;
+        match witness {
+            Some(Witness::Superuser) => {
+                self.line(8, &format!("{user:?} is in {SYSTEM_MASTERS}, which passes every check"))
+            }
+            Some(Witness::Rule { binding, subject, role, rule }) => {
+                let (role, binding) = (self.inventory.role(role), self.inventory.binding(binding));
+                let place = role
+                    .rules
+                    .get(rule)
+                    .and_then(|rule| rule.verbs.first())
+                    .map_or(role.meta.name.place, |verb| verb.place);
+                let whom = binding.subjects.get(subject).map_or_else(String::new, |subject| subject.describe());
+                self.line(8, &format!("{}, rule {rule} ({}:{})", role.meta.describe(), role.meta.path, place.line))?;
+                let at = binding.meta.name.place.line;
+                self.line(8, &format!("bound to {whom} by {} ({}:{at})", binding.meta.describe(), binding.meta.path))
+            }
+            None => {
+                self.line(8, "nothing allows it; the smallest rule that would:")?;
+                for line in smallest_rule(verb, object) {
+                    self.line(10, &line)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn line(&mut self, indent: usize, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{:indent$}{}", "", escape(text))
+    }
+}
+
+fn word(allowed: bool) -> &'static str {
+    if allowed { "allowed" } else { "denied" }
+}
+
+fn mode_of(check: &Check<'_>) -> Mode {
+    match check.verb {
+        CheckVerb::Identity(mode) | CheckVerb::Action(mode, _) => mode,
+    }
+}
+
+/// `list pods in namespace "default"`, `impersonate:user-info users.authentication.k8s.io "panda"`, `get /version`.
+fn ask(verb: &str, object: &Attributes<'_>) -> String {
+    let Attributes { api_group, resource, subresource, namespace, name, path, .. } = object;
+    if !path.is_empty() {
+        return format!("{verb} {}", abbreviate(path));
+    }
+    let mut text = format!("{verb} {resource}");
+    if !subresource.is_empty() {
+        text = format!("{text}/{subresource}");
+    }
+    if !api_group.is_empty() {
+        text = format!("{text} ({api_group})");
+    }
+    if !name.is_empty() {
+        text = format!("{text} {:?}", abbreviate(name));
+    }
+    if namespace.is_empty() { text } else { format!("{text} in namespace {namespace:?}") }
+}
+
+/// The lines of a rule that allows one check and nothing more, and where it has to stand.
+fn smallest_rule(verb: &str, object: &Attributes<'_>) -> Vec<String> {
+    let Attributes { api_group, resource, subresource, namespace, name, path, .. } = object;
+    let list = |value: &str| format!("[{value:?}]");
+    let mut lines = Vec::new();
+    if path.is_empty() {
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        lines.push(format!("- apiGroups: {}", list(api_group)));
+        lines.push(format!("  resources: {}", list(&format!("{resource}{slash}{subresource}"))));
+        if !name.is_empty() {
+            lines.push(format!("  resourceNames: {}", list(name)));
+        }
+    } else {
+        lines.push(format!("- nonResourceURLs: {}", list(path)));
+    }
+    lines.push(format!("  verbs: {}", list(verb)));
+    lines.push(if namespace.is_empty() {
+        "in a ClusterRole with a ClusterRoleBinding".to_owned()
+    } else {
+        format!("in a Role with a RoleBinding in namespace {namespace:?}")
+    });
+    lines
+}

@@ -1,0 +1,156 @@
+//! The engine against upstream's own code: millions of random questions over random worlds, no disagreement.
+//!
+//! `tests/upstream/build oracle` makes the oracle, which puts each request through the API server's own impersonation
+//! filter and RBAC authorizer. Run with `cargo test --release --test upstream -- --ignored --nocapture`.
+//! `DEPUTIZE_SEED` and `DEPUTIZE_WORLDS` choose other worlds, and more.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use common::world::{Generator, shrink};
+use deputize::authority::{Authorizer, Feature, decide};
+use deputize::grants::Grants;
+use deputize::inventory::{Inventory, load_bytes};
+use deputize::output::simulate::{read_request, write_decision};
+use serde_json::{Value, json};
+
+const WORLDS: usize = 1_200;
+const REQUESTS_PER_WORLD: usize = 1_000;
+
+/// Upstream's code, as a process that answers lines.
+struct Oracle {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    fn start() -> Self {
+        let build = common::root().join("tests/upstream/build");
+        let output = Command::new(build).arg("oracle").stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "the oracle could not be built; it needs Go");
+        let directory = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned();
+        let mut child =
+            Command::new(format!("{directory}/oracle")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, answers }
+    }
+
+    /// The answers to requests in a world.
+    fn ask(&mut self, world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value> {
+        let mut lines = json!({"world": {"items": world}, "constrained": constrained}).to_string();
+        for request in requests {
+            lines.push('\n');
+            lines.push_str(&request.to_string());
+        }
+        lines.push('\n');
+        let stdin = self.child.stdin.as_mut().unwrap();
+        let answers = &mut self.answers;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                stdin.write_all(lines.as_bytes()).unwrap();
+                stdin.flush().unwrap();
+            });
+            let mut read = || {
+                let mut line = String::new();
+                answers.read_line(&mut line).unwrap();
+                serde_json::from_str(&line).unwrap()
+            };
+            requests.iter().map(|_| read()).collect()
+        })
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Our own answers, by way of the lines that `simulate` reads and writes.
+fn answers(world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value> {
+    let text = json!({"apiVersion": "v1", "kind": "List", "items": world}).to_string();
+    let inventory: Inventory = load_bytes("world.json", text.as_bytes());
+    assert_eq!(inventory.problems, [], "{text}");
+    let grants = Grants::new(&inventory);
+    let authorizer = Authorizer::new(&inventory, grants.rules(), grants.links());
+    let feature = if constrained { Feature::Constrained } else { Feature::LegacyOnly };
+    let answer = |request: &Value| {
+        let owned = read_request(request.to_string().as_bytes()).unwrap();
+        let request = owned.as_request();
+        let mut line = Vec::new();
+        write_decision(&mut line, &request, &decide(&authorizer, &request, feature)).unwrap();
+        serde_json::from_slice(&line).unwrap()
+    };
+    requests.iter().map(answer).collect()
+}
+
+/// What is compared: everything but the words of the reason.
+fn without_reason(mut answer: Value) -> Value {
+    answer.as_object_mut().unwrap().remove("reason");
+    answer
+}
+
+fn disagree(oracle: &mut Oracle, world: &[Value], constrained: bool, request: &Value) -> bool {
+    let requests = std::slice::from_ref(request);
+    let theirs = oracle.ask(world, constrained, requests);
+    let ours = answers(world, constrained, requests);
+    without_reason(theirs[0].clone()) != without_reason(ours[0].clone())
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |value| value.parse().expect("a number"))
+}
+
+#[test]
+#[ignore = "needs Go: builds upstream's filter and authorizer from the module proxy"]
+fn the_engine_answers_as_upstream_does() {
+    let mut oracle = Oracle::start();
+    let seed = number("DEPUTIZE_SEED", 5284) as u64;
+    let worlds = number("DEPUTIZE_WORLDS", WORLDS);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut total = 0;
+    for index in 0..worlds {
+        let mut generator = Generator::new(seed.wrapping_mul(1_000_003).wrapping_add(index as u64));
+        let world = generator.world();
+        let requests: Vec<Value> = (0..REQUESTS_PER_WORLD).map(|_| generator.request()).collect();
+        let constrained = index % 2 == 0;
+        let theirs = oracle.ask(&world, constrained, &requests);
+        let ours = answers(&world, constrained, &requests);
+        for ((request, theirs), ours) in requests.iter().zip(theirs).zip(ours) {
+            total += 1;
+            let server = if constrained { "feature on" } else { "feature off" };
+            let mode = ours["mode"].as_str().unwrap_or_else(|| ours["impersonation"].as_str().unwrap());
+            *counts.entry(format!("{server}: {mode}, request {}", ours["request"].as_str().unwrap())).or_default() += 1;
+            if without_reason(theirs) != without_reason(ours) {
+                let mut still = |world: &[Value], request: &Value| disagree(&mut oracle, world, constrained, request);
+                let (world, request) = shrink(world.clone(), request.clone(), &mut still);
+                let theirs = oracle.ask(&world, constrained, std::slice::from_ref(&request));
+                let ours = answers(&world, constrained, std::slice::from_ref(&request));
+                panic!(
+                    "world {index} of seed {seed}, {server}\nworld: {}\nrequest: {request}\nupstream: {}\nengine:   {}",
+                    json!(world),
+                    theirs[0],
+                    ours[0]
+                );
+            }
+        }
+    }
+    println!("{total} requests over {worlds} worlds, no disagreement (seed {seed})");
+    for (what, count) in &counts {
+        println!("  {count:>8} {what}");
+    }
+    let hits =
+        |mode: &str| counts.iter().filter(|(what, _)| what.contains(mode)).map(|(_, count)| count).sum::<usize>();
+    let modes = ["associated-node", "arbitrary-node", "serviceaccount", "user-info", "legacy"];
+    let allowed: usize = modes.iter().map(|mode| hits(&format!(": {mode},"))).sum();
+    println!("  {allowed} allowed by some mode ({:.0} %)", 100.0 * allowed as f64 / total as f64);
+    assert!(allowed * 3 >= total, "the worlds are too poor to tell anything");
+    for mode in modes {
+        assert!(hits(&format!(": {mode},")) * 500 >= total, "{mode} is hardly ever hit");
+    }
+}
