@@ -181,10 +181,71 @@ fn what_is_not_a_regular_file_is_counted() {
     #[cfg(unix)]
     assert_eq!(
         run.stderr,
-        "read 1 file, 1 document and no RBAC objects\nnot looked at, or not understood: 1 symbolic link, 1 special file\n\
-         there is no RBAC object here, so nothing was checked\n"
+        "read 1 file, 1 document and no RBAC objects\nnot looked at, or not understood: 1 symbolic link, 1 special file\n  loop: symbolic link not followed\n  \
+         pipe.yaml: special file not followed\nthere is no RBAC object here, so nothing was checked\n"
     );
     assert_eq!(run.status, 0);
+}
+
+/// `kubectl apply -f` follows a link to a file, so a link must not hide one.
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_inside_is_read_and_one_that_leads_out_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: [{verbs: [impersonate], \
+                apiGroups: [\"\"], resources: [users]}]\n";
+    let inside = directory.path().join("inside");
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::write(inside.join("role.txt"), role).unwrap();
+    std::fs::write(directory.path().join("outside.yaml"), role).unwrap();
+    std::os::unix::fs::symlink("role.txt", inside.join("role.yaml")).unwrap();
+    std::os::unix::fs::symlink("../outside.yaml", inside.join("out.yaml")).unwrap();
+    let run = deputize_in(directory.path(), &["check", "inside"]);
+    assert!(run.stdout.contains("─[inside/role.yaml:4:"), "{}", run.stdout);
+    assert!(run.stderr.contains("inside/out.yaml: symbolic link not followed"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("read 1 file,"), "{}", run.stderr);
+}
+
+#[test]
+fn what_would_be_widened_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let rbac = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: legacy}
+rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users], resourceNames: [alice]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: constrained}
+rules:
+- {verbs: [\"impersonate:user-info\"], apiGroups: [authentication.k8s.io], resources: [users], resourceNames: [WHO]}
+- {verbs: [\"impersonate-on:user-info:get\"], apiGroups: [\"\"], resources: [configmaps]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: legacy}
+roleRef: {kind: ClusterRole, name: legacy}
+subjects: [{kind: ServiceAccount, name: x, namespace: ns1}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: constrained}
+roleRef: {kind: ClusterRole, name: constrained}
+subjects: [{kind: Group, name: \"system:serviceaccounts:NS\"}]
+";
+    std::fs::write(
+        directory.path().join("actions"),
+        "actions: [{rules: [{apiGroups: [\"\"], resources: [secrets], verbs: [get]}]}]\n",
+    )
+    .unwrap();
+    // The added action would apply to `root` too; to `alice` legacy allows it anyway, and to another namespace nothing is added.
+    for (who, namespace, kept) in [("root", "ns1", true), ("alice", "ns1", false), ("root", "ns2", false)] {
+        std::fs::write(directory.path().join("a.yaml"), rbac.replace("WHO", who).replace("NS", namespace)).unwrap();
+        let run = deputize_in(directory.path(), &["migrate", "a.yaml", "--actions", "actions"]);
+        assert_eq!(run.stderr.contains("kept, would-widen:"), kept, "{who} {namespace}: {}", run.stderr);
+        assert_eq!((run.status, run.stdout.is_empty()), (i32::from(kept), kept), "{who} {namespace}: {}", run.stdout);
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn answers(world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value>
         let owned = read_request(request.to_string().as_bytes()).unwrap();
         let request = owned.as_request();
         let mut line = Vec::new();
-        write_decision(&mut line, &request, &decide(&authorizer, &request, feature)).unwrap();
+        write_decision(&mut line, &request, &decide(&authorizer, &request, feature));
         serde_json::from_slice(&line).unwrap()
     };
     requests.iter().map(answer).collect()

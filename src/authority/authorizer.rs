@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::compiled::{Object, Rules, Table, VerbNumber};
 use super::identity::service_account_username;
-use super::{Attributes, Mode, SYSTEM_MASTERS};
+use super::{Attributes, IdentityKind, Mode, SYSTEM_MASTERS};
 use crate::inventory::{BindingId, Inventory, Links, ObjectKind, RoleId, RoleRules, Subject, SubjectKind};
 
 /// Answers what RBAC allows.
@@ -140,12 +140,17 @@ impl<'i> Authorizer<'i> {
     }
 
     pub(super) fn question<'a>(&self, attributes: Attributes<'a>) -> Question<'a> {
-        // A request without a namespace, for a URL too, is not shown to RoleBindings.
-        let namespace = Some(attributes.namespace).filter(|namespace| !namespace.is_empty());
-        Question {
-            object: self.rules.object(attributes),
-            namespace: namespace.and_then(|namespace| self.namespaces.get(namespace).copied()),
-        }
+        Question { object: self.rules.object(attributes), namespace: self.namespace(attributes.namespace) }
+    }
+
+    /// The same, for an identity without a subresource.
+    pub(super) fn identity_question<'a>(&self, kind: IdentityKind, attributes: Attributes<'a>) -> Question<'a> {
+        Question { object: self.rules.identity(kind, attributes), namespace: self.namespace(attributes.namespace) }
+    }
+
+    /// A request without a namespace, for a URL too, is not shown to RoleBindings.
+    fn namespace(&self, namespace: &str) -> Option<u32> {
+        if namespace.is_empty() { None } else { self.namespaces.get(namespace).copied() }
     }
 
     pub(super) fn verb(&self, verb: &str) -> VerbNumber {

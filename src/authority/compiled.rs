@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Attributes, Mode, Verb};
+use super::{AUTHENTICATION_GROUP, Attributes, IdentityKind, Mode, Verb};
 use crate::inventory::{Inventory, PolicyRule, RoleId, RoleRules, Text};
 
 /// A table that hostile input cannot make slow: its hash function has a secret.
@@ -31,6 +31,20 @@ pub(super) struct Rules<'i> {
     subresources: Table<(&'i str, &'i str), u32>,
     roles: Vec<Role>,
     rules: Vec<Rule<'i>>,
+    /// The numbers of each kind of identity, in legacy and in the constrained modes: they are asked for most.
+    identities: [[Numbers; IdentityKind::ALL.len()]; 2],
+}
+
+/// The numbers of a group and a resource.
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    group: u32,
+    /// The resource as a whole, and `*/subresource`.
+    resources: [u32; 2],
+}
+
+impl Numbers {
+    const UNKNOWN: Self = Self { group: UNKNOWN, resources: [UNKNOWN; 2] };
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,9 +87,7 @@ pub(super) struct VerbNumber(u32);
 /// What a question is about, without its verb.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Object<'a> {
-    group: u32,
-    /// The resource as a whole, and `*/subresource`.
-    resources: [u32; 2],
+    numbers: Numbers,
     /// The resource itself holds a slash, and has to be compared letter by letter.
     odd: bool,
     attributes: Attributes<'a>,
@@ -91,6 +103,7 @@ impl<'i> Rules<'i> {
             subresources: Table::default(),
             roles: Vec::with_capacity(inventory.roles.len()),
             rules: Vec::new(),
+            identities: [[Numbers::UNKNOWN; IdentityKind::ALL.len()]; 2],
         };
         for (id, _) in inventory.role_ids() {
             let first = this.rules.len() as u32;
@@ -102,7 +115,19 @@ impl<'i> Rules<'i> {
             }
             this.roles.push(Role { verbs, first, last: this.rules.len() as u32 });
         }
+        this.identities = ["", AUTHENTICATION_GROUP]
+            .map(|group| IdentityKind::ALL.map(|kind| this.numbers(group, kind.resource(), "")));
         this
+    }
+
+    fn numbers(&self, api_group: &str, resource: &str, subresource: &str) -> Numbers {
+        let subresources = |pair: (&str, &str)| self.subresources.get(&pair).copied().unwrap_or(UNKNOWN);
+        let resources = if subresource.is_empty() {
+            [self.resources.get(resource).copied().unwrap_or(UNKNOWN), UNKNOWN]
+        } else {
+            [subresources((resource, subresource)), subresources(("*", subresource))]
+        };
+        Numbers { group: find(&self.groups, api_group), resources }
     }
 
     fn compile(&mut self, from: RoleId, index: usize, source: &'i PolicyRule) -> Rule<'i> {
@@ -156,15 +181,16 @@ impl<'i> Rules<'i> {
     pub(super) fn object<'a>(&self, attributes: Attributes<'a>) -> Object<'a> {
         let Attributes { api_group, resource, subresource, path, .. } = attributes;
         if !path.is_empty() {
-            return Object { group: UNKNOWN, resources: [UNKNOWN; 2], odd: false, attributes };
+            return Object { numbers: Numbers::UNKNOWN, odd: false, attributes };
         }
-        let subresources = |pair: (&str, &str)| self.subresources.get(&pair).copied().unwrap_or(UNKNOWN);
-        let resources = if subresource.is_empty() {
-            [self.resources.get(resource).copied().unwrap_or(UNKNOWN), UNKNOWN]
-        } else {
-            [subresources((resource, subresource)), subresources(("*", subresource))]
-        };
-        Object { group: find(&self.groups, api_group), resources, odd: resource.contains('/'), attributes }
+        let numbers = self.numbers(api_group, resource, subresource);
+        Object { numbers, odd: resource.contains('/'), attributes }
+    }
+
+    /// An identity without a subresource, in the group in which a mode asks for it. The attributes say the same.
+    pub(super) fn identity<'a>(&self, kind: IdentityKind, attributes: Attributes<'a>) -> Object<'a> {
+        let of_group = &self.identities[usize::from(!attributes.api_group.is_empty())];
+        Object { numbers: of_group[kind as usize], odd: false, attributes }
     }
 
     /// The first rule of a role that allows the verb on the object: where it is written, and its index there.
@@ -185,8 +211,8 @@ impl Rule<'_> {
         if !path.is_empty() {
             return super::url_matches(self.source, path);
         }
-        let [whole, any_with_subresource] = object.resources;
-        has(&self.groups, object.group)
+        let [whole, any_with_subresource] = object.numbers.resources;
+        has(&self.groups, object.numbers.group)
             && if object.odd {
                 super::resource_matches(self.source, resource, subresource)
             } else {

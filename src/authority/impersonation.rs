@@ -13,7 +13,7 @@ use super::attributes::service_account_groups;
 use super::authorizer::{Principal, Question};
 use super::compiled::VerbNumber;
 use super::{
-    AUTHENTICATION_GROUP, Attributes, Authorizer, Extra, ImpersonatedUser, Mode, SYSTEM_ANONYMOUS,
+    AUTHENTICATION_GROUP, Attributes, Authorizer, Extra, IdentityKind, ImpersonatedUser, Mode, SYSTEM_ANONYMOUS,
     SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES, SYSTEM_UNAUTHENTICATED, User, Username, Witness,
     is_domain_prefixed_path,
 };
@@ -292,24 +292,27 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
     fn username(&mut self, mode: Mode) -> Result<Vec<Cow<'a, str>>, Refusal> {
         let headers = self.headers;
         let api_group = core_group(mode);
-        let mut check = Attributes { api_group, resource: "users", name: &headers.user, ..Attributes::default() };
+        let mut kind = IdentityKind::Users;
+        let mut check = Attributes { api_group, name: &headers.user, ..Attributes::default() };
         let mut groups: Vec<Cow<'a, str>> = Vec::with_capacity(headers.groups.len() + 3);
         groups.extend(headers.groups.iter().map(|group| Cow::Borrowed(group.as_str())));
         match self.target {
             Username::ServiceAccount { namespace, name } => {
-                check = Attributes { resource: "serviceaccounts", namespace, name, ..check };
+                kind = IdentityKind::ServiceAccounts;
+                check = Attributes { namespace, name, ..check };
                 if groups.is_empty() {
                     groups.extend(service_account_groups(namespace));
                 }
             }
             Username::Node(name) if mode != Mode::Legacy => {
                 let name = if mode == Mode::AssociatedNode { "*" } else { name };
-                check = Attributes { resource: "nodes", name, ..check };
+                kind = IdentityKind::Nodes;
+                check = Attributes { name, ..check };
                 groups = vec![Cow::Borrowed(SYSTEM_NODES)];
             }
             Username::Node(_) | Username::Generic => {}
         }
-        self.check(mode, check)?;
+        self.check(mode, kind, check)?;
         Ok(groups)
     }
 
@@ -319,7 +322,7 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
         if uid.is_empty() {
             return Ok(());
         }
-        self.check(mode, Attributes { resource: "uids", name: uid, ..AUTHENTICATION })
+        self.check(mode, IdentityKind::Uids, Attributes { name: uid, ..AUTHENTICATION })
     }
 
     /// `authorizeGroups`.
@@ -327,17 +330,17 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
         let groups = self.headers.groups.as_slice();
         let constrained = mode != Mode::Legacy;
         let api_group = core_group(mode);
-        let check = |name| Attributes { api_group, resource: "groups", name, ..Attributes::default() };
+        let check = |name| Attributes { api_group, name, ..Attributes::default() };
         if constrained && groups.iter().any(String::is_empty) {
             return Err(Refusal::Outright("impersonating the empty string group is not allowed".to_owned()));
         }
         if constrained && groups.iter().any(|group| group == SYSTEM_MASTERS) {
             return Err(Refusal::Outright("impersonating the system:masters group is not allowed".to_owned()));
         }
-        if constrained && groups.len() >= MANY && self.check(mode, check("*")).is_ok() {
+        if constrained && groups.len() >= MANY && self.check(mode, IdentityKind::Groups, check("*")).is_ok() {
             return Ok(());
         }
-        groups.iter().try_for_each(|name| self.check(mode, check(name)))
+        groups.iter().try_for_each(|name| self.check(mode, IdentityKind::Groups, check(name)))
     }
 
     /// `authorizeExtra`. The server walks the keys in no fixed order; here they are sorted.
@@ -348,23 +351,28 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
                 return Err(Refusal::Outright(reason));
             }
             let values: usize = extra.values().map(Vec::len).sum();
-            let all = Attributes { resource: "userextras", subresource: "*", name: "*", ..AUTHENTICATION };
-            if (extra.len() >= MANY || values >= MANY) && self.check(mode, all).is_ok() {
+            let all = Attributes { subresource: "*", name: "*", ..AUTHENTICATION };
+            if (extra.len() >= MANY || values >= MANY) && self.check(mode, IdentityKind::UserExtras, all).is_ok() {
                 return Ok(());
             }
         }
         for (key, values) in extra {
             for value in values {
-                let check = Attributes { resource: "userextras", subresource: key, name: value, ..AUTHENTICATION };
-                self.check(mode, check)?;
+                let check = Attributes { subresource: key, name: value, ..AUTHENTICATION };
+                self.check(mode, IdentityKind::UserExtras, check)?;
             }
         }
         Ok(())
     }
 
     /// Asks for an identity.
-    fn check(&mut self, mode: Mode, object: Attributes<'a>) -> Result<(), Refusal> {
-        let question = self.authorizer.question(object);
+    fn check(&mut self, mode: Mode, kind: IdentityKind, object: Attributes<'a>) -> Result<(), Refusal> {
+        let object = Attributes { resource: kind.resource(), ..object };
+        let question = if object.subresource.is_empty() {
+            self.authorizer.identity_question(kind, object)
+        } else {
+            self.authorizer.question(object)
+        };
         let witness = self.authorizer.ask(&self.requestor, self.authorizer.identity_verb(mode), &question);
         self.record(CheckVerb::Identity(mode), object, witness)
     }

@@ -66,11 +66,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let grants = Grants::new(&inventory);
     let findings = lint::check(&grants, &selection);
     let mut out = terminal::stdout();
-    match args.output {
-        Output::Human => human::write_findings(&mut out, &inventory, &findings, terminal::style())?,
-        Output::Json => json::write_check(&mut out, &inventory, &findings)?,
-    }
-    out.flush()?;
+    let printed = match args.output {
+        Output::Human => human::write_findings(&mut out, &inventory, &findings, terminal::style()),
+        Output::Json => json::write_check(&mut out, &inventory, &findings),
+    };
+    terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     let mut status = status_of(&grants)?;
     let mut err = terminal::stderr();
     if inventory.coverage.objects == 0 {

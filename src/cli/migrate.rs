@@ -75,11 +75,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     err.flush()?;
     let mut out = terminal::stdout();
-    match args.output {
-        Output::Yaml => write_yaml(&mut out, &plan.manifests)?,
-        Output::Json => json::write_plan(&mut out, &grants, &plan, args.kube_version)?,
-    }
-    out.flush()?;
+    let printed = match args.output {
+        Output::Yaml => write_yaml(&mut out, &plan.manifests),
+        Output::Json => json::write_plan(&mut out, &grants, &plan, args.kube_version),
+    };
+    terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
     Ok(status_of(&grants)?.max(if kept { Status::Reported } else { Status::Clean }))
 }

@@ -15,8 +15,8 @@ use super::action::Action;
 use super::input::{DuplicatesArg, InputArgs, one_world, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
-/// Lines that are answered together.
-const BATCH: usize = 4096;
+/// Lines that one thread answers at a time.
+const CHUNK: usize = 256;
 /// Longest line that is read, in bytes.
 const MAX_LINE: usize = 4 << 20;
 
@@ -145,24 +145,26 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
     let mut out = terminal::stdout();
     let mut worst = Status::Clean;
     let mut number = 0;
+    let mut block = Vec::new();
     loop {
-        let lines =
-            read_lines(&mut input).map_err(|error| Failure::Message(format!("requests cannot be read: {error}")))?;
-        if lines.is_empty() {
+        read_block(&mut input, &mut block)
+            .map_err(|error| Failure::Message(format!("requests cannot be read: {error}")))?;
+        if block.is_empty() {
             break;
         }
-        let answers: Vec<Answer> = lines
-            .par_iter()
+        let block = block.strip_suffix(b"\n").unwrap_or(&block);
+        let lines: Vec<&[u8]> = block.split(|byte| *byte == b'\n').collect();
+        let answers: Vec<Answers> = lines
+            .par_chunks(CHUNK)
             .enumerate()
-            .with_min_len(256)
-            .map(|(index, line)| answer(authorizer, feature, number + index + 1, line))
+            .map(|(index, lines)| answer(authorizer, feature, number + index * CHUNK, lines))
             .collect();
-        for (index, answer) in answers.iter().enumerate() {
-            worst = worst.max(answer.status);
-            if let Some(error) = &answer.error {
-                writeln!(terminal::stderr(), "line {}: {}", number + index + 1, escape(error))?;
+        for answers in answers {
+            worst = worst.max(answers.status);
+            for (number, error) in answers.errors {
+                writeln!(terminal::stderr(), "line {number}: {}", escape(&error))?;
             }
-            out.write_all(&answer.text)?;
+            out.write_all(&answers.text)?;
         }
         // Who asks one thing at a time waits for the answer.
         out.flush()?;
@@ -171,59 +173,61 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
     Ok(worst)
 }
 
-/// The next lines: what is there already, one at least. A line that is too long is cut.
-fn read_lines(input: &mut BufReader<Box<dyn Read>>) -> io::Result<Vec<Vec<u8>>> {
-    let mut lines = Vec::new();
-    while lines.len() < BATCH {
-        let mut line = Vec::new();
-        let read = input.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            break;
+/// Reads whole lines: what is there already, one at least. Of a line that is too long, more than may be is read.
+fn read_block(input: &mut BufReader<Box<dyn Read>>, block: &mut Vec<u8>) -> io::Result<()> {
+    block.clear();
+    let there = input.fill_buf()?;
+    match memchr::memrchr(b'\n', there) {
+        Some(last) => {
+            block.extend_from_slice(&there[..=last]);
+            input.consume(last + 1);
         }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        } else if read > MAX_LINE {
-            input.skip_until(b'\n')?;
-        }
-        lines.push(line);
-        // Another line would have to be waited for.
-        if memchr::memchr(b'\n', input.buffer()).is_none() {
-            break;
+        None => {
+            input.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', block)?;
+            if block.len() > MAX_LINE {
+                input.skip_until(b'\n')?;
+            }
         }
     }
-    Ok(lines)
+    Ok(())
 }
 
-/// The answer to one line.
+/// The answers to some lines.
 #[derive(Debug)]
-struct Answer {
+struct Answers {
     text: Vec<u8>,
     status: Status,
-    error: Option<String>,
+    /// What was wrong, by the number of the line.
+    errors: Vec<(usize, String)>,
 }
 
-fn answer(authorizer: &Authorizer<'_>, feature: Feature, number: usize, line: &[u8]) -> Answer {
-    let mut text = Vec::with_capacity(512);
-    // Writing to a vector cannot fail.
-    if line.trim_ascii().is_empty() {
-        return Answer { text, status: Status::Clean, error: None };
-    }
-    let read = if line.len() > MAX_LINE {
-        Err(format!("the line is longer than {MAX_LINE} bytes"))
-    } else {
-        simulate::read_request(line)
-    };
-    match read {
-        Ok(owned) => {
-            let request = owned.as_request();
-            let decision = decide(authorizer, &request, feature);
-            let _ = simulate::write_decision(&mut text, &request, &decision);
-            let status = if decision.request.is_some() { Status::Clean } else { Status::Reported };
-            Answer { text, status, error: None }
+/// Answers lines, of which the first has the number after `before`.
+fn answer(authorizer: &Authorizer<'_>, feature: Feature, before: usize, lines: &[&[u8]]) -> Answers {
+    let mut answers =
+        Answers { text: Vec::with_capacity(512 * lines.len()), status: Status::Clean, errors: Vec::new() };
+    for (line, number) in lines.iter().zip(before + 1..) {
+        if line.trim_ascii().is_empty() {
+            continue;
         }
-        Err(error) => {
-            let _ = simulate::write_error(&mut text, number, &error);
-            Answer { text, status: Status::Failed, error: Some(error) }
-        }
+        let read = if line.len() > MAX_LINE {
+            Err(format!("the line is longer than {MAX_LINE} bytes"))
+        } else {
+            simulate::read_request(line)
+        };
+        let status = match read {
+            Ok(owned) => {
+                let request = owned.as_request();
+                let decision = decide(authorizer, &request, feature);
+                simulate::write_decision(&mut answers.text, &request, &decision);
+                if decision.request.is_some() { Status::Clean } else { Status::Reported }
+            }
+            Err(error) => {
+                simulate::write_error(&mut answers.text, number, &error);
+                answers.errors.push((number, error));
+                Status::Failed
+            }
+        };
+        answers.status = answers.status.max(status);
     }
+    answers
 }

@@ -29,6 +29,14 @@ pub(super) fn style() -> Style {
     Style { colour, width }
 }
 
+/// Printing that goes on where the reader has read enough: what the exit status says does not depend on it.
+pub(super) fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 /// Says why the command could not do its work.
 pub(super) fn fail(message: &str) -> ExitCode {
     // Where standard error is closed, there is nobody to tell.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::authority::Mode;
+use crate::authority::{Mode, is_dns_label};
 use crate::inventory::{FieldReader, Subject, SubjectKind, Text};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{Piece, split_documents};
@@ -130,10 +130,19 @@ impl Reader<'_> {
         let place = node.place();
         let impersonator = impersonator.map(|impersonator| self.impersonator(impersonator));
         let mode = self.fields.text("mode", mode).map(|text| self.mode(&text));
-        let namespace = self.fields.text("namespace", namespace).map(|text| text.value);
+        let namespace = self.fields.text("namespace", namespace);
+        if let Some(namespace) = namespace.as_ref().filter(|namespace| !is_dns_label(namespace.as_str())) {
+            let message = format!("{:?} is no name of a namespace", namespace.as_str());
+            self.wrong(namespace.place, message, "write one namespace, or leave it out for all");
+        }
+        let namespace = namespace.map(|text| text.value);
         let mut read = Vec::new();
         match rules {
             Some(rules) if rules.kind() == NodeKind::Sequence => {
+                if rules.items().next().is_none() {
+                    let help = "say what the impersonator does, or remove the entry";
+                    self.wrong(rules.place(), "this list of rules is empty".to_owned(), help);
+                }
                 for rule in rules.items() {
                     read.extend(self.rule(rule, namespace.is_some()));
                 }
@@ -195,10 +204,14 @@ impl Reader<'_> {
             if verb.as_str() == "*" {
                 let message = "the action `*` cannot be granted: `impersonate-on:<mode>:*` matches nothing".to_owned();
                 self.wrong(verb.place, message, "list the verbs: get, list, watch, create, update, patch, delete, …");
-            } else if verb.as_str().is_empty() || verb.as_str().starts_with("impersonate") {
+            } else if verb.as_str().starts_with("impersonate") || !is_request_verb(verb.as_str()) {
                 let message = format!("{:?} is no verb of a request", verb.as_str());
                 self.wrong(verb.place, message, "write the plain verb, such as get; the mode is put before it");
             }
+        }
+        for url in urls.iter().filter(|url| !url.as_str().starts_with('/') && url.as_str() != "*") {
+            let message = format!("{:?} is no path", url.as_str());
+            self.wrong(url.place, message, "begin it with /");
         }
         let place = node.place();
         if verbs.is_empty() {
@@ -265,6 +278,11 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a request can have the verb: those of the API and the methods of HTTP are letters in lower case.
+fn is_request_verb(verb: &str) -> bool {
+    !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
 /// A value that may be absent, and may be wrong: none if it is wrong.
 fn flatten<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
@@ -329,6 +347,12 @@ mod tests {
                 "actions:\n- impersonator: {kind: ServiceAccount, name: a}\n  rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]\n",
                 vec!["2:17: a ServiceAccount has a namespace, a User and a Group have none"],
             ),
+            ("actions:\n- rules: []\n", vec!["2:10: this list of rules is empty"]),
+            (
+                "actions:\n- namespace: Bad NS\n  rules: [{apiGroups: [\"\"], resources: [pods], verbs: [GET]}]\n",
+                vec!["2:14: \"Bad NS\" is no name of a namespace", "3:56: \"GET\" is no verb of a request"],
+            ),
+            ("actions:\n- rules: [{nonResourceURLs: [livez], verbs: [get]}]\n", vec!["2:30: \"livez\" is no path"]),
             ("actions: [\n", vec!["1:10: this is not valid YAML: unclosed bracket '['"]),
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");

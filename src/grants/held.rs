@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Reason, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
-use crate::authority::{IdentityKind, binds_cluster_wide, is_dns_label, subject_matches_someone};
+use crate::authority::{IdentityKind, binds_cluster_wide, subject_matches_someone};
 use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
 use crate::problem::{Problem, ProblemKind};
 
@@ -20,7 +20,7 @@ pub struct Grants<'i> {
 }
 
 /// How a role is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Through {
     /// Nothing in the input binds the role.
     Unbound,
@@ -116,11 +116,27 @@ impl<'i> Grants<'i> {
         })
     }
 
-    fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
+    /// Every rule of the input, in the order of the roles; not those that a controller has copied.
+    pub fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
         let inventory = self.inventory;
-        inventory.role_ids().flat_map(|(id, role): (RoleId, &'i Role)| {
-            role.rules.iter().enumerate().map(move |(index, rule)| (id, index, rule))
+        inventory.role_ids().flat_map(move |(id, role): (RoleId, &'i Role)| {
+            let rules = role.rules.iter().enumerate();
+            rules.filter(move |(_, rule)| !self.is_copied(id, rule)).map(move |(index, rule)| (id, index, rule))
         })
+    }
+
+    /// Whether a rule stands in an aggregated role because the controller wrote it there, as in what a cluster returns:
+    /// the role from which it comes stands beside it.
+    fn is_copied(&self, role: RoleId, rule: &PolicyRule) -> bool {
+        let directory = |role: RoleId| self.inventory.role(role).meta.path.rsplit_once('/').map(|(left, _)| left);
+        let beside = |from: &&RoleId| directory(**from) == directory(role);
+        self.is_overwritten(role)
+            && self
+                .rules
+                .contributors(role)
+                .iter()
+                .filter(beside)
+                .any(|from| self.inventory.role(*from).rules.contains(rule))
     }
 
     /// The roles through which the rules written in `from` are held. Empty for an aggregated role with contributors:
@@ -151,13 +167,20 @@ impl<'i> Grants<'i> {
     /// that is held through an aggregated one is not unbound, even if nothing binds it itself.
     pub fn holders(&self, from: RoleId) -> Vec<Holder> {
         let mut holders = Vec::new();
+        let mut seen = HashSet::new();
         for &role in self.carriers(from) {
             let bindings = self.links.bindings_of(role).iter().map(|binding| Through::Binding(*binding));
             let near = self.links.near_misses_of(role).iter().map(|binding| Through::NearMiss(*binding));
             for through in bindings.chain(near) {
                 let (Through::Binding(binding) | Through::NearMiss(binding)) = through else { continue };
-                let subjects = 0..self.inventory.binding(binding).subjects.len();
-                holders.extend(subjects.map(|subject| Holder { role, through, subject: Some(subject) }));
+                // A subject that is listed twice, or that holds the same role twice, holds it once.
+                let meta = &self.inventory.role(role).meta;
+                let held = (meta.kind, meta.effective_namespace(), meta.name.as_str(), through);
+                for (subject, who) in self.inventory.binding(binding).subjects.iter().enumerate() {
+                    if seen.insert((held, &who.kind, &who.namespace, &who.name.value)) {
+                        holders.push(Holder { role, through, subject: Some(subject) });
+                    }
+                }
             }
         }
         if holders.is_empty() {
@@ -190,12 +213,9 @@ impl<'i> Grants<'i> {
     /// Why a grant is not effective in someone's hands; none if it is.
     pub fn reason(&self, grant: &RuleGrant, holder: &Holder) -> Option<Reason> {
         let by_namespace = || {
-            let namespace = self.namespace(holder)?;
-            match grant.identity.kind {
-                // No server asks for a service account of such a namespace.
-                Some(IdentityKind::ServiceAccounts) => (!is_dns_label(namespace)).then_some(Reason::NameNeverMatches),
-                _ => Some(Reason::NamespacedBinding),
-            }
+            self.namespace(holder)?;
+            // Where the namespace is no valid name, a template or a person has yet to fill it in.
+            (grant.identity.kind != Some(IdentityKind::ServiceAccounts)).then_some(Reason::NamespacedBinding)
         };
         let by_holding = self.holding_reason(holder).filter(|reason| *reason != Reason::SubjectNeverMatches);
         // A verb or resource that means nothing is dead with any binding: to say "bind it otherwise" would mislead.

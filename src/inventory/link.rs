@@ -29,14 +29,16 @@ impl Links {
     pub fn new(inventory: &Inventory) -> Self {
         let mut by_key: HashMap<RoleKey<'_>, Vec<RoleId>> = HashMap::new();
         let mut by_name: HashMap<&str, Vec<RoleId>> = HashMap::new();
-        for (id, role) in inventory.role_ids() {
+        // What has no name cannot be referred to: two names that are missing, or that a template fills in, are not the
+        // same.
+        for (id, role) in inventory.role_ids().filter(|(_, role)| !role.meta.name.value.is_empty()) {
             by_key.entry(key_of_role(role)).or_default().push(id);
             by_name.entry(role.meta.name.as_str()).or_default().push(id);
         }
         // Bindings of one directory to one name share their answer.
         let mut groups: HashMap<(RoleKey<'_>, &str), Vec<BindingId>> = HashMap::new();
         let mut order = Vec::new();
-        for (id, binding) in inventory.binding_ids() {
+        for (id, binding) in inventory.binding_ids().filter(|(_, binding)| !binding.role_ref.name.value.is_empty()) {
             let key = RoleKey {
                 kind: binding.role_ref.kind,
                 namespace: match binding.role_ref.kind {
@@ -244,6 +246,17 @@ mod tests {
         let links = Links::new(&all);
         assert_eq!(links.bindings_of(RoleId(0)).as_ref(), [BindingId(0), BindingId(1)]);
         assert_eq!(links.bindings_of(RoleId(1)).as_ref(), [BindingId(1)]);
+    }
+
+    #[test]
+    fn missing_names_are_not_the_same_name() {
+        let role = ROLE.replace("VERB", "impersonate").replace("{name: a}", "{name: }");
+        let binding = BINDING.replace("NAME", "b").replace("name: a}", "name: \"\"}");
+        let mut all = load_bytes("r.yaml", format!("{role}---\n{binding}").as_bytes());
+        merge_copies(&mut all);
+        assert_eq!((all.roles.len(), all.bindings.len()), (1, 1));
+        let links = Links::new(&all);
+        assert!(links.bindings_of(RoleId(0)).is_empty() && links.near_misses_of(RoleId(0)).is_empty());
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub struct ObjectMeta {
     pub kind: ObjectKind,
     /// `apiVersion` as written.
     pub api_version: SmolStr,
-    /// `metadata.namespace` as written; none for cluster-scoped kinds, which have no namespace whatever is written.
+    /// `metadata.namespace` as written. Cluster-scoped kinds have no namespace, whatever is written.
     pub namespace: Option<SmolStr>,
     /// `metadata.name`; its place is that of the name, or of the kind where there is no name.
     pub name: Text,
@@ -130,15 +130,19 @@ impl ObjectMeta {
         self.labels.get(at).map(|(_, value)| value.as_str())
     }
 
+    fn shown_namespace(&self) -> Option<&str> {
+        self.namespace.as_deref().filter(|_| self.kind.is_namespaced())
+    }
+
     /// `ClusterRole/name` or `Role/namespace/name`, for lists.
     pub fn reference(&self) -> String {
-        let namespace = self.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let namespace = self.shown_namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
         format!("{}/{namespace}{}", self.kind, abbreviate(self.name.as_str()))
     }
 
     /// `ClusterRole "name"` or `Role "namespace/name"`, for messages.
     pub fn describe(&self) -> String {
-        match &self.namespace {
+        match self.shown_namespace() {
             Some(namespace) => {
                 format!("{} \"{}/{}\"", self.kind, abbreviate(namespace), abbreviate(self.name.as_str()))
             }

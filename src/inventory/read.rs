@@ -314,7 +314,7 @@ impl Reader<'_> {
             );
         }
         let namespace = self.fields.text("namespace", namespace).map(|text| text.value);
-        meta.namespace = namespace.filter(|namespace| kind.is_namespaced() && !namespace.is_empty());
+        meta.namespace = namespace.filter(|namespace| !namespace.is_empty());
         meta.labels = self.fields.string_map("labels", labels);
         meta
     }

@@ -169,7 +169,7 @@ fn related_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Related>, usize) {
         let subject = site.grants.subject(holder).map(|subject| (subject.name.place, subject.describe()));
         if let Some(at) = seen.iter().position(|known| *known == holder.through) {
             if let Some(known) = related.get_mut(at).filter(|known| known.places.len() <= MAX_BINDINGS) {
-                known.places.extend(subject);
+                known.places.extend(subject.filter(|(place, _)| known.places.iter().all(|(other, _)| other != place)));
             }
             continue;
         }

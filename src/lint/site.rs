@@ -11,9 +11,11 @@ use super::finding::{Related, Severity, describe_holders};
 use super::words;
 use crate::authority::{
     IdentityKind, Mode, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
-    SYSTEM_UNAUTHENTICATED, Verb, allows_everything, is_dns_label, subject_matches_someone,
+    SYSTEM_UNAUTHENTICATED, Verb, allows_everything, subject_matches_someone,
 };
-use crate::grants::{Grants, Holder, Reason, RuleGrant, Through, is_server_owned};
+use crate::grants::{
+    Grants, Holder, Reason, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule, is_server_owned,
+};
 use crate::inventory::{ObjectKind, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
 
 /// One verb of one rule of one role.
@@ -33,6 +35,8 @@ pub struct Site<'a> {
     pub verb_index: usize,
     /// What the verb grants.
     pub found: &'a [RuleGrant],
+    /// What the verb says of actions.
+    pub actions: &'a [RuleAction],
     classes: &'a Classes,
 }
 
@@ -73,16 +77,33 @@ pub struct Holders {
 /// Shows every site of the input, in the order of the roles.
 pub(super) fn visit(grants: &Grants<'_>, judge: &mut dyn FnMut(&Site<'_>)) {
     let mut known: Option<(RoleId, Classes)> = None;
-    for (role_id, index, rule, found) in grants.granting_rules() {
+    for (role_id, index, rule) in grants.rules_in_order() {
+        let (found, actions) = (grants_of_rule(rule), actions_of_rule(rule));
+        if found.is_empty() && actions.iter().all(|action| action.reason.is_none()) {
+            continue;
+        }
         // Rules come role by role.
         let classes = match known.take() {
             Some((id, classes)) if id == role_id => classes,
             _ => classes(grants, role_id),
         };
         let role = grants.inventory().role(role_id);
+        let site = |verb_index, found, actions| Site {
+            grants,
+            role_id,
+            role,
+            index,
+            rule,
+            verb_index,
+            found,
+            actions,
+            classes: &classes,
+        };
         for found in found.chunk_by(|a, b| a.verb == b.verb) {
-            let Some(verb_index) = found.first().map(|grant| grant.verb) else { continue };
-            judge(&Site { grants, role_id, role, index, rule, verb_index, found, classes: &classes });
+            judge(&site(found[0].verb, found, &[]));
+        }
+        for action in actions.chunks(1).filter(|action| action[0].reason.is_some()) {
+            judge(&site(action[0].verb, &[], action));
         }
         known = Some((role_id, classes));
     }
@@ -98,7 +119,7 @@ fn classes(grants: &Grants<'_>, role: RoleId) -> Classes {
         };
         let subject = grants.subject(&holder);
         let matches = subject.map(subject_matches_someone);
-        let namespace = grants.namespace(&holder).map(is_dns_label);
+        let namespace = grants.namespace(&holder).is_some();
         let everyone = subject.is_some_and(is_everyone);
         classes.entry((kind, matches, namespace, everyone)).or_default().push(holder);
     }
@@ -188,6 +209,11 @@ impl<'a> Site<'a> {
         (picked, self.holders(chosen.into_iter().collect()))
     }
 
+    /// Everyone who holds the role.
+    pub fn everyone(&self) -> Rc<Holders> {
+        self.holders((0..self.classes.classes.len()).collect())
+    }
+
     /// Nobody.
     pub fn nobody(&self) -> Rc<Holders> {
         self.holders(Vec::new())
@@ -212,11 +238,11 @@ impl<'a> Site<'a> {
 
     /// How grave an effective legacy grant is, by what it reaches.
     pub fn reach_severity(&self, grants: &[&RuleGrant], holders: &Holders) -> Severity {
-        if self.is_everything() || self.is_server_owned() {
-            return Severity::Note;
-        }
         let unlimited = self.names().is_none();
         let everywhere = holders.namespaces.is_none();
+        if (self.is_everything() && everywhere) || self.is_server_owned() {
+            return Severity::Note;
+        }
         let grave = grants.iter().any(|grant| match grant.identity.kind {
             Some(IdentityKind::Users) => unlimited,
             Some(IdentityKind::Groups) => unlimited || self.names_masters(),
@@ -238,7 +264,7 @@ impl<'a> Site<'a> {
 
     /// Whether the API server owns what the verb grants.
     pub fn is_server_owned(&self) -> bool {
-        self.found.iter().all(|grant| is_server_owned(self.role, self.rule, grant))
+        !self.found.is_empty() && self.found.iter().all(|grant| is_server_owned(self.role, self.rule, grant))
     }
 
     /// The default roles into which the role's labels aggregate it.

@@ -1,7 +1,7 @@
 //! How findings speak of holders and identities.
 
 use super::site::{Holders, Site};
-use crate::authority::IdentityKind;
+use crate::authority::{IdentityKind, Mode, Requestable};
 use crate::grants::RuleGrant;
 use crate::inventory::{Subject, Text, abbreviate};
 
@@ -42,8 +42,14 @@ pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &Holde
         };
         let mut part = match site.names() {
             None => format!("any {one}"),
-            Some([name]) => format!("the {one} {}", quote(name)),
-            Some(names) => format!("the {one}s {}", list(names.iter().map(quote))),
+            Some(names) => {
+                // Of names that the server never asks for, nothing can be said to be reached.
+                let mode = of_kind[0].mode.unwrap_or(Mode::Legacy);
+                let asked = |name: &&Text| Requestable { mode, kind, extra_key: None }.asks_for(name.as_str());
+                let names: Vec<&Text> = names.iter().filter(asked).collect();
+                let plural = if names.len() == 1 { "" } else { "s" };
+                format!("the {one}{plural} {}", list(names.into_iter().map(quote)))
+            }
         };
         if kind == IdentityKind::ServiceAccounts {
             part.push_str(&namespaces(holders));
@@ -57,12 +63,13 @@ fn extras(site: &Site<'_>, grants: &[&&RuleGrant]) -> String {
     let keys: Vec<&str> = grants.iter().filter_map(|grant| grant.identity.extra_key.as_deref()).collect();
     let values = match site.names() {
         None => "any value".to_owned(),
-        Some(names) => format!("the value {}", list(names.iter().map(quote))),
+        Some([name]) => format!("the value {}", quote(name)),
+        Some(names) => format!("the values {}", list(names.iter().map(quote))),
     };
     match keys.as_slice() {
         _ if keys.len() < grants.len() => format!("{values} of any extra"),
-        [key] => format!("{values} of the extra {:?}", abbreviate(key)),
-        keys => format!("{values} of the extras {}", list(keys.iter().map(|key| format!("{:?}", abbreviate(key))))),
+        [key] => format!("{values} of the extra {}", spell(key)),
+        keys => format!("{values} of the extras {}", list(keys.iter().map(|key| spell(key)))),
     }
 }
 
@@ -77,7 +84,12 @@ fn namespaces(holders: &Holders) -> String {
 }
 
 fn quote(text: &Text) -> String {
-    format!("{:?}", abbreviate(text.as_str()))
+    spell(text.as_str())
+}
+
+/// A name in quotes. `*` is no wildcard among names and keys, and looks like one.
+fn spell(name: &str) -> String {
+    if name == "*" { "\"*\" (a name, no wildcard)".to_owned() } else { format!("{:?}", abbreviate(name)) }
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.

@@ -3,6 +3,7 @@
 //! *Whom* comes from the grants, *what for* from evidence. Nothing here writes anything anywhere.
 
 mod emit;
+mod existing;
 mod manifest;
 mod name;
 mod plan;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::existing::ExistingGrants;
 use super::manifest::{Body, GeneratedRule, LABEL_MODE, Manifest};
 use super::name::name_for;
 use super::target::{Constrained, Target, constrained_form};
 use crate::authority::{AUTHENTICATION_GROUP, Mode, Verb, allows_everything};
 use crate::evidence::{ActionRule, DeclaredAction, DeclaredActions, Impersonator};
-use crate::grants::{Entry, Grants, Holder, Reason, RuleGrant, Through, is_server_owned};
+use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleGrant, Through, is_server_owned};
 use crate::inventory::{Inventory, ObjectKind, PolicyRule, RoleId};
 
 /// The paths that a client asks for before its first real request: those of the default role `system:discovery`
@@ -71,7 +72,8 @@ pub enum Kept {
     WildcardVerb,
     /// Some of it cannot be had in a constrained mode.
     NoConstrainedForm,
-    /// The mode that is asked for would reach more identities.
+    /// More would be allowed than is: the mode that is asked for reaches more identities, or the impersonator holds
+    /// others in it already, to which the actions would apply too.
     WouldWiden,
     /// Nothing says what the impersonator does.
     NoEvidence,
@@ -113,7 +115,14 @@ struct Granted {
 
 /// Plans the migration of all legacy grants with what the actions declare. Same input, same plan.
 pub fn plan(grants: &Grants<'_>, declared: &DeclaredActions) -> Plan {
-    let mut planner = Planner { grants, declared, used: vec![false; declared.actions.len()], granted: BTreeMap::new() };
+    let mut planner = Planner {
+        grants,
+        declared,
+        used: vec![false; declared.actions.len()],
+        granted: BTreeMap::new(),
+        existing: ExistingGrants::new(grants),
+        kept_parts: BTreeMap::new(),
+    };
     let mut planned = Vec::new();
     for (from, index, rule, found) in grants.granting_rules() {
         let legacy: Vec<RuleGrant> = found.into_iter().filter(|grant| grant.mode == Some(Mode::Legacy)).collect();
@@ -143,6 +152,9 @@ struct Planner<'p> {
     /// Which declared entries applied to some grant.
     used: Vec<bool>,
     granted: BTreeMap<(Impersonator, Mode), Granted>,
+    existing: ExistingGrants,
+    /// Impersonators that keep something, and what it is.
+    kept_parts: BTreeMap<Impersonator, BTreeSet<String>>,
 }
 
 impl Planner<'_> {
@@ -175,16 +187,19 @@ impl Planner<'_> {
         };
         let impersonator = Impersonator::of_subject(subject);
         let role = self.grants.inventory().role(entry.from);
-        if is_server_owned(role, rule, entry.grant) {
-            return (Outcome::Kept(Kept::ServerOwned), Vec::new());
-        }
+        let by_server = is_server_owned(role, rule, entry.grant);
         let by_wildcard = Verb::parse(rule.verbs[entry.grant.verb].as_str()) == Verb::Any;
         // Whoever holds everything holds the constrained verbs already.
         if by_wildcard && allows_everything(rule) && self.grants.namespace(&entry.holder).is_none() {
+            let applying: Vec<usize> = self.actions_of(&impersonator, None).map(|(index, _)| index).collect();
+            applying.into_iter().for_each(|index| self.used[index] = true);
             return (Outcome::Kept(Kept::WildcardVerb), Vec::new());
         }
         let wanted: Vec<Mode> = self.actions_of(&impersonator, None).filter_map(|(_, action)| action.mode).collect();
-        let form = constrained_form(rule, entry.grant, &wanted);
+        let mut form = constrained_form(rule, entry.grant, &wanted);
+        let before = form.targets.len();
+        form.targets.retain(|target| !self.existing.would_widen(&impersonator, target.mode));
+        form.would_widen |= form.targets.len() < before;
         let mut modes: Vec<Mode> = Vec::new();
         for target in &form.targets {
             if self.grant(&impersonator, target, entry) && !modes.contains(&target.mode) {
@@ -192,7 +207,17 @@ impl Planner<'_> {
             }
         }
         let has_evidence = self.actions_of(&impersonator, None).next().is_some();
-        (outcome_of(by_wildcard, &form, &modes, has_evidence), modes)
+        let outcome = if by_server {
+            Outcome::Kept(Kept::ServerOwned)
+        } else {
+            outcome_of(by_wildcard, &form, &modes, has_evidence)
+        };
+        if outcome == Outcome::Kept(Kept::NoConstrainedForm) {
+            let Identity { resource, extra_key, .. } = &entry.grant.identity;
+            let part = extra_key.as_ref().map_or_else(|| resource.to_string(), |key| format!("{resource}/{key}"));
+            self.kept_parts.entry(impersonator).or_default().insert(part);
+        }
+        (outcome, modes)
     }
 
     /// The declared entries that apply to an impersonator, in a mode if one is given.
@@ -246,17 +271,28 @@ impl Planner<'_> {
 
     fn warnings(&self) -> Vec<String> {
         let unused = self.declared.actions.iter().zip(&self.used).filter(|(_, used)| !**used);
-        unused
-            .map(|(action, _)| {
-                let who =
-                    action.impersonator.as_ref().map_or_else(|| "any impersonator".to_owned(), Impersonator::describe);
-                let mode = action.mode.map(|mode| format!(" in mode {mode}")).unwrap_or_default();
-                format!(
-                    "the declared actions of {who}{mode} (line {}) apply to no legacy grant of the input",
-                    action.place.line
-                )
-            })
-            .collect()
+        // Legacy needs all its checks: a header that only legacy takes makes the whole request legacy.
+        let kept = self.kept_parts.iter().filter(|(impersonator, _)| {
+            self.granted.keys().any(|(granted, mode)| granted == *impersonator && *mode == Mode::UserInfo)
+        });
+        let kept = kept.map(|(impersonator, parts)| {
+            format!(
+                "{} keeps legacy {}: requests that send these need its legacy grants of users and groups too, until it \
+                 no longer sends them",
+                impersonator.describe(),
+                parts.iter().cloned().collect::<Vec<_>>().join(", "),
+            )
+        });
+        let unused = unused.map(|(action, _)| {
+            let who =
+                action.impersonator.as_ref().map_or_else(|| "any impersonator".to_owned(), Impersonator::describe);
+            let mode = action.mode.map(|mode| format!(" in mode {mode}")).unwrap_or_default();
+            format!(
+                "the declared actions of {who}{mode} (line {}) apply to no legacy grant of the input",
+                action.place.line
+            )
+        });
+        unused.chain(kept).collect()
     }
 }
 

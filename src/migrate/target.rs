@@ -47,11 +47,11 @@ pub(super) fn constrained_form(rule: &PolicyRule, grant: &RuleGrant, wanted: &[M
         (IdentityKind::Users, Some(names)) => {
             let (nodes, users): (Vec<_>, Vec<_>) =
                 names.into_iter().partition(|name| matches!(Username::parse(name), Username::Node(_)));
+            // That mode knows no names: the agent on any node could be its node.
+            form.would_widen = !nodes.is_empty() && wanted.contains(&Mode::AssociatedNode);
             let nodes = nodes.iter().filter_map(|name| name.strip_prefix("system:node:")).map(SmolStr::new).collect();
             form.push(Mode::UserInfo, kind, Some(users));
             form.push(Mode::ArbitraryNode, IdentityKind::Nodes, Some(nodes));
-            // That mode knows no names: the agent on any node could be its node.
-            form.would_widen = wanted.contains(&Mode::AssociatedNode);
         }
         (IdentityKind::Groups, Some(names)) => {
             // The name `*` answers the question for many groups at once.

@@ -94,7 +94,9 @@ fn excerpt(inventory: &Inventory, path: &str, places: &[Place]) -> Option<Excerp
     let mut marks = Vec::new();
     let mut done = 0;
     for place in places {
-        let (begin, finish) = (at(place.offset).checked_sub(from)?, at(place.end()).checked_sub(from)?);
+        // Places may overlap where an alias stands for them.
+        let (begin, finish) =
+            (at(place.offset).checked_sub(from)?.max(done), at(place.end()).checked_sub(from)?.max(done));
         text.push_str(&safe(shown.get(done..begin)?));
         let offset = text.len();
         let finish = finish.min(shown.len());

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use super::escape;
 use super::excerpt::{Excerpt, excerpts};
 use crate::authority::Mode;
-use crate::grants::{Entry, Grants, Holder, RuleGrant, Through};
-use crate::inventory::{Inventory, PolicyRule, Subject, Text};
+use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
+use crate::inventory::{Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Outcome, Plan};
 use crate::problem::{Problem, ProblemKind};
@@ -145,6 +145,12 @@ impl Report {
             }
             None => report.message.push_str(&format!("\nat {}", position(&first.path, &first.place))),
         }
+        let copies = inventory.role(first.role).meta.copies.len();
+        if copies > 0 {
+            report
+                .related
+                .push(Self::plain(&format!("the same definition stands in {}", count(copies, "other place"))));
+        }
         for related in first.related.iter() {
             let (places, labels): (Vec<Place>, Vec<String>) = related.places.iter().cloned().unzip();
             for (excerpt, shown) in excerpts(inventory, &related.path, &places) {
@@ -154,7 +160,7 @@ impl Report {
             }
         }
         if first.bindings_left_out > 0 {
-            report.related.push(Self::plain(&format!("{} more bindings are not shown", first.bindings_left_out)));
+            report.related.push(Self::plain(&format!("{} not shown", count(first.bindings_left_out, "more binding"))));
         }
         report
     }
@@ -273,11 +279,11 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
             if mentioning > 0 { format!(" ({mentioning} with the word `impersonate`)") } else { String::new() };
         parts.push(format!("{}{mentioning}", count(coverage.unread.len(), "template")));
     }
-    if coverage.skipped.symlinks > 0 {
-        parts.push(count(coverage.skipped.symlinks, "symbolic link"));
+    if !coverage.skipped.symlinks.is_empty() {
+        parts.push(count(coverage.skipped.symlinks.len(), "symbolic link"));
     }
-    if coverage.skipped.special > 0 {
-        parts.push(count(coverage.skipped.special, "special file"));
+    if !coverage.skipped.special.is_empty() {
+        parts.push(count(coverage.skipped.special.len(), "special file"));
     }
     let mut kinds: Vec<ProblemKind> = inventory.problems.iter().map(|problem| problem.kind).collect();
     kinds.sort();
@@ -286,6 +292,15 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     }
     if !parts.is_empty() {
         writeln!(out, "not looked at, or not understood: {}", parts.join(", "))?;
+    }
+    let skipped = [("symbolic link", &coverage.skipped.symlinks), ("special file", &coverage.skipped.special)];
+    for (what, paths) in skipped {
+        for path in paths.iter().take(MAX_LISTED) {
+            writeln!(out, "  {}: {what} not followed", escape(path))?;
+        }
+        if paths.len() > MAX_LISTED {
+            writeln!(out, "  … and {} more", paths.len() - MAX_LISTED)?;
+        }
     }
     for unread in coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).take(MAX_PROBLEMS) {
         let lines: Vec<String> = unread.mentions.iter().take(5).map(u32::to_string).collect();
@@ -404,38 +419,85 @@ pub fn write_grants(out: &mut dyn Write, grants: &Grants<'_>) -> io::Result<()> 
         rows.extend(grants.entries(from, index, &found, &holders).map(|entry| grant_row(grants, rule, &entry)));
     }
     if rows.is_empty() {
-        return writeln!(out, "no rule here grants impersonation");
+        writeln!(out, "no rule here grants an identity")?;
+    } else {
+        write_table(out, ["SUBJECT", "MODE", "IDENTITY", "EFFECTIVE", "ROLE", "BINDING", "PLACE"], &rows)?;
     }
-    write_table(out, ["SUBJECT", "MODE", "IDENTITY", "EFFECTIVE", "ROLE", "BINDING", "PLACE"], &rows)
+    // The verb `*` on anything at all is an action in every mode; only the JSON output lists these.
+    let mut rows = Vec::new();
+    for (from, _, rule, actions) in grants.acting_rules() {
+        let holders = grants.holders(from);
+        for action in actions.iter().filter(|action| action.action.as_deref() != Some("*")) {
+            rows.extend(holders.iter().map(|holder| action_row(grants, from, rule, action, holder)));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    write_table(out, ["SUBJECT", "MODE", "ACTION", "EFFECTIVE", "ROLE", "BINDING", "PLACE"], &rows)
 }
 
-fn grant_row(grants: &Grants<'_>, rule: &PolicyRule, entry: &Entry<'_>) -> [String; 7] {
+fn action_row(
+    grants: &Grants<'_>,
+    from: RoleId,
+    rule: &PolicyRule,
+    action: &RuleAction,
+    holder: &Holder,
+) -> [String; 7] {
+    let join = |texts: &[Text]| texts.iter().map(Text::as_str).take(MAX_LISTED).collect::<Vec<_>>().join(",");
+    let verb = &rule.verbs[action.verb];
+    let what = if rule.non_resource_urls.is_empty() { join(&rule.resources) } else { join(&rule.non_resource_urls) };
+    let scope = grants.namespace(holder).map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+    let [subject, role, binding, place] = holder_cells(grants, from, holder, verb);
+    [
+        subject,
+        action.mode.map_or("-", Mode::as_str).to_owned(),
+        format!("{} {what}{scope}", action.action.as_deref().unwrap_or(verb.as_str())),
+        effective_cell(grants.action_reason(rule, action, holder)),
+        role,
+        binding,
+        place,
+    ]
+}
+
+fn effective_cell(reason: Option<Reason>) -> String {
+    reason.map_or_else(|| "yes".to_owned(), |reason| format!("no: {}", reason.as_str()))
+}
+
+/// Who holds a verb, through which role and binding, and where the verb stands.
+fn holder_cells(grants: &Grants<'_>, from: RoleId, holder: &Holder, verb: &Text) -> [String; 4] {
     let inventory = grants.inventory();
-    let grant = entry.grant;
-    let from = &inventory.role(entry.from).meta;
-    let identity = identity_words(grants, rule, grant, &entry.holder);
-    let binding = match entry.holder.through {
+    let written = &inventory.role(from).meta;
+    let binding = match holder.through {
         Through::Unbound => "-".to_owned(),
         Through::Binding(id) | Through::NearMiss(id) => inventory.binding(id).meta.reference(),
     };
-    let mut role = inventory.role(entry.holder.role).meta.reference();
-    if entry.holder.role != entry.from {
-        role = format!("{role} (from {})", from.reference());
+    let mut role = inventory.role(holder.role).meta.reference();
+    if holder.role != from {
+        role = format!("{role} (from {})", written.reference());
     }
+    let subject = grants.subject(holder).map_or_else(
+        || "-".to_owned(),
+        |subject| {
+            let namespace = subject.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            format!("{}/{namespace}{}", subject.kind.as_str(), abbreviate(subject.name.as_str()))
+        },
+    );
+    [subject, role, binding, format!("{}:{}", written.path, verb.place.line)]
+}
+
+fn grant_row(grants: &Grants<'_>, rule: &PolicyRule, entry: &Entry<'_>) -> [String; 7] {
+    let grant = entry.grant;
+    let [subject, role, binding, place] = holder_cells(grants, entry.from, &entry.holder, &rule.verbs[grant.verb]);
     [
-        grants.subject(&entry.holder).map_or_else(
-            || "-".to_owned(),
-            |subject| {
-                let namespace = subject.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-                format!("{}/{namespace}{}", subject.kind.as_str(), subject.name.as_str())
-            },
-        ),
+        subject,
         grant.mode.map_or("-", Mode::as_str).to_owned(),
-        identity,
-        entry.reason.map_or_else(|| "yes".to_owned(), |reason| format!("no: {}", reason.as_str())),
+        identity_words(grants, rule, grant, &entry.holder),
+        effective_cell(entry.reason),
         role,
         binding,
-        format!("{}:{}", from.path, rule.verbs[grant.verb].place.line),
+        place,
     ]
 }
 

@@ -157,8 +157,8 @@ struct ProblemShape<'a> {
 #[serde(rename_all = "camelCase")]
 struct NotLookedAt<'a> {
     templates: Vec<TemplateShape<'a>>,
-    symbolic_links: usize,
-    special_files: usize,
+    symbolic_links: Vec<&'a str>,
+    special_files: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -288,8 +288,8 @@ pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, findings: &[F
             problems: inventory.problems.iter().map(problem_shape).collect(),
             not_looked_at: NotLookedAt {
                 templates: coverage.unread.iter().map(template_shape).collect(),
-                symbolic_links: coverage.skipped.symlinks,
-                special_files: coverage.skipped.special,
+                symbolic_links: coverage.skipped.symlinks.iter().map(|path| &**path).collect(),
+                special_files: coverage.skipped.special.iter().map(|path| &**path).collect(),
             },
         },
     )
@@ -554,9 +554,15 @@ pub fn write_document<T: Serialize>(out: &mut dyn io::Write, value: &T) -> io::R
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_line<T: Serialize>(out: &mut dyn io::Write, value: &T) -> io::Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Escaping(CompactFormatter)))?;
+pub fn write_line<W: io::Write, T: Serialize>(mut out: W, value: &T) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut out, Escaping(CompactFormatter)))?;
     out.write_all(b"\n")
+}
+
+/// Adds a string with its quotes.
+pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Writing to a vector cannot fail.
+    let _ = text.serialize(&mut Serializer::with_formatter(&mut *out, Escaping(CompactFormatter)));
 }
 
 /// Escapes what may deceive a reader, beside what JSON itself demands.
@@ -572,6 +578,9 @@ macro_rules! delegate {
 
 impl<F: Formatter> Formatter for Escaping<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut from = 0;
         for (at, c) in fragment.char_indices().filter(|(_, c)| is_deceptive(*c)) {
             writer.write_all(&fragment.as_bytes()[from..at])?;

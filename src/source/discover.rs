@@ -1,21 +1,20 @@
 //! Which files the given paths stand for.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use walkdir::WalkDir;
 
 use super::{Input, display_name};
 use crate::problem::{Problem, ProblemKind};
 
-/// What is below a directory and was not read, by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What is below a directory and was not read, by kind, sorted by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped {
-    /// Symbolic links. They are not followed: a link out of the tree would read what was not given,
-    /// and a link into it only reads the same file twice.
-    pub symlinks: usize,
-    /// Sockets, pipes and devices.
-    pub special: usize,
+    /// Symbolic links out of the directory, which would read what was not given, to directories, and to nothing.
+    pub symlinks: Vec<Arc<str>>,
+    /// Sockets, pipes and devices that are named like manifests.
+    pub special: Vec<Arc<str>>,
 }
 
 /// The files found, sorted by name, each once.
@@ -42,9 +41,9 @@ pub fn discover(paths: &[PathBuf]) -> Discovered {
             } else {
                 match std::fs::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => {
-                        let path = path.clone();
+                        let root = Root { given: path.clone(), real: path.canonicalize().ok() };
                         let found = &found;
-                        scope.spawn(move |scope| read_directory(scope, path, found));
+                        scope.spawn(move |scope| read_directory(scope, root.given.clone(), Arc::new(root), found));
                     }
                     // A pipe that the user names, as a shell's `<(…)` does, is read like a file.
                     Ok(metadata) => part.inputs.push(Input::named(path.clone(), !metadata.is_file())),
@@ -59,11 +58,37 @@ pub fn discover(paths: &[PathBuf]) -> Discovered {
     found.inputs.sort_by(|a, b| a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit)));
     found.inputs.dedup_by(|a, b| a.name == b.name);
     found.problems.sort_by(|a, b| a.path.cmp(&b.path));
+    found.skipped.symlinks.sort();
+    found.skipped.special.sort();
     found
 }
 
+/// A directory that was given.
+#[derive(Debug)]
+struct Root {
+    given: PathBuf,
+    /// The directory without any links on the way; none if that cannot be told.
+    real: Option<PathBuf>,
+}
+
+impl Root {
+    /// Whether a link is to be read like a file: it is named like a manifest, and leads to a regular file below the
+    /// directory that is not found by its own name. `kubectl apply -f` follows it, so that it must not hide anything.
+    fn leads_to_hidden_file(&self, link: &Path) -> bool {
+        let (Some(root), Ok(target)) = (&self.real, link.canonicalize()) else { return false };
+        let Ok(inside) = target.strip_prefix(root) else { return false };
+        let in_git = inside.components().any(|part| part.as_os_str() == ".git");
+        has_manifest_extension(link) && target.is_file() && (in_git || !has_manifest_extension(&target))
+    }
+}
+
 /// Lists one directory; its subdirectories become tasks of their own.
-fn read_directory<'scope>(scope: &rayon::Scope<'scope>, directory: PathBuf, found: &'scope Mutex<Discovered>) {
+fn read_directory<'scope>(
+    scope: &rayon::Scope<'scope>,
+    directory: PathBuf,
+    root: Arc<Root>,
+    found: &'scope Mutex<Discovered>,
+) {
     let mut part = Discovered::default();
     for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
         let entry = match entry {
@@ -78,18 +103,21 @@ fn read_directory<'scope>(scope: &rayon::Scope<'scope>, directory: PathBuf, foun
         let kind = entry.file_type();
         if kind.is_dir() {
             if entry.file_name() != ".git" {
-                let path = entry.into_path();
-                scope.spawn(move |scope| read_directory(scope, path, found));
+                let (path, root) = (entry.into_path(), Arc::clone(&root));
+                scope.spawn(move |scope| read_directory(scope, path, root, found));
             }
         } else if !has_manifest_extension(entry.path()) && !kind.is_symlink() {
             // Not a manifest by name; counting all of these would drown what matters.
         } else if kind.is_file() {
             part.inputs.push(Input::found(entry.into_path()));
         } else if kind.is_symlink() {
-            // A link to a directory has no telling extension, so every link is counted.
-            part.skipped.symlinks += 1;
+            if root.leads_to_hidden_file(entry.path()) {
+                part.inputs.push(Input::found(entry.into_path()));
+            } else {
+                part.skipped.symlinks.push(display_name(entry.path()));
+            }
         } else {
-            part.skipped.special += 1;
+            part.skipped.special.push(display_name(entry.path()));
         }
     }
     merge(found, part);
@@ -99,8 +127,8 @@ fn merge(found: &Mutex<Discovered>, part: Discovered) {
     let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.inputs.extend(part.inputs);
     found.problems.extend(part.problems);
-    found.skipped.symlinks += part.skipped.symlinks;
-    found.skipped.special += part.skipped.special;
+    found.skipped.symlinks.extend(part.skipped.symlinks);
+    found.skipped.special.extend(part.skipped.special);
 }
 
 /// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either.

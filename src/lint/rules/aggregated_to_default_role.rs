@@ -36,7 +36,12 @@ impl Rule for AggregatedToDefaultRole {
                 site.role.meta.describe(),
                 site.whom(&reaching, &site.nobody()),
             ),
-            help: "remove the label, and bind the role to those who need it".to_owned(),
+            help: if site.is_server_owned() {
+                SERVER_KEEPS_IT
+            } else {
+                "remove the label, and bind the role to those who need it"
+            }
+            .to_owned(),
             resources: resources_of(&reaching),
             label: format!("lands in {names}"),
             holders: site.nobody(),

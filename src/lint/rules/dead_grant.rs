@@ -1,7 +1,10 @@
 //! Grants that never take effect, one rule a reason.
 
+use std::collections::BTreeSet;
+
 use super::prelude::*;
-use crate::authority::{AUTHENTICATION_GROUP, Mode};
+use crate::authority::{AUTHENTICATION_GROUP, Mode, Username};
+use crate::inventory::{Text, abbreviate};
 
 /// A rule for one reason; see `rules/<reason>.md`.
 #[derive(Debug)]
@@ -48,6 +51,18 @@ impl Rule for DeadGrant {
         if site.is_any_verb() {
             return None;
         }
+        if self.reason == Reason::NoSuchVerb && site.actions.iter().any(|action| action.reason == Some(self.reason)) {
+            return Some(Diagnosis {
+                severity: Severity::Warning,
+                message: format!("no API server knows the verb {:?}", abbreviate(site.verb().as_str())),
+                help: "write `impersonate-on:<mode>:<verb>` with associated-node, arbitrary-node, serviceaccount or \
+                       user-info as the mode, and one verb of a request"
+                    .to_owned(),
+                resources: Vec::new(),
+                label: "allows nothing".to_owned(),
+                holders: site.everyone(),
+            });
+        }
         let (mut grants, holders) = site.dead(site.found, self.reason);
         // What the rule itself spoils is worth saying whoever holds it.
         for grant in site.found.iter().filter(|grant| grant.reason == Some(self.reason)) {
@@ -71,9 +86,36 @@ impl Rule for DeadGrant {
 }
 
 impl DeadGrant {
+    /// What to write instead of names that are never asked for.
+    fn help_for_names(&self, site: &Site<'_>, grants: &[&RuleGrant]) -> String {
+        let name = site.names().into_iter().flatten().map(Text::as_str).next().unwrap_or_default();
+        let kind = grants.first().and_then(|grant| grant.identity.kind);
+        match (kind, Username::parse(name)) {
+            (_, Username::ServiceAccount { namespace, name }) => {
+                format!("a service account is asked for as `serviceaccounts` {name:?} in namespace {namespace:?}")
+            }
+            (Some(IdentityKind::Nodes), Username::Node(name)) => {
+                format!("a node is asked for by its name alone: {name:?}")
+            }
+            (_, Username::Node(name)) => {
+                format!("a node is asked for as `nodes` {name:?} by the verb impersonate:arbitrary-node")
+            }
+            (Some(IdentityKind::Nodes), _) if grants.iter().any(|grant| grant.mode == Some(Mode::AssociatedNode)) => {
+                "the name that this mode asks for is `*`, whatever the node".to_owned()
+            }
+            _ => "write the name as the server asks for it, or remove the rule".to_owned(),
+        }
+    }
+
     fn words(&self, site: &Site<'_>, grants: &[&RuleGrant], holders: &Holders) -> (String, String) {
         let verb = site.verb().as_str();
-        let resources = || words::list(grants.iter().map(|grant| format!("`{}`", resource_of(grant))));
+        let resources =
+            || {
+                let spelled: BTreeSet<String> = grants.iter().map(|grant| resource_of(grant)).collect();
+                words::list(spelled.into_iter().map(|resource| {
+                    if resource.is_empty() { "no resource".to_owned() } else { format!("`{resource}`") }
+                }))
+            };
         let mode = grants.first().and_then(|grant| grant.mode);
         match self.reason {
             Reason::MissingRole => (
@@ -117,9 +159,8 @@ impl DeadGrant {
                     .to_owned(),
             ),
             Reason::NameNeverMatches => (
-                format!("the server never asks `{verb}` on {} for these names", resources()),
-                "a service account is named by its name alone, in its namespace; a node of mode associated-node by `*`"
-                    .to_owned(),
+                format!("the server never asks `{verb}` on {} for {}", resources(), names_of(site)),
+                self.help_for_names(site, grants),
             ),
             Reason::SubjectNeverMatches => (
                 format!("{} is nobody, so nobody gets `{verb}` by it", holders.words),
@@ -129,6 +170,10 @@ impl DeadGrant {
             Reason::Unbound => (String::new(), String::new()),
         }
     }
+}
+
+fn names_of(site: &Site<'_>) -> String {
+    words::list(site.names().into_iter().flatten().map(|name| format!("{:?}", abbreviate(name.as_str()))))
 }
 
 fn resource_of(grant: &RuleGrant) -> String {

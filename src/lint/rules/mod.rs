@@ -55,6 +55,10 @@ mod prelude {
     pub(super) const LIMIT_IT: &str =
         "limit it by constrained impersonation (`deputize migrate`), or at least name who is meant in `resourceNames`";
 
+    /// What to do about a grant that the API server keeps itself.
+    pub(super) const SERVER_KEEPS_IT: &str = "the API server restores this in its default roles; bind narrower roles than `edit` and `admin`, or annotate \
+         `system:aggregate-to-edit` with rbac.authorization.kubernetes.io/autoupdate: \"false\"";
+
     /// The resources by which grants reach what they reach.
     pub(super) fn resources_of(grants: &[&RuleGrant]) -> Vec<usize> {
         grants.iter().map(|grant| grant.resource).collect()

@@ -31,9 +31,12 @@ impl Rule for NamedIdentities {
             return None;
         }
         let whom = site.whom(&grants, &holders);
+        let is_someone =
+            |grant: &&RuleGrant| !matches!(grant.identity.kind, Some(IdentityKind::Uids | IdentityKind::UserExtras));
+        let reach = if grants.iter().any(is_someone) { ", and do all that they can" } else { "" };
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
-            message: format!("{} can impersonate {whom}, and do all that they can", holders.words),
+            message: format!("{} can impersonate {whom}{reach}", holders.words),
             help: "replace it by constrained impersonation, which limits what is done (`deputize migrate`)".to_owned(),
             resources: resources_of(&grants),
             label: "reaches those that are named".to_owned(),

@@ -24,7 +24,7 @@ impl Rule for UnrestrictedServiceaccounts {
         Some(Diagnosis {
             severity: site.reach_severity(&grants, &holders),
             message: format!("{} can impersonate {}", holders.words, site.whom(&grants, &holders)),
-            help: LIMIT_IT.to_owned(),
+            help: if site.is_server_owned() { SERVER_KEEPS_IT } else { LIMIT_IT }.to_owned(),
             resources: resources_of(&grants),
             label: format!("reaches {}", site.whom(&grants, &holders)),
             holders,

@@ -29,7 +29,7 @@ impl Rule for WildcardVerb {
         }
         let whom = site.whom(&grants, &holders);
         let message = format!("the verb `*` lets {} impersonate {whom}", holders.words);
-        let help = if site.is_everything() {
+        let help = if site.is_everything() && holders.namespaces.is_none() {
             "whoever holds everything needs no impersonation; keep such roles few"
         } else {
             "list the verbs that are needed: `*` covers `impersonate`, and every verb that is added later"

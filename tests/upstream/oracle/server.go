@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -13,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	auditinternal "k8s.io/apiserver/pkg/apis/audit"
 	"k8s.io/apiserver/pkg/audit"
-	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -22,47 +20,20 @@ import (
 	impersonationfilter "k8s.io/apiserver/pkg/endpoints/filters/impersonation"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
+
+	"deputize.dev/tests/upstream/internal/protocol"
+	"deputize.dev/tests/upstream/internal/world"
 )
-
-// request is one line of input of `deputize simulate`.
-type request struct {
-	User        string              `json:"user"`
-	Groups      []string            `json:"groups"`
-	Extra       map[string][]string `json:"extra"`
-	Impersonate impersonation       `json:"impersonate"`
-	Verb        string              `json:"verb"`
-	APIGroup    string              `json:"apiGroup"`
-	Resource    string              `json:"resource"`
-	Subresource string              `json:"subresource"`
-	Namespace   string              `json:"namespace"`
-	Name        string              `json:"name"`
-	Path        string              `json:"path"`
-}
-
-// impersonation is what a client asks for, before any header is made from it.
-type impersonation struct {
-	User   string              `json:"user"`
-	UID    string              `json:"uid"`
-	Groups []string            `json:"groups"`
-	Extra  map[string][]string `json:"extra"`
-}
 
 // answer is one line of output of `deputize simulate`.
 type answer struct {
-	Impersonation string   `json:"impersonation"`
-	Mode          *string  `json:"mode"`
-	Constraint    *string  `json:"constraint"`
-	As            *subject `json:"as"`
-	Request       string   `json:"request"`
-	Checks        []check  `json:"checks"`
-	Reason        string   `json:"reason"`
-}
-
-type subject struct {
-	User   string              `json:"user"`
-	Groups []string            `json:"groups"`
-	UID    string              `json:"uid"`
-	Extra  map[string][]string `json:"extra"`
+	Impersonation string            `json:"impersonation"`
+	Mode          *string           `json:"mode"`
+	Constraint    *string           `json:"constraint"`
+	As            *protocol.Subject `json:"as"`
+	Request       string            `json:"request"`
+	Checks        []check           `json:"checks"`
+	Reason        string            `json:"reason"`
 }
 
 // check is one question to the authorizer.
@@ -77,14 +48,6 @@ type check struct {
 	Allowed     bool   `json:"allowed"`
 }
 
-const (
-	allowed = "allowed"
-	denied  = "denied"
-	none    = "none"
-	invalid = "invalid"
-	legacy  = "legacy"
-)
-
 // server is an API server, as far as impersonation goes.
 type server struct {
 	authorizer authorizer.Authorizer
@@ -92,7 +55,7 @@ type server struct {
 	withImpersonation func(http.Handler, authorizer.UnconditionalAuthorizer, runtime.NegotiatedSerializer) http.Handler
 }
 
-func newServer(w *world, constrained bool) *server {
+func newServer(w *world.World, constrained bool) *server {
 	// The chain of --authorization-mode=RBAC, see k8s.io/kubernetes/pkg/kubeapiserver/authorizer.
 	chain, err := union.New(
 		union.NamedAuthorizer{
@@ -119,8 +82,8 @@ const maxAttempts = 10_000
 //
 // Upstream walks extras in the random order of a Go map, and stops at the first refusal, so that not even the set of
 // checks is the same each time. All orders are upstream's: the request is sent until the keys came sorted.
-func (s *server) answer(r *request) (a *answer, sorted bool) {
-	extras := r.Impersonate.sortedExtras()
+func (s *server) answer(r *protocol.Request) (a *answer, sorted bool) {
+	extras := sortedExtras(&r.Impersonate)
 	for range maxAttempts {
 		if a = s.serve(r); inOrder(a.Checks, extras) {
 			return a, true
@@ -130,16 +93,16 @@ func (s *server) answer(r *request) (a *answer, sorted bool) {
 }
 
 // serve sends the request through new filters, whose caches are cold.
-func (s *server) serve(r *request) *answer {
+func (s *server) serve(r *protocol.Request) *answer {
 	// The audit context is the only one who is told the constraint.
 	event := &auditSink{}
 	ctx := audit.WithAuditContext(context.Background())
 	if err := audit.AuditContextFrom(ctx).Init(audit.RequestAuditConfig{Level: auditinternal.LevelMetadata}, event); err != nil {
 		panic(err) // only for a context that is not new
 	}
-	ctx = apirequest.WithUser(apirequest.WithRequestInfo(ctx, r.info()), r.requestor())
-	headers := r.Impersonate.headers()
-	a := &answer{Impersonation: none, Request: denied, Checks: []check{}}
+	ctx = apirequest.WithUser(apirequest.WithRequestInfo(ctx, infoOf(r)), r.Requestor())
+	headers := r.Impersonate.Headers()
+	a := &answer{Impersonation: protocol.None, Request: protocol.Denied, Checks: []check{}}
 	attempted := len(headers) > 0
 
 	recorder := authorizer.AuthorizerFunc(func(ctx context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
@@ -155,12 +118,12 @@ func (s *server) serve(r *request) *answer {
 		}
 		if attempted {
 			audit.AuditContextFrom(ctx).ProcessEventStage(ctx, auditinternal.StageResponseComplete)
-			a.Impersonation, a.As = allowed, subjectOf(attributes.GetUser())
+			a.Impersonation, a.As = protocol.Allowed, subjectOf(attributes.GetUser())
 			a.Mode, a.Constraint = event.mode()
 		}
 		decision, reason, _ := s.authorizer.Authorize(ctx, attributes)
 		if decision == authorizer.DecisionAllow {
-			a.Request = allowed
+			a.Request = protocol.Allowed
 		} else {
 			a.Reason = reason
 		}
@@ -172,9 +135,9 @@ func (s *server) serve(r *request) *answer {
 
 	switch status := response.status; {
 	case status != nil && status.Code == http.StatusForbidden:
-		a.Impersonation, a.Reason = denied, status.Message
+		a.Impersonation, a.Reason = protocol.Denied, status.Message
 	case status != nil && status.Code == http.StatusBadRequest:
-		a.Impersonation, a.Reason = invalid, status.Message
+		a.Impersonation, a.Reason = protocol.Invalid, status.Message
 	case status != nil || response.code != 0:
 		panic("an answer that the filters never give")
 	}
@@ -183,8 +146,8 @@ func (s *server) serve(r *request) *answer {
 
 var anyURL = &url.URL{Path: "/"}
 
-// info is what the API server reads from the URL of a request.
-func (r *request) info() *apirequest.RequestInfo {
+// infoOf is what the API server reads from the URL of a request.
+func infoOf(r *protocol.Request) *apirequest.RequestInfo {
 	if r.Path != "" {
 		return &apirequest.RequestInfo{Verb: r.Verb, Path: r.Path}
 	}
@@ -200,32 +163,8 @@ func (r *request) info() *apirequest.RequestInfo {
 	}
 }
 
-// requestor adds the groups that authenticators add: that of service account tokens, and
-// k8s.io/apiserver/pkg/authentication/group.AuthenticatedGroupAdder.
-func (r *request) requestor() user.Info {
-	groups := slices.Clone(r.Groups)
-	if namespace, _, err := serviceaccount.SplitUsername(r.User); err == nil {
-		for _, group := range serviceaccount.MakeGroupNames(namespace) {
-			if !slices.Contains(groups, group) {
-				groups = append(groups, group)
-			}
-		}
-	}
-	if r.User != user.Anonymous && !slices.Contains(groups, user.AllAuthenticated) && !slices.Contains(groups, user.AllUnauthenticated) {
-		groups = append(groups, user.AllAuthenticated)
-	}
-	return &user.DefaultInfo{Name: r.User, Groups: groups, Extra: r.Extra}
-}
-
-func subjectOf(u user.Info) *subject {
-	s := &subject{User: u.GetName(), Groups: u.GetGroups(), UID: u.GetUID(), Extra: u.GetExtra()}
-	if s.Groups == nil {
-		s.Groups = []string{}
-	}
-	if s.Extra == nil {
-		s.Extra = map[string][]string{}
-	}
-	return s
+func subjectOf(u user.Info) *protocol.Subject {
+	return protocol.NewSubject(u.GetName(), u.GetUID(), u.GetGroups(), u.GetExtra())
 }
 
 func checkOf(attributes authorizer.Attributes, decision authorizer.Decision) check {
@@ -244,14 +183,14 @@ func checkOf(attributes authorizer.Attributes, decision authorizer.Decision) che
 type extra struct{ key, value string }
 
 // sortedExtras are the extras as the server sees them, by key, if there is more than one key.
-func (i *impersonation) sortedExtras() []extra {
+func sortedExtras(i *protocol.Impersonation) []extra {
 	if len(i.Extra) < 2 {
 		return nil
 	}
 	var extras []extra
-	for _, key := range i.sortedKeys() {
+	for _, key := range i.SortedKeys() {
 		for _, value := range i.Extra[key] {
-			extras = append(extras, extra{asciiLower(key), value})
+			extras = append(extras, extra{protocol.ASCIILower(key), value})
 		}
 	}
 	return extras
@@ -295,7 +234,7 @@ func (s *auditSink) mode() (mode, constraint *string) {
 	if name, ok := strings.CutPrefix(s.constraint, "impersonate:"); ok {
 		return &name, &s.constraint
 	}
-	name := legacy
+	name := protocol.Legacy
 	return &name, nil
 }
 

@@ -1,6 +1,8 @@
-package main
+// Package world holds the RBAC objects of a cluster.
+package world
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,23 +14,24 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	kjson "sigs.k8s.io/json"
 )
 
-// world is the RBAC objects of a cluster, looked up by name like in the API server's informers. It is the role getters
+// World is the RBAC objects of a cluster, looked up by name like in the API server's informers. It is the role getters
 // and binding listers that the upstream authorizer asks.
-type world struct {
+type World struct {
 	roles               map[types.NamespacedName]*rbacv1.Role
 	roleBindings        map[string][]*rbacv1.RoleBinding
 	clusterRoles        map[string]*rbacv1.ClusterRole
 	clusterRoleBindings []*rbacv1.ClusterRoleBinding
 }
 
-// newWorld reads the objects, as an API server would: case-sensitive, unknown fields dropped. It does not validate them.
+// New reads the objects, as an API server would: case-sensitive, unknown fields dropped. It does not validate them.
 // Of several objects with the same name the last counts, as when they are applied one by one.
-func newWorld(items []json.RawMessage) (*world, error) {
-	w := &world{
+func New(items []json.RawMessage) (*World, error) {
+	w := &World{
 		roles:        map[types.NamespacedName]*rbacv1.Role{},
 		roleBindings: map[string][]*rbacv1.RoleBinding{},
 		clusterRoles: map[string]*rbacv1.ClusterRole{},
@@ -41,7 +44,7 @@ func newWorld(items []json.RawMessage) (*world, error) {
 	return w, aggregate(w.clusterRoles)
 }
 
-func (w *world) add(item json.RawMessage) error {
+func (w *World) add(item json.RawMessage) error {
 	var meta metav1.TypeMeta
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(item, &meta); err != nil {
 		return err
@@ -95,25 +98,56 @@ func put[T metav1.Object](list []T, object T) []T {
 	return append(list, object)
 }
 
-func (w *world) GetRole(_ context.Context, namespace, name string) (*rbacv1.Role, error) {
+// Object is an RBAC object, of which the kind is known too.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// Objects are all objects by name, cluster-wide ones first, and roles before the bindings that refer to them.
+func (w *World) Objects() []Object {
+	var roles, bindings []Object
+	for _, role := range w.clusterRoles {
+		roles = append(roles, role)
+	}
+	for _, role := range w.roles {
+		roles = append(roles, role)
+	}
+	for _, binding := range w.clusterRoleBindings {
+		bindings = append(bindings, binding)
+	}
+	for _, inNamespace := range w.roleBindings {
+		for _, binding := range inNamespace {
+			bindings = append(bindings, binding)
+		}
+	}
+	byName := func(a, b Object) int {
+		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+	}
+	slices.SortFunc(roles, byName)
+	slices.SortFunc(bindings, byName)
+	return append(roles, bindings...)
+}
+
+func (w *World) GetRole(_ context.Context, namespace, name string) (*rbacv1.Role, error) {
 	if role, ok := w.roles[types.NamespacedName{Namespace: namespace, Name: name}]; ok {
 		return role, nil
 	}
 	return nil, apierrors.NewNotFound(rbacv1.Resource("role"), name)
 }
 
-func (w *world) GetClusterRole(_ context.Context, name string) (*rbacv1.ClusterRole, error) {
+func (w *World) GetClusterRole(_ context.Context, name string) (*rbacv1.ClusterRole, error) {
 	if role, ok := w.clusterRoles[name]; ok {
 		return role, nil
 	}
 	return nil, apierrors.NewNotFound(rbacv1.Resource("clusterrole"), name)
 }
 
-func (w *world) ListRoleBindings(_ context.Context, namespace string) ([]*rbacv1.RoleBinding, error) {
+func (w *World) ListRoleBindings(_ context.Context, namespace string) ([]*rbacv1.RoleBinding, error) {
 	return w.roleBindings[namespace], nil
 }
 
-func (w *world) ListClusterRoleBindings(context.Context) ([]*rbacv1.ClusterRoleBinding, error) {
+func (w *World) ListClusterRoleBindings(context.Context) ([]*rbacv1.ClusterRoleBinding, error) {
 	return w.clusterRoleBindings, nil
 }
 

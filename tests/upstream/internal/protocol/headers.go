@@ -1,4 +1,4 @@
-package main
+package protocol
 
 import (
 	"cmp"
@@ -12,9 +12,9 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
-// headers are the headers that client-go's impersonating round tripper would send. That one cannot be used itself: it
+// Headers are the headers that client-go's impersonating round tripper would send. That one cannot be used itself: it
 // walks the extras in random order, so that the values of keys which differ in case alone would meet in random order.
-func (i *impersonation) headers() http.Header {
+func (i *Impersonation) Headers() http.Header {
 	headers := http.Header{}
 	if i.User != "" {
 		headers.Set(authenticationv1.ImpersonateUserHeader, i.User)
@@ -25,23 +25,23 @@ func (i *impersonation) headers() http.Header {
 	for _, group := range i.Groups {
 		headers.Add(authenticationv1.ImpersonateGroupHeader, group)
 	}
-	for _, key := range i.sortedKeys() {
+	for _, key := range i.SortedKeys() {
 		for _, value := range i.Extra[key] {
-			headers.Add(authenticationv1.ImpersonateUserExtraHeaderPrefix+headerKeyEscape(key), value)
+			headers.Add(authenticationv1.ImpersonateUserExtraHeaderPrefix+EscapeKey(key), value)
 		}
 	}
 	return headers
 }
 
-// sortedKeys are the keys of the extras in the order that they have as the server sees them.
-func (i *impersonation) sortedKeys() []string {
+// SortedKeys are the keys of the extras in the order that they have as the server sees them.
+func (i *Impersonation) SortedKeys() []string {
 	return slices.SortedFunc(maps.Keys(i.Extra), func(a, b string) int {
-		return cmp.Or(cmp.Compare(asciiLower(a), asciiLower(b)), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(ASCIILower(a), ASCIILower(b)), cmp.Compare(a, b))
 	})
 }
 
-// asciiLower is what happens to a key: other letters travel escaped while the header's name is lower-cased.
-func asciiLower(key string) string {
+// ASCIILower is what happens to a key: other letters travel escaped while the header's name is lower-cased.
+func ASCIILower(key string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			r += 'a' - 'A'
@@ -50,8 +50,9 @@ func asciiLower(key string) string {
 	}, key)
 }
 
-// headerKeyEscape is the private function of the same name in k8s.io/client-go/transport.
-func headerKeyEscape(key string) string {
+// EscapeKey makes the rest of a header's name of the key of an extra. It is the private function headerKeyEscape of
+// k8s.io/client-go/transport.
+func EscapeKey(key string) string {
 	var escaped strings.Builder
 	for i := range len(key) {
 		if b := key[i]; b == '%' || !httpguts.IsTokenRune(rune(b)) {

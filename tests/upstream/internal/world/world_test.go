@@ -1,4 +1,4 @@
-package main
+package world
 
 import (
 	"encoding/json"
@@ -45,13 +45,13 @@ func TestAggregate(t *testing.T) {
 		}
 		items = append(items, item)
 	}
-	world, err := newWorld(items)
+	w, err := New(items)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range roles {
 		var got []string
-		for _, rule := range world.clusterRoles[r.name].Rules {
+		for _, rule := range w.clusterRoles[r.name].Rules {
 			got = append(got, rule.Resources...)
 		}
 		if !slices.Equal(got, r.want) {

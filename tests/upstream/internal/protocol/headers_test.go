@@ -1,4 +1,4 @@
-package main
+package protocol
 
 import (
 	"net/http"
@@ -14,7 +14,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // TestHeaders compares the headers with those of the real client, for every byte that a key may hold.
 func TestHeaders(t *testing.T) {
-	wanted := impersonation{User: "panda", UID: "7", Groups: []string{"a", "", "a"}, Extra: map[string][]string{}}
+	wanted := Impersonation{User: "panda", UID: "7", Groups: []string{"a", "", "a"}, Extra: map[string][]string{}}
 	for b := range 256 {
 		if b < 'A' || b > 'Z' { // else two keys would meet
 			wanted.Extra["acme.com/"+string([]byte{byte(b)})+"x"] = []string{"one", "", "two"}
@@ -38,7 +38,7 @@ func TestHeaders(t *testing.T) {
 	if _, err := client.RoundTrip(request); err != nil {
 		t.Fatal(err)
 	}
-	if got := wanted.headers(); !reflect.DeepEqual(got, sent) {
+	if got := wanted.Headers(); !reflect.DeepEqual(got, sent) {
 		t.Errorf("got  %q\nwant %q", got, sent)
 	}
 }
