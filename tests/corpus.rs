@@ -41,6 +41,13 @@ fn verbs_in(text: &str) -> Vec<usize> {
     found
 }
 
+/// The document around a place, told by the text alone; of a list, the item.
+fn document(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind("\n---").max(text[..at].rfind("\n- a")).unwrap_or(0);
+    let end = text[at..].find("\n---").into_iter().chain(text[at..].find("\n- a")).min();
+    &text[start..end.map_or(text.len(), |index| at + index)]
+}
+
 /// Whether the document around a place says that it is a Role or ClusterRole, told by the text alone: a line with the
 /// kind, and one with the API version just as deep.
 fn is_role(text: &str, at: usize) -> bool {
@@ -105,6 +112,8 @@ fn every_written_verb_is_found_at_its_own_bytes() {
                 "in a template, listed as not looked at"
             } else if !is_role(&text, at) {
                 "in an object that is no Role or ClusterRole"
+            } else if document(&text, at).contains("aggregationRule") {
+                "in an aggregated role, as a copy of the contributor's rule beside it"
             } else if copies.contains(name) {
                 "in a copy of a definition that was found"
             } else {
