@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::world::{Generator, shrink};
-use deputize::authority::{Authorizer, Feature, decide};
+use deputize::authority::{Authorizer, Feature, Impersonation, Mode, decide, decide_remembering};
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, load_bytes};
 use deputize::output::simulate::{read_request, write_decision};
@@ -20,21 +20,29 @@ use serde_json::{Value, json};
 
 const WORLDS: usize = 1_200;
 const REQUESTS_PER_WORLD: usize = 1_000;
+/// Worlds for a live server, which is started anew for each.
+const LIVE_WORLDS: usize = 20;
+const REQUESTS_PER_LIVE_WORLD: usize = 550;
+const SERVERS: [&str; 2] = ["etcd", "kube-apiserver"];
 
-/// Upstream's code, as a process that answers lines.
+/// Upstream's code, as a process that answers lines: the filter and the authorizer alone, or a live API server.
 struct Oracle {
     child: Child,
     answers: BufReader<ChildStdout>,
 }
 
 impl Oracle {
-    fn start() -> Self {
+    fn start(program: &str, needs: &[&str], arguments: &[&str]) -> Self {
         let build = common::root().join("tests/upstream/build");
-        let output = Command::new(build).arg("oracle").stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the oracle could not be built; it needs Go");
+        let output = Command::new(build).arg(program).args(needs).stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "upstream's programs could not be built; they need Go");
         let directory = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned();
-        let mut child =
-            Command::new(format!("{directory}/oracle")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(format!("{directory}/{program}"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
         Self { child, answers }
     }
@@ -89,6 +97,36 @@ fn answers(world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value>
     requests.iter().map(answer).collect()
 }
 
+/// Our own answers in the order of the requests, as a server gives them that remembers for each requestor the mode that
+/// served it last.
+fn answers_remembering(world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value> {
+    let text = json!({"apiVersion": "v1", "kind": "List", "items": world}).to_string();
+    let inventory: Inventory = load_bytes("world.json", text.as_bytes());
+    assert_eq!(inventory.problems, [], "{text}");
+    let grants = Grants::new(&inventory);
+    let authorizer = Authorizer::new(&inventory, grants.rules(), grants.links());
+    let feature = if constrained { Feature::Constrained } else { Feature::LegacyOnly };
+    let mut remembered: BTreeMap<String, Mode> = BTreeMap::new();
+    let mut answer = |request: &Value| {
+        let owned = read_request(request.to_string().as_bytes()).unwrap();
+        let request = owned.as_request();
+        let last = remembered.get(&owned.requestor.name).copied();
+        let decision = decide_remembering(&authorizer, &request, feature, last);
+        if let Impersonation::Allowed { mode, .. } = decision.impersonation {
+            remembered.insert(owned.requestor.name.clone(), mode);
+        }
+        let mut line = Vec::new();
+        write_decision(&mut line, &request, &decision);
+        serde_json::from_slice(&line).unwrap()
+    };
+    requests.iter().map(&mut answer).collect()
+}
+
+/// What a live server tells of a request.
+fn visible(answer: &Value) -> [&Value; 4] {
+    ["impersonation", "mode", "as", "request"].map(|key| &answer[key])
+}
+
 /// What is compared: everything but the words of the reason.
 fn without_reason(mut answer: Value) -> Value {
     answer.as_object_mut().unwrap().remove("reason");
@@ -109,7 +147,7 @@ fn number(variable: &str, default: usize) -> usize {
 #[test]
 #[ignore = "needs Go: builds upstream's filter and authorizer from the module proxy"]
 fn the_engine_answers_as_upstream_does() {
-    let mut oracle = Oracle::start();
+    let mut oracle = Oracle::start("oracle", &[], &[]);
     let seed = number("DEPUTIZE_SEED", 5284) as u64;
     let worlds = number("DEPUTIZE_WORLDS", WORLDS);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -153,4 +191,66 @@ fn the_engine_answers_as_upstream_does() {
     for mode in modes {
         assert!(hits(&format!(": {mode},")) * 500 >= total, "{mode} is hardly ever hit");
     }
+}
+
+#[test]
+#[ignore = "needs Go: builds and starts etcd and kube-apiserver"]
+fn a_live_server_answers_as_the_engine_does() {
+    let mut server = Oracle::start("live", &SERVERS, &[]);
+    let seed = number("DEPUTIZE_SEED", 5284) as u64;
+    let worlds = number("DEPUTIZE_LIVE_WORLDS", LIVE_WORLDS);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut total = 0;
+    for index in 0..worlds {
+        let mut generator = Generator::new(seed.wrapping_mul(7_000_003).wrapping_add(index as u64));
+        let world = generator.world();
+        let requests: Vec<Value> = (0..REQUESTS_PER_LIVE_WORLD).map(|_| generator.live_request()).collect();
+        let constrained = index % 3 != 2;
+        let theirs = server.ask(&world, constrained, &requests);
+        let ours = answers_remembering(&world, constrained, &requests);
+        for (number, ((request, theirs), ours)) in requests.iter().zip(&theirs).zip(&ours).enumerate() {
+            total += 1;
+            let mode = ours["mode"].as_str().unwrap_or_else(|| ours["impersonation"].as_str().unwrap());
+            let server = if constrained { "feature on" } else { "feature off" };
+            *counts.entry(format!("{server}: {mode}, request {}", ours["request"].as_str().unwrap())).or_default() += 1;
+            assert_eq!(
+                visible(theirs),
+                visible(ours),
+                "request {number} of world {index} of seed {seed}, {server}\nworld: {}\nrequest: {request}\nserver: {theirs}\nengine: {ours}",
+                json!(world)
+            );
+        }
+    }
+    println!("{total} requests to a live API server over {worlds} worlds, no disagreement (seed {seed})");
+    for (what, count) in &counts {
+        println!("  {count:>8} {what}");
+    }
+}
+
+#[test]
+#[ignore = "needs Go: builds and starts etcd and kube-apiserver"]
+fn a_bound_token_makes_a_node_ones_own() {
+    let mut server = Oracle::start("live", &SERVERS, &["-tokens"]);
+    let user = "system:serviceaccount:kube-system:agent";
+    let world = [
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "agent"}, "rules": [
+            {"verbs": ["impersonate:associated-node"], "apiGroups": ["authentication.k8s.io"], "resources": ["nodes"], "resourceNames": ["*"]},
+            {"verbs": ["impersonate-on:associated-node:list"], "apiGroups": [""], "resources": ["pods"]}]}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "agent"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "agent"},
+            "subjects": [{"kind": "ServiceAccount", "namespace": "kube-system", "name": "agent"}]}),
+    ];
+    let request = |node: &str| {
+        json!({"user": user, "extra": {"authentication.kubernetes.io/node-name": ["n1"]},
+            "impersonate": {"user": format!("system:node:{node}")}, "verb": "list", "resource": "pods"})
+    };
+    let requests = [request("n1"), request("n2"), request("n1")];
+    let theirs = server.ask(&world, true, &requests);
+    let ours = answers_remembering(&world, true, &requests);
+    for (theirs, ours) in theirs.iter().zip(&ours) {
+        assert_eq!(visible(theirs), visible(ours));
+    }
+    let modes: Vec<&Value> = theirs.iter().map(|answer| &answer["mode"]).collect();
+    assert_eq!(modes, [&json!("associated-node"), &Value::Null, &json!("associated-node")]);
+    println!("a token bound to a pod on n1: associated-node for n1, denied for n2");
 }

@@ -392,6 +392,49 @@ impl Generator {
         request
     }
 
+    /// A request that can be sent to a live server: its attributes are those of a real HTTP request, and its requestor
+    /// is one that an authenticating proxy can name.
+    pub fn live_request(&mut self) -> Value {
+        let mut request = self.request();
+        if request["user"] == "system:anonymous" {
+            request["user"] = json!("alice");
+        }
+        let extra = request.as_object_mut().unwrap().remove("extra");
+        if let Some(extra) = extra.filter(|extra| extra["authentication.kubernetes.io/node-name"] != json!([])) {
+            request["extra"] = extra;
+        }
+        for key in ["verb", "apiGroup", "resource", "subresource", "namespace", "name", "path"] {
+            request.as_object_mut().unwrap().remove(key);
+        }
+        if self.chance(25) {
+            request["verb"] = json!("get");
+            request["path"] = json!(self.pick(&["/api", "/apis", "/openapi/v3", "/version", "/healthz", "/"]));
+            return request;
+        }
+        let (group, resource, subresource) = OBJECTS[self.rng.usize(0..7)];
+        let namespaced = resource != "nodes";
+        let verbs: &[&str] = match (subresource, self.chance(50)) {
+            ("log", _) => &["get"],
+            (subresource, _) if !subresource.is_empty() => &["get", "patch"],
+            (_, true) => &["get", "delete", "patch"],
+            (_, false) => &["list", "watch", "create", "deletecollection"],
+        };
+        let verb = self.pick(verbs);
+        request["verb"] = json!(verb);
+        request["apiGroup"] = json!(group);
+        request["resource"] = json!(resource);
+        request["subresource"] = json!(subresource);
+        let one = !["list", "watch", "create", "deletecollection"].contains(&verb);
+        if one {
+            request["name"] = json!(self.pick(&["web", "n1"]));
+        }
+        // Only lists go over all namespaces at once.
+        if namespaced && (one || !["list", "watch"].contains(&verb) || self.chance(70)) {
+            request["namespace"] = json!(self.pick(&NAMESPACES));
+        }
+        request
+    }
+
     fn headers(&mut self) -> Value {
         let mut headers = json!({});
         if self.chance(98) {
