@@ -1,13 +1,15 @@
 //! `deputize check`.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 
 use clap::ValueEnum;
 use deputize::grants::Grants;
+use deputize::inventory::Inventory;
 use deputize::lint::{self, Selection, Severity};
 use deputize::output::{human, json};
 
-use super::input::{InputArgs, status_of};
+use super::input::{InputArgs, say_coverage, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -62,16 +64,18 @@ impl FailOn {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
-    let inventory = args.input.load()?;
-    let grants = Grants::new(&inventory);
-    let findings = lint::check(&grants, &selection);
+    // All of it lives until the process ends: to take a large inventory apart would only take time.
+    let inventory: &Inventory = Box::leak(Box::new(args.input.load()?));
+    let grants = ManuallyDrop::new(Grants::new(inventory));
+    let findings = ManuallyDrop::new(lint::check(&grants, &selection));
     let mut out = terminal::stdout();
     let printed = match args.output {
-        Output::Human => human::write_findings(&mut out, &inventory, &findings, terminal::style()),
-        Output::Json => json::write_check(&mut out, &inventory, &findings),
+        Output::Human => human::write_findings(&mut out, inventory, &findings, terminal::style()),
+        Output::Json => json::write_check(&mut out, inventory, &findings),
     };
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     let mut status = status_of(&grants)?;
+    say_coverage(inventory)?;
     let mut err = terminal::stderr();
     if inventory.coverage.objects == 0 {
         writeln!(err, "there is no RBAC object here, so nothing was checked")?;

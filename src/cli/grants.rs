@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::output::{human, json};
 
-use super::input::{InputArgs, status_of};
+use super::input::{InputArgs, say_coverage, status_of};
 use super::{Outcome, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -36,5 +36,6 @@ pub(super) fn run(args: &Args) -> Outcome {
         Output::Json => json::write_grants(&mut out, &grants)?,
     }
     out.flush()?;
+    say_coverage(&inventory)?;
     status_of(&grants)
 }

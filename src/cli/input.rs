@@ -34,11 +34,14 @@ impl InputArgs {
         pool.map_err(|error| Failure::Message(format!("threads cannot be started: {error}")))?;
         let options = LoadOptions { limits: Limits { max_file_bytes: self.max_file_size } };
         let inventory = load(&self.paths, &options);
-        let mut out = terminal::stderr();
-        human::write_problems(&mut out, &inventory.problems)?;
-        human::write_coverage(&mut out, &inventory)?;
+        human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
         Ok(inventory)
     }
+}
+
+/// Says on standard error what was read and what was not: last, where a person looks.
+pub(super) fn say_coverage(inventory: &Inventory) -> Result<(), Failure> {
+    Ok(human::write_coverage(&mut terminal::stderr(), inventory)?)
 }
 
 /// Which of several definitions counts, for the commands that need one world.

@@ -12,7 +12,7 @@ use deputize::migrate::{Outcome as GrantOutcome, plan, write_yaml};
 use deputize::output::{escape, human, json};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{DuplicatesArg, InputArgs, one_world, status_of};
+use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut inventory = args.input.load()?;
     args.duplicates.resolve(&mut inventory);
     let inventory = inventory;
+    say_coverage(&inventory)?;
     let mut err = terminal::stderr();
     let Some(declared) = declared else {
         writeln!(

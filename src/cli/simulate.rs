@@ -12,7 +12,7 @@ use deputize::source::STDIN;
 use rayon::prelude::*;
 
 use super::action::Action;
-use super::input::{DuplicatesArg, InputArgs, one_world, status_of};
+use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
 /// Lines that one thread answers at a time.
@@ -98,6 +98,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         (Some(user), Some(action)) => one(args, &authorizer, user, &action)?,
         _ => many(args, &authorizer)?,
     };
+    say_coverage(&inventory)?;
     Ok(status.max(answered))
 }
 

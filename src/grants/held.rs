@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Reason, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
 use crate::authority::{IdentityKind, binds_cluster_wide, subject_matches_someone};
-use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
+use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, RoleId, RoleRules, Subject};
 use crate::problem::{Problem, ProblemKind};
 
 /// The grants of an inventory: its roles, their rules, and who holds them.
@@ -116,13 +116,14 @@ impl<'i> Grants<'i> {
         })
     }
 
-    /// Every rule of the input, in the order of the roles; not those that a controller has copied.
-    pub fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
-        let inventory = self.inventory;
-        inventory.role_ids().flat_map(move |(id, role): (RoleId, &'i Role)| {
-            let rules = role.rules.iter().enumerate();
-            rules.filter(move |(_, rule)| !self.is_copied(id, rule)).map(move |(index, rule)| (id, index, rule))
-        })
+    fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
+        self.inventory.role_ids().flat_map(move |(id, _)| self.rules_of(id).map(move |(index, rule)| (id, index, rule)))
+    }
+
+    /// The rules that are written in a role; not those that a controller has copied there.
+    pub fn rules_of(&self, id: RoleId) -> impl Iterator<Item = (usize, &'i PolicyRule)> {
+        let rules = self.inventory.role(id).rules.iter().enumerate();
+        rules.filter(move |(_, rule)| !self.is_copied(id, rule))
     }
 
     /// Whether a rule stands in an aggregated role because the controller wrote it there, as in what a cluster returns:

@@ -1,10 +1,10 @@
 //! Which binding reaches which role, and which definitions of an object are the same.
 
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use smol_str::SmolStr;
 
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
@@ -27,8 +27,8 @@ impl Links {
     /// A role that is defined more than once, with different content, is looked up from the binding's directory
     /// upward: the first directory that has a definition anywhere below it decides, and all definitions there count.
     pub fn new(inventory: &Inventory) -> Self {
-        let mut by_key: HashMap<RoleKey<'_>, Vec<RoleId>> = HashMap::new();
-        let mut by_name: HashMap<&str, Vec<RoleId>> = HashMap::new();
+        let mut by_key: HashMap<RoleKey<'_>, Vec<RoleId>, RandomState> = HashMap::default();
+        let mut by_name: HashMap<&str, Vec<RoleId>, RandomState> = HashMap::default();
         // What has no name cannot be referred to: two names that are missing, or that a template fills in, are not the
         // same.
         for (id, role) in inventory.role_ids().filter(|(_, role)| !role.meta.name.value.is_empty()) {
@@ -36,7 +36,7 @@ impl Links {
             by_name.entry(role.meta.name.as_str()).or_default().push(id);
         }
         // Bindings of one directory to one name share their answer.
-        let mut groups: HashMap<(RoleKey<'_>, &str), Vec<BindingId>> = HashMap::new();
+        let mut groups: HashMap<(RoleKey<'_>, &str), Vec<BindingId>, RandomState> = HashMap::default();
         let mut order = Vec::new();
         for (id, binding) in inventory.binding_ids().filter(|(_, binding)| !binding.role_ref.name.value.is_empty()) {
             let key = RoleKey {
@@ -174,16 +174,20 @@ pub(super) fn merge_copies(inventory: &mut Inventory) {
     );
 }
 
+/// What identical definitions have in common: kind, namespace, name, and a hash of the content.
+type ContentKey = (ObjectKind, Option<SmolStr>, SmolStr, u64);
+
 fn merge<T>(
     objects: &mut Vec<T>,
     meta: impl Fn(&mut T) -> &mut ObjectMeta,
     same: impl Fn(&T, &T) -> bool,
-    content: impl Fn(&T, &mut DefaultHasher),
+    content: impl Fn(&T, &mut foldhash::fast::FoldHasher<'_>),
 ) {
-    let mut first: HashMap<(ObjectKind, Option<SmolStr>, SmolStr, u64), Vec<usize>> = HashMap::new();
+    let state = RandomState::default();
+    let mut first: HashMap<ContentKey, Vec<usize>, RandomState> = HashMap::default();
     let mut kept: Vec<T> = Vec::with_capacity(objects.len());
     for mut object in objects.drain(..) {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = state.build_hasher();
         content(&object, &mut hasher);
         let own = meta(&mut object);
         // Nothing can refer to an object without a name, so two of them need not be the same one.

@@ -1,6 +1,7 @@
 //! Findings and their parts.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -196,9 +197,20 @@ fn related_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Related>, usize) {
     (related, left_out)
 }
 
-/// Gives all findings their fingerprints. Those that would have the same one are numbered in the order of their places.
-pub(super) fn fingerprint_all(findings: &mut [Finding], grants: &Grants<'_>) {
+/// Numbers the findings that would have the same fingerprint, in the order of their places.
+pub(super) fn number_fingerprints(findings: &mut [Finding]) {
     let mut seen: HashMap<String, usize> = HashMap::new();
+    for finding in findings {
+        let count = seen.entry(finding.fingerprint.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            finding.fingerprint = digest(&[finding.fingerprint.as_str(), &count.to_string()]);
+        }
+    }
+}
+
+/// Gives the findings of a role their fingerprints.
+pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
     // Findings come rule by rule and, mostly, subjects by subjects: what they share is hashed once.
     let mut rule: Option<((RoleId, usize), String)> = None;
     let mut subjects: Option<(Arc<[Subject]>, String)> = None;
@@ -218,10 +230,8 @@ pub(super) fn fingerprint_all(findings: &mut [Finding], grants: &Grants<'_>) {
         let rule = rule.as_ref().map_or("", |(_, digest)| digest);
         // Another subject is another grant: a baseline must not hide it.
         let subjects = subjects.as_ref().map_or("", |(_, digest)| digest);
-        let base = digest(&[finding.rule, rule, &finding.verb, subjects, &finding.subjects_left_out.to_string()]);
-        let count = seen.entry(base.clone()).or_default();
-        *count += 1;
-        finding.fingerprint = if *count == 1 { base } else { digest(&[base.as_str(), &count.to_string()]) };
+        let left_out = finding.subjects_left_out.to_string();
+        finding.fingerprint = digest(&[finding.rule, rule, &finding.verb, subjects, &left_out]);
     }
 }
 
@@ -247,5 +257,10 @@ fn digest<S: AsRef<str>>(parts: &[S]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(32);
+    for byte in hasher.finalize().iter().take(16) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -13,21 +13,34 @@ pub use catalogue::{Page, Rule, Selection, UnknownRule, catalogue, find_rule};
 pub use finding::{Finding, Related, Severity};
 pub use site::Site;
 
+use rayon::prelude::*;
+
 use crate::grants::Grants;
-use finding::{finding_of, fingerprint_all};
+use crate::inventory::RoleId;
+use finding::{finding_of, fingerprint, number_fingerprints};
 
 /// Judges all grants by the selected rules. Findings come in the order of their places, those at one place by severity
 /// and rule.
 pub fn check(grants: &Grants<'_>, selection: &Selection) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    site::visit(grants, &mut |site| {
-        for rule in catalogue().iter().filter(|rule| selection.has(rule.id())) {
-            if let Some(diagnosis) = rule.check(site) {
-                findings.push(finding_of(site, *rule, diagnosis));
-            }
-        }
-    });
+    // Role by role, side by side; collected and sorted once.
+    let roles: Vec<RoleId> = grants.inventory().role_ids().map(|(role, _)| role).collect();
+    let mut findings: Vec<Finding> = roles
+        .par_iter()
+        .with_min_len(64)
+        .flat_map_iter(|role| {
+            let mut findings = Vec::new();
+            site::visit(grants, *role, &mut |site| {
+                for rule in catalogue().iter().filter(|rule| selection.has(rule.id())) {
+                    if let Some(diagnosis) = rule.check(site) {
+                        findings.push(finding_of(site, *rule, diagnosis));
+                    }
+                }
+            });
+            fingerprint(&mut findings, grants);
+            findings
+        })
+        .collect();
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
-    fingerprint_all(&mut findings, grants);
+    number_fingerprints(&mut findings);
     findings
 }

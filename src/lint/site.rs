@@ -74,19 +74,15 @@ pub struct Holders {
     pub(super) bindings_left_out: usize,
 }
 
-/// Shows every site of the input, in the order of the roles.
-pub(super) fn visit(grants: &Grants<'_>, judge: &mut dyn FnMut(&Site<'_>)) {
-    let mut known: Option<(RoleId, Classes)> = None;
-    for (role_id, index, rule) in grants.rules_in_order() {
+/// Shows every site of a role, in the order of its rules.
+pub(super) fn visit(grants: &Grants<'_>, role_id: RoleId, judge: &mut dyn FnMut(&Site<'_>)) {
+    let mut known: Option<Classes> = None;
+    for (index, rule) in grants.rules_of(role_id) {
         let (found, actions) = (grants_of_rule(rule), actions_of_rule(rule));
         if found.is_empty() && actions.iter().all(|action| action.reason.is_none()) {
             continue;
         }
-        // Rules come role by role.
-        let classes = match known.take() {
-            Some((id, classes)) if id == role_id => classes,
-            _ => classes(grants, role_id),
-        };
+        let classes = &*known.get_or_insert_with(|| classes(grants, role_id));
         let role = grants.inventory().role(role_id);
         let site = |verb_index, found, actions| Site {
             grants,
@@ -97,7 +93,7 @@ pub(super) fn visit(grants: &Grants<'_>, judge: &mut dyn FnMut(&Site<'_>)) {
             verb_index,
             found,
             actions,
-            classes: &classes,
+            classes,
         };
         for found in found.chunk_by(|a, b| a.verb == b.verb) {
             judge(&site(found[0].verb, found, &[]));
@@ -105,7 +101,6 @@ pub(super) fn visit(grants: &Grants<'_>, judge: &mut dyn FnMut(&Site<'_>)) {
         for action in actions.chunks(1).filter(|action| action[0].reason.is_some()) {
             judge(&site(action[0].verb, &[], action));
         }
-        known = Some((role_id, classes));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Words for people: diagnostics with the lines they are about, tables, summaries.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
@@ -79,9 +79,21 @@ pub fn write_findings(
             writeln!(out, "{text}")?;
         }
     }
-    for finding in listed.iter().flat_map(|group| group.iter()) {
-        let at = position(&finding.path, &finding.place);
-        writeln!(out, "{at}: {}[{}]: {}", finding.severity.as_str(), finding.rule, escape(&finding.message))?;
+    for stretch in listed.chunks(1 << 16) {
+        let lines = |groups: &[&[Finding]]| {
+            let mut text = String::new();
+            for finding in groups.iter().flat_map(|group| group.iter()) {
+                let at = position(&finding.path, &finding.place);
+                let (severity, rule) = (finding.severity.as_str(), finding.rule);
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{at}: {severity}[{rule}]: {}", escape(&finding.message));
+            }
+            text
+        };
+        let rendered: Vec<String> = stretch.par_chunks(1024).map(lines).collect();
+        for text in rendered {
+            out.write_all(text.as_bytes())?;
+        }
     }
     Ok(())
 }

@@ -9,7 +9,6 @@ use memchr::memmem::Finder;
 
 /// Every RBAC kind has this in its name: `Role`, `ClusterRole`, the bindings and their lists.
 static ROLE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Role"));
-static TAG_DIRECTIVE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("%TAG"));
 
 /// Whether some reader could see an RBAC kind in these bytes.
 ///
@@ -20,13 +19,14 @@ pub fn may_hold_rbac(bytes: &[u8]) -> bool {
     if matches!(bytes.first(), Some(0xFE | 0xFF | 0x00)) || ROLE.find(bytes).is_some() {
         return true;
     }
-    memchr::memchr2_iter(b'\\', b'!', bytes).any(|at| {
-        let next = bytes.get(at + 1).copied().unwrap_or_default();
-        match bytes.get(at) {
-            Some(b'\\') => matches!(next, b'x' | b'u' | b'U' | b'\n' | b'\r'),
-            _ => matches!(next, b'!' | b'<'),
+    memchr::memchr3_iter(b'\\', b'!', b'%', bytes).any(|at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match rest {
+            [b'\\', next, ..] => matches!(next, b'x' | b'u' | b'U' | b'\n' | b'\r'),
+            [b'!', next, ..] => matches!(next, b'!' | b'<'),
+            _ => rest.starts_with(b"%TAG"),
         }
-    }) || (bytes.contains(&b'%') && TAG_DIRECTIVE.find(bytes).is_some())
+    })
 }
 
 #[cfg(test)]
