@@ -150,11 +150,11 @@ fn world(bindings: usize) -> String {
         }
         rules += "{\"apiGroups\":[\"\"],\"resources\":[\"pods\"],\"verbs\":[\"get\",\"list\"]}";
         if index % 4 == 0 {
-            rules += ",{\"apiGroups\":[\"authentication.k8s.io\"],\"resources\":[\"users\",\"groups\"],\"verbs\":[\"impersonate:user-info\"]}\
+            rules += ",{\"apiGroups\":[\"authentication.k8s.io\"],\"resources\":[\"users\",\"groups\",\"uids\"],\"verbs\":[\"impersonate:user-info\"]}\
                       ,{\"apiGroups\":[\"\",\"apps\"],\"resources\":[\"pods\",\"deployments\"],\"verbs\":[\"impersonate-on:user-info:get\",\"impersonate-on:user-info:list\"]}";
         }
         if index % 4 == 1 {
-            rules += ",{\"apiGroups\":[\"\"],\"resources\":[\"users\",\"groups\",\"serviceaccounts\"],\"verbs\":[\"impersonate\"]}";
+            rules += ",{\"apiGroups\":[\"\",\"authentication.k8s.io\"],\"resources\":[\"users\",\"groups\",\"uids\",\"serviceaccounts\"],\"verbs\":[\"impersonate\"]}";
         }
         items.push(format!("{{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRole\",\"metadata\":{{\"name\":\"role-{index}\"}},\"rules\":[{rules}]}}"));
     }
@@ -170,10 +170,11 @@ fn world(bindings: usize) -> String {
         let role_ref = format!(
             "\"roleRef\":{{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\",\"name\":\"role-{role}\"}}"
         );
-        let (kind, namespace) = if index % 2 == 0 || role % 4 == 1 {
-            ("ClusterRoleBinding", String::new())
-        } else {
+        // Identities of users can be granted cluster-wide only; of the rest, one binding in five is for a namespace.
+        let (kind, namespace) = if index % 5 == 0 && role % 4 > 1 {
             ("RoleBinding", format!(",\"namespace\":\"ns-{}\"", index % 300))
+        } else {
+            ("ClusterRoleBinding", String::new())
         };
         items.push(format!(
             "{{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"{kind}\",\"metadata\":{{\"name\":\"binding-{index}\"{namespace}}},{role_ref},\"subjects\":[{subject}]}}"
@@ -192,10 +193,14 @@ fn requests(count: usize, bindings: usize) -> Vec<String> {
             _ => format!("system:serviceaccount:ns-{}:sa-{index}", index % 300),
         };
         let target = format!("user-{}", number * 10 % 1000);
-        let groups = if number.is_multiple_of(3) { format!("\"group-{}\"", number % 500) } else { String::new() };
+        // As clients do: a user alone, a user with groups, and all that a token says.
+        let groups: Vec<String> =
+            (0..[0, 2, 3][number % 3]).map(|group| format!("\"group-{}\"", (number + group) % 500)).collect();
+        let groups = groups.join(",");
+        let uid = if number % 3 == 2 { format!("uid-{number}") } else { String::new() };
         let verb = if number.is_multiple_of(2) { "list" } else { "get" };
         format!(
-            "{{\"user\":\"{user}\",\"groups\":[\"group-{}\"],\"impersonate\":{{\"user\":\"{target}\",\"groups\":[{groups}]}},\"verb\":\"{verb}\",\
+            "{{\"user\":\"{user}\",\"groups\":[\"group-{}\"],\"impersonate\":{{\"user\":\"{target}\",\"uid\":\"{uid}\",\"groups\":[{groups}]}},\"verb\":\"{verb}\",\
              \"resource\":\"pods\",\"namespace\":\"ns-{}\"}}",
             number % 500,
             number % 300

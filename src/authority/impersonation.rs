@@ -7,8 +7,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use super::attributes::service_account_groups;
 use super::authorizer::{Principal, Question};
 use super::compiled::VerbNumber;
@@ -160,7 +158,7 @@ pub struct Decision<'a> {
     /// The checks that were made for it, in their order.
     pub checks: Vec<Check<'a>>,
     /// Why each mode that was tried and failed did so, in their order.
-    pub refusals: SmallVec<[(Mode, Refusal); 3]>,
+    pub refusals: Vec<(Mode, Refusal)>,
     /// What allows the request itself; none if it is refused.
     pub request: Option<Witness>,
 }
@@ -180,7 +178,7 @@ pub fn decide_remembering<'a>(
 ) -> Decision<'a> {
     let headers = request.headers;
     let mut decision =
-        Decision { impersonation: Impersonation::None, checks: Vec::new(), refusals: SmallVec::new(), request: None };
+        Decision { impersonation: Impersonation::None, checks: Vec::new(), refusals: Vec::new(), request: None };
     if headers.user.is_empty() {
         if headers.only_user() {
             let User { name, groups, .. } = request.requestor;
