@@ -8,8 +8,8 @@ use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
 use deputize::evidence::{DeclaredActions, read_declared};
 use deputize::grants::Grants;
-use deputize::migrate::{Outcome as GrantOutcome, plan, write_yaml};
-use deputize::output::{escape, human, json};
+use deputize::migrate::{Outcome as GrantOutcome, plan};
+use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
 use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     err.flush()?;
     let mut out = terminal::stdout();
     let printed = match args.output {
-        Output::Yaml => write_yaml(&mut out, &plan.manifests),
+        Output::Yaml => yaml::write_manifests(&mut out, &plan.manifests),
         Output::Json => json::write_plan(&mut out, &grants, &plan, args.kube_version),
     };
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;

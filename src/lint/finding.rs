@@ -8,44 +8,15 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
-use super::catalogue::Rule;
-use super::site::{Holders, Site};
-use super::words;
-use crate::grants::{Grants, Holder, Through};
+use super::holders::{Holders, Related};
+use super::severity::Severity;
+use super::site::Site;
+use crate::grants::Grants;
 use crate::inventory::{Role, RoleId, Subject};
 use crate::syntax::Place;
 
-/// How many subjects a finding lists. One role may be held by very many, and have very many findings.
-const MAX_SUBJECTS: usize = 1_000;
 /// How many resources a finding marks.
 const MAX_RESOURCES: usize = 8;
-/// How many bindings a finding shows.
-const MAX_BINDINGS: usize = 3;
-
-/// How grave a finding is (`contract.md`, "Severity").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Changes nothing today: unbound, dead, owned by the server, or already everything.
-    Note,
-    /// An effective legacy grant, or a constrained one that cannot work.
-    Warning,
-    /// An effective legacy grant that reaches any identity of a kind, or `system:masters`.
-    Error,
-}
-
-impl Severity {
-    /// All severities, the gravest first.
-    pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Note];
-
-    /// The severity's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// What a rule says of a site.
 #[derive(Debug)]
@@ -98,31 +69,20 @@ pub struct Finding {
     pub bindings_left_out: usize,
 }
 
-/// A place that belongs to a finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Related {
-    /// What it has to do with it.
-    pub message: String,
-    /// The file.
-    pub path: Arc<str>,
-    /// Marked places in that file, each with a word about it.
-    pub places: Vec<(Place, String)>,
-}
-
 impl Finding {
     pub(super) fn order(&self) -> (&str, Place, std::cmp::Reverse<Severity>, &str) {
         (&self.path, self.place, std::cmp::Reverse(self.severity), self.rule)
     }
 }
 
-pub(super) fn finding_of(site: &Site<'_>, rule: &dyn Rule, diagnosis: Diagnosis) -> Finding {
+pub(super) fn finding_of(site: &Site<'_>, rule: &'static str, diagnosis: Diagnosis) -> Finding {
     let Diagnosis { severity, message, help, resources, label, holders } = diagnosis;
     let mut resources: Vec<Place> =
         resources.iter().filter_map(|index| site.rule.resources.get(*index)).map(|text| text.place).collect();
     resources.dedup();
     resources.truncate(MAX_RESOURCES);
     Finding {
-        rule: rule.id(),
+        rule,
         severity,
         message,
         help,
@@ -139,62 +99,6 @@ pub(super) fn finding_of(site: &Site<'_>, rule: &dyn Rule, diagnosis: Diagnosis)
         related: Arc::clone(&holders.related),
         bindings_left_out: holders.bindings_left_out,
     }
-}
-
-/// What findings say of holders, which are sorted.
-pub(super) fn describe_holders(site: &Site<'_>, holders: &[Holder]) -> Holders {
-    let mut subjects: Vec<&Subject> = holders.iter().filter_map(|holder| site.grants.subject(holder)).collect();
-    let key = |subject: &&Subject| (subject.kind.clone(), subject.namespace.clone(), subject.name.value.clone());
-    subjects.sort_by_cached_key(key);
-    subjects.dedup();
-    let (related, bindings_left_out) = related_of(site, holders);
-    let namespace = |holder| site.grants.namespace(holder).map(SmolStr::new);
-    Holders {
-        words: words::holders(site, &subjects),
-        namespaces: holders.iter().map(namespace).collect(),
-        subjects: subjects.iter().take(MAX_SUBJECTS).map(|subject| (*subject).clone()).collect(),
-        subjects_left_out: subjects.len().saturating_sub(MAX_SUBJECTS),
-        related: related.into(),
-        bindings_left_out,
-    }
-}
-
-/// The bindings through which the holders hold the role, and aggregation on the way.
-fn related_of(site: &Site<'_>, holders: &[Holder]) -> (Vec<Related>, usize) {
-    let mut related: Vec<Related> = Vec::new();
-    let mut seen: Vec<Through> = Vec::new();
-    let mut left_out = 0;
-    for holder in holders {
-        let (Through::Binding(id) | Through::NearMiss(id)) = holder.through else { continue };
-        let binding = site.grants.inventory().binding(id);
-        let subject = site.grants.subject(holder).map(|subject| (subject.name.place, subject.describe()));
-        if let Some(at) = seen.iter().position(|known| *known == holder.through) {
-            if let Some(known) = related.get_mut(at).filter(|known| known.places.len() <= MAX_BINDINGS) {
-                known.places.extend(subject.filter(|(place, _)| known.places.iter().all(|(other, _)| other != place)));
-            }
-            continue;
-        }
-        if seen.len() >= MAX_BINDINGS {
-            left_out += usize::from(!matches!(seen.last(), Some(last) if *last == holder.through));
-            continue;
-        }
-        seen.push(holder.through);
-        let bound = &site.grants.inventory().role(holder.role).meta;
-        let via = if holder.role == site.role_id {
-            String::new()
-        } else {
-            format!(", into which it is aggregated ({})", bound.describe())
-        };
-        let message = match holder.through {
-            Through::NearMiss(_) => format!("{} names a role that does not exist", binding.meta.describe()),
-            _ if via.is_empty() => format!("{} binds it", binding.meta.describe()),
-            _ => format!("{} binds the role{via}", binding.meta.describe()),
-        };
-        let mut places = vec![(binding.role_ref.name.place, "the role".to_owned())];
-        places.extend(subject);
-        related.push(Related { message, path: Arc::clone(&binding.meta.path), places });
-    }
-    (related, left_out)
 }
 
 /// Numbers the findings that would have the same fingerprint, in the order of their places.

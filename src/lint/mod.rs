@@ -5,12 +5,18 @@
 
 mod catalogue;
 mod finding;
+mod holders;
+mod rule;
 mod rules;
+mod severity;
 mod site;
 mod words;
 
-pub use catalogue::{Page, Rule, Selection, UnknownRule, catalogue, find_rule};
-pub use finding::{Finding, Related, Severity};
+pub use catalogue::{Selection, UnknownRule, catalogue, find_rule};
+pub use finding::Finding;
+pub use holders::Related;
+pub use rule::{Page, Rule};
+pub use severity::Severity;
 pub use site::Site;
 
 use rayon::prelude::*;
@@ -32,7 +38,7 @@ pub fn check(grants: &Grants<'_>, selection: &Selection) -> Vec<Finding> {
             site::visit(grants, *role, &mut |site| {
                 for rule in catalogue().iter().filter(|rule| selection.has(rule.id())) {
                     if let Some(diagnosis) = rule.check(site) {
-                        findings.push(finding_of(site, *rule, diagnosis));
+                        findings.push(finding_of(site, rule.id(), diagnosis));
                     }
                 }
             });

@@ -3,11 +3,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use smol_str::SmolStr;
-
-use super::finding::{Related, Severity, describe_holders};
+use super::holders::Holders;
+use super::severity::Severity;
 use super::words;
 use crate::authority::{
     IdentityKind, Mode, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
@@ -55,23 +53,6 @@ struct HolderClass {
     holders: Vec<Holder>,
     /// Whether the subjects stand for all users, all service accounts, or those without credentials.
     everyone: bool,
-}
-
-/// Some of the holders of a role, and what findings say of them.
-#[derive(Debug)]
-pub struct Holders {
-    /// In words.
-    pub(super) words: String,
-    /// The namespaces to which what they hold is limited; none if some of it is not.
-    pub(super) namespaces: Option<BTreeSet<SmolStr>>,
-    /// Who they are, sorted, each once; a thousand at most.
-    pub(super) subjects: Arc<[Subject]>,
-    /// How many more there are.
-    pub(super) subjects_left_out: usize,
-    /// The bindings through which they hold it, a few at most.
-    pub(super) related: Arc<[Related]>,
-    /// How many more there are.
-    pub(super) bindings_left_out: usize,
 }
 
 /// Shows every site of a role, in the order of its rules.
@@ -221,7 +202,7 @@ impl<'a> Site<'a> {
         let classes = chosen.iter().filter_map(|index| self.classes.classes.get(*index));
         let mut list: Vec<Holder> = classes.flat_map(|class| class.holders.iter().copied()).collect();
         list.sort();
-        let holders = Rc::new(describe_holders(self, &list));
+        let holders = Rc::new(Holders::describe(self.grants, self.role_id, &list));
         self.classes.known.borrow_mut().insert(chosen, Rc::clone(&holders));
         holders
     }
@@ -278,6 +259,6 @@ impl<'a> Site<'a> {
 
     /// The identities in words.
     pub fn whom(&self, grants: &[&RuleGrant], holders: &Holders) -> String {
-        words::identities(self, grants, holders)
+        words::identities(self.rule, grants, holders.namespaces.as_ref())
     }
 }

@@ -1,28 +1,31 @@
 //! How findings speak of holders and identities.
 
-use super::site::{Holders, Site};
+use std::collections::BTreeSet;
+
+use smol_str::SmolStr;
+
 use crate::authority::{IdentityKind, Mode, Requestable};
 use crate::grants::RuleGrant;
-use crate::inventory::{Subject, Text, abbreviate};
+use crate::inventory::{ObjectMeta, PolicyRule, Subject, Text, abbreviate};
 
 /// How many names or keys are spelled out before the rest is counted.
 const MAX_SPELLED: usize = 3;
 
 /// `ServiceAccount "apps/deputy"`, `User "a" and Group "b"`, `Group "a" and 4 others`; the role itself where nobody
 /// holds it.
-pub(super) fn holders(site: &Site<'_>, subjects: &[&Subject]) -> String {
+pub(super) fn holders(role: &ObjectMeta, subjects: &[&Subject]) -> String {
     let count = subjects.len();
     let subjects: Vec<&Subject> = subjects.iter().copied().take(2).collect();
     match (subjects.as_slice(), count) {
         ([one], _) => one.describe(),
         ([one, two], 2) => format!("{} and {}", one.describe(), two.describe()),
         ([one, ..], many) => format!("{} and {} others", one.describe(), many - 1),
-        ([], _) => format!("whoever is given {}", site.role.meta.describe()),
+        ([], _) => format!("whoever is given {}", role.describe()),
     }
 }
 
 /// `any user and any group`, `the users "a" and "b"`, `any service account in namespace "apps"`.
-pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &Holders) -> String {
+pub(super) fn identities(rule: &PolicyRule, grants: &[&RuleGrant], namespaces: Option<&BTreeSet<SmolStr>>) -> String {
     let mut parts: Vec<String> = Vec::new();
     for kind in IdentityKind::ALL {
         let of_kind: Vec<&&RuleGrant> = grants.iter().filter(|grant| grant.identity.kind == Some(kind)).collect();
@@ -36,11 +39,11 @@ pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &Holde
             IdentityKind::Uids => "UID",
             IdentityKind::Nodes => "node",
             IdentityKind::UserExtras => {
-                parts.push(extras(site, &of_kind));
+                parts.push(extras(rule, &of_kind));
                 continue;
             }
         };
-        let mut part = match site.names() {
+        let mut part = match names_of(rule) {
             None => format!("any {one}"),
             Some(names) => {
                 // Of names that the server never asks for, nothing can be said to be reached.
@@ -52,16 +55,16 @@ pub(super) fn identities(site: &Site<'_>, grants: &[&RuleGrant], holders: &Holde
             }
         };
         if kind == IdentityKind::ServiceAccounts {
-            part.push_str(&namespaces(holders));
+            part.push_str(&in_namespaces(namespaces));
         }
         parts.push(part);
     }
     list(parts.into_iter())
 }
 
-fn extras(site: &Site<'_>, grants: &[&&RuleGrant]) -> String {
+fn extras(rule: &PolicyRule, grants: &[&&RuleGrant]) -> String {
     let keys: Vec<&str> = grants.iter().filter_map(|grant| grant.identity.extra_key.as_deref()).collect();
-    let values = match site.names() {
+    let values = match names_of(rule) {
         None => "any value".to_owned(),
         Some([name]) => format!("the value {}", quote(name)),
         Some(names) => format!("the values {}", list(names.iter().map(quote))),
@@ -73,8 +76,13 @@ fn extras(site: &Site<'_>, grants: &[&&RuleGrant]) -> String {
     }
 }
 
-fn namespaces(holders: &Holders) -> String {
-    let Some(names) = &holders.namespaces else { return String::new() };
+/// The names to which a rule is limited; none for any.
+fn names_of(rule: &PolicyRule) -> Option<&[Text]> {
+    (!rule.resource_names.is_empty()).then_some(&rule.resource_names)
+}
+
+fn in_namespaces(namespaces: Option<&BTreeSet<SmolStr>>) -> String {
+    let Some(names) = namespaces else { return String::new() };
     let spelled = list(names.iter().map(|name| format!("{:?}", name.as_str())));
     match names.len() {
         0 => String::new(),

@@ -9,5 +9,6 @@ pub mod human;
 pub mod json;
 pub mod simulate;
 pub mod trace;
+pub mod yaml;
 
 pub use escape::{escape, is_deceptive};

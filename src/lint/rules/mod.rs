@@ -14,7 +14,7 @@ mod unrestricted_users;
 mod wildcard_resource;
 mod wildcard_verb;
 
-use super::catalogue::Rule;
+use super::rule::Rule;
 
 /// All rules. Those that tell what is effective come first.
 pub(super) const ALL: &[&dyn Rule] = &[
@@ -44,9 +44,11 @@ pub(super) const ALL: &[&dyn Rule] = &[
 mod prelude {
     use std::rc::Rc;
 
-    pub(super) use super::super::catalogue::{Page, Rule};
-    pub(super) use super::super::finding::{Diagnosis, Severity};
-    pub(super) use super::super::site::{Holders, Site};
+    pub(super) use super::super::finding::Diagnosis;
+    pub(super) use super::super::holders::Holders;
+    pub(super) use super::super::rule::{Page, Rule};
+    pub(super) use super::super::severity::Severity;
+    pub(super) use super::super::site::Site;
     pub(super) use super::super::words;
     pub(super) use crate::authority::IdentityKind;
     pub(super) use crate::grants::{Reason, RuleGrant};

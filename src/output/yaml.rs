@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::manifest::{Body, GeneratedRule, Manifest};
+use super::is_deceptive;
 use crate::inventory::SubjectKind;
-use crate::output::is_deceptive;
+use crate::migrate::{Body, GeneratedRule, Manifest};
 use crate::syntax::ScalarType;
 
 const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
@@ -14,7 +14,7 @@ const API_GROUP: &str = "rbac.authorization.k8s.io";
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_yaml(out: &mut dyn Write, manifests: &[Manifest]) -> io::Result<()> {
+pub fn write_manifests(out: &mut dyn Write, manifests: &[Manifest]) -> io::Result<()> {
     for manifest in manifests {
         writeln!(out, "---")?;
         writeln!(out, "apiVersion: {API_VERSION}\nkind: {}\nmetadata:", manifest.kind)?;

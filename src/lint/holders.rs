@@ -1,0 +1,102 @@
+//! Who holds what a finding is about, and through which bindings.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::words;
+use crate::grants::{Grants, Holder, Through};
+use crate::inventory::{RoleId, Subject};
+use crate::syntax::Place;
+
+/// How many subjects a finding lists. One role may be held by very many, and have very many findings.
+const MAX_SUBJECTS: usize = 1_000;
+/// How many bindings a finding shows.
+const MAX_BINDINGS: usize = 3;
+
+/// Some of the holders of a role, and what findings say of them.
+#[derive(Debug)]
+pub struct Holders {
+    /// In words.
+    pub(super) words: String,
+    /// The namespaces to which what they hold is limited; none if some of it is not.
+    pub(super) namespaces: Option<BTreeSet<SmolStr>>,
+    /// Who they are, sorted, each once; a thousand at most.
+    pub(super) subjects: Arc<[Subject]>,
+    /// How many more there are.
+    pub(super) subjects_left_out: usize,
+    /// The bindings through which they hold it, a few at most.
+    pub(super) related: Arc<[Related]>,
+    /// How many more there are.
+    pub(super) bindings_left_out: usize,
+}
+
+/// A place that belongs to a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Related {
+    /// What it has to do with it.
+    pub message: String,
+    /// The file.
+    pub path: Arc<str>,
+    /// Marked places in that file, each with a word about it.
+    pub places: Vec<(Place, String)>,
+}
+
+impl Holders {
+    /// What findings say of holders, which are sorted.
+    pub(super) fn describe(grants: &Grants<'_>, role: RoleId, holders: &[Holder]) -> Self {
+        let mut subjects: Vec<&Subject> = holders.iter().filter_map(|holder| grants.subject(holder)).collect();
+        let key = |subject: &&Subject| (subject.kind.clone(), subject.namespace.clone(), subject.name.value.clone());
+        subjects.sort_by_cached_key(key);
+        subjects.dedup();
+        let (related, bindings_left_out) = related_of(grants, role, holders);
+        let namespace = |holder| grants.namespace(holder).map(SmolStr::new);
+        Self {
+            words: words::holders(&grants.inventory().role(role).meta, &subjects),
+            namespaces: holders.iter().map(namespace).collect(),
+            subjects: subjects.iter().take(MAX_SUBJECTS).map(|subject| (*subject).clone()).collect(),
+            subjects_left_out: subjects.len().saturating_sub(MAX_SUBJECTS),
+            related: related.into(),
+            bindings_left_out,
+        }
+    }
+}
+
+/// The bindings through which the holders hold the role, and aggregation on the way.
+fn related_of(grants: &Grants<'_>, role: RoleId, holders: &[Holder]) -> (Vec<Related>, usize) {
+    let mut related: Vec<Related> = Vec::new();
+    let mut seen: Vec<Through> = Vec::new();
+    let mut left_out = 0;
+    for holder in holders {
+        let (Through::Binding(id) | Through::NearMiss(id)) = holder.through else { continue };
+        let binding = grants.inventory().binding(id);
+        let subject = grants.subject(holder).map(|subject| (subject.name.place, subject.describe()));
+        if let Some(at) = seen.iter().position(|known| *known == holder.through) {
+            if let Some(known) = related.get_mut(at).filter(|known| known.places.len() <= MAX_BINDINGS) {
+                known.places.extend(subject.filter(|(place, _)| known.places.iter().all(|(other, _)| other != place)));
+            }
+            continue;
+        }
+        if seen.len() >= MAX_BINDINGS {
+            left_out += usize::from(!matches!(seen.last(), Some(last) if *last == holder.through));
+            continue;
+        }
+        seen.push(holder.through);
+        let bound = &grants.inventory().role(holder.role).meta;
+        let via = if holder.role == role {
+            String::new()
+        } else {
+            format!(", into which it is aggregated ({})", bound.describe())
+        };
+        let message = match holder.through {
+            Through::NearMiss(_) => format!("{} names a role that does not exist", binding.meta.describe()),
+            _ if via.is_empty() => format!("{} binds it", binding.meta.describe()),
+            _ => format!("{} binds the role{via}", binding.meta.describe()),
+        };
+        let mut places = vec![(binding.role_ref.name.place, "the role".to_owned())];
+        places.extend(subject);
+        related.push(Related { message, path: Arc::clone(&binding.meta.path), places });
+    }
+    (related, left_out)
+}
