@@ -183,6 +183,11 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
         }
     };
     let (trees, error) = parse_documents(text, piece.range.start, piece.line);
+    if error.is_some()
+        && let Some(values) = json_values(text, piece)
+    {
+        return values.iter().for_each(|value| read_piece(path, bytes, value, result));
+    }
     result.documents += trees.len();
     for tree in &trees {
         read_document(tree, path, &mut result.contents);
@@ -204,6 +209,34 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
         message: format!("this document is not valid YAML and was not read: {}", error.message),
         help: Some("correct the document; the others of the file were read".to_owned()),
     });
+}
+
+/// The values of a stream of JSON, as `kubectl` takes it: one after the other, each from a line of its own. None if the
+/// text is no such stream.
+fn json_values(text: &str, piece: &Piece) -> Option<Vec<Piece>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut values = Vec::new();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let (mut start, mut line) = (0, piece.line);
+    while let Some(value) = stream.next() {
+        value.ok()?;
+        let end = stream.byte_offset();
+        // Columns are counted from the beginning of a line.
+        let rest = text.get(end..)?;
+        let blank = rest.len() - rest.trim_start().len();
+        if blank < rest.len() && !rest.get(..blank)?.contains('\n') {
+            return None;
+        }
+        // The line on which the next value stands begins the next piece.
+        let next = end + rest.get(..blank)?.rfind('\n').map_or(blank, |at| at + 1);
+        let bytes = text.get(start..next)?.as_bytes();
+        values.push(Piece { range: piece.range.start + start..piece.range.start + next, line });
+        line += line_breaks(bytes).0;
+        start = next;
+    }
+    (values.len() > 1).then_some(values)
 }
 
 fn not_utf8(path: &Arc<str>, raw: &[u8], place: Place) -> Problem {
@@ -247,4 +280,26 @@ fn mentions(raw: &[u8], piece: &Piece) -> Vec<u32> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_of_json_is_several_documents() {
+        let role = |name: &str| {
+            format!(
+                "{{\"apiVersion\": \"rbac.authorization.k8s.io/v1\", \"kind\": \"Role\",\n \"metadata\": {{\"name\": \"{name}\"}}}}"
+            )
+        };
+        let inventory = load_bytes("a.json", format!("{}\n{}\n\n  {}\n", role("a"), role("b"), role("c")).as_bytes());
+        assert_eq!(inventory.problems, []);
+        let places: Vec<_> =
+            inventory.roles.iter().map(|role| (role.meta.name.as_str(), role.meta.name.place.line)).collect();
+        assert_eq!(places, [("a", 2), ("b", 4), ("c", 7)]);
+        // A stream that breaks off is no stream.
+        let inventory = load_bytes("a.json", format!("{}\n{{\"kind\": ", role("a")).as_bytes());
+        assert_eq!(inventory.problems.len(), 1);
+    }
 }
