@@ -13,6 +13,12 @@ use crate::syntax::Place;
 const CONTEXT: usize = 1;
 /// Places this many lines apart are shown together.
 const NEAR: u32 = 6;
+/// Bytes that places on one line may be apart to be shown together.
+const SAME_LINE: u64 = 120;
+/// Longest line that is shown whole, in bytes; of a longer one, the surroundings of the marks.
+const LONG_LINE: usize = 200;
+/// How much is shown of a long line before and after its marks, in bytes.
+const SURROUNDINGS: usize = 50;
 /// Bytes read before and after a place. What does not fit is cut: a line may be as long as the file.
 const WINDOW: u64 = 600;
 
@@ -68,7 +74,8 @@ pub(super) fn excerpts(inventory: &Inventory, path: &str, places: &[Place]) -> V
     let together = |a: &usize, b: &usize| {
         let (a, b) = (&places[*a], &places[*b]);
         // On a long line, few lines may be many bytes.
-        b.line.saturating_sub(a.end_line) <= NEAR && u64::from(b.offset.saturating_sub(a.end())) <= WINDOW
+        let apart = u64::from(b.offset.saturating_sub(a.end()));
+        b.line.saturating_sub(a.end_line) <= NEAR && apart <= if a.line == b.line { SAME_LINE } else { WINDOW }
     };
     order
         .chunk_by(together)
@@ -89,8 +96,16 @@ fn excerpt(inventory: &Inventory, path: &str, places: &[Place]) -> Option<Excerp
     let at = |offset: u32| (u64::from(offset) - start) as usize;
     let (from, lines_before) = first_shown(&bytes, at(first.offset).min(bytes.len()), start == 0);
     let until = last_shown(&bytes, at(last.offset).min(bytes.len()));
+    let (from, until, lines_before) = match cut(&bytes, from, until, at(first.offset), at(last.end())) {
+        Some((from, until)) => (from, until, 0),
+        None => (from, until, lines_before),
+    };
     let shown = bytes.get(from..until)?;
     let mut text = String::new();
+    let cut_before = from > 0 && !is_break(&bytes, from - 1);
+    if cut_before {
+        text.push('…');
+    }
     let mut marks = Vec::new();
     let mut done = 0;
     for place in places {
@@ -105,7 +120,29 @@ fn excerpt(inventory: &Inventory, path: &str, places: &[Place]) -> Option<Excerp
         marks.push((*place, SourceSpan::from((offset, text.len() - offset))));
     }
     text.push_str(&safe(shown.get(done..)?));
+    if bytes.get(until).is_some_and(|_| !is_break(&bytes, until) && bytes.get(until) != Some(&b'\r')) {
+        text.push('…');
+    }
     Some(Excerpt { name: super::escape(path).into_owned(), text, line: first.line - lines_before, marks })
+}
+
+/// What to show instead of `from..until` if there is a long line in it: the surroundings of the marks, which begin at
+/// `first` and end at `last`, on their own lines.
+fn cut(bytes: &[u8], from: usize, until: usize, first: usize, last: usize) -> Option<(usize, usize)> {
+    let shown = bytes.get(from..until)?;
+    if shown.split(|byte| *byte == b'\n').all(|line| line.len() <= LONG_LINE) {
+        return None;
+    }
+    let last = last.clamp(first, until);
+    let starts = |index: &usize| bytes.get(*index).is_none_or(|byte| byte & 0xC0 != 0x80);
+    let line_start = (from..first).rev().find(|index| is_break(bytes, *index)).map_or(from, |index| index + 1);
+    let line_end = (last..until).find(|index| is_break(bytes, *index)).unwrap_or(until);
+    let before = first.saturating_sub(SURROUNDINGS).max(line_start);
+    let after = (last + SURROUNDINGS).min(line_end);
+    // Not in the middle of a character.
+    let before = (before..=first).find(starts)?;
+    let after = (after..=line_end).find(starts)?;
+    Some((before, after))
 }
 
 /// Bytes `start..end` of a file, or of what was read from a stream.
