@@ -13,9 +13,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use deputize::authority::{Authorizer, Feature, decide};
+use deputize::evidence::{OwnedRequest, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::load_bytes;
-use deputize::output::simulate::{OwnedRequest, read_request};
 
 const ROLES: usize = 2_000;
 const RUNS: usize = 5;

@@ -13,9 +13,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::world::{Generator, shrink};
 use deputize::authority::{Authorizer, Feature, Impersonation, Mode, decide, decide_remembering};
+use deputize::evidence::read_request;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, load_bytes};
-use deputize::output::simulate::{read_request, write_decision};
+use deputize::output::simulate::write_decision;
 use serde_json::{Value, json};
 
 const WORLDS: usize = 1_200;

@@ -2,6 +2,7 @@
 
 mod action;
 mod check;
+mod evidence;
 mod explain;
 mod generate;
 mod grants;
@@ -64,6 +65,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Answer what the API server would answer to impersonated requests
     Simulate(simulate::Args),
+    /// Condense audit logs to the distinct impersonated requests
+    Evidence(evidence::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -88,6 +91,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Grants(args) => grants::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Evidence(args) => evidence::run(&args),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

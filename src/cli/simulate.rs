@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use deputize::authority::{Authorizer, Extra, Feature, Headers, KubeVersion, Request, User, decide};
+use deputize::evidence::read_request;
 use deputize::grants::Grants;
 use deputize::output::{escape, simulate, trace};
 use deputize::source::STDIN;
@@ -213,7 +214,7 @@ fn answer(authorizer: &Authorizer<'_>, feature: Feature, before: usize, lines: &
         let read = if line.len() > MAX_LINE {
             Err(format!("the line is longer than {MAX_LINE} bytes"))
         } else {
-            simulate::read_request(line)
+            read_request(line)
         };
         let status = match read {
             Ok(owned) => {

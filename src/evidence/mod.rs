@@ -1,5 +1,11 @@
 //! What impersonators do while they impersonate: "any action" cannot be granted, so a migration needs to know.
 
+mod audit;
+mod condense;
 mod declared;
+mod request;
 
+pub use audit::{LogError, read_log};
+pub use condense::{Evidence, Observation, Tally};
 pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
+pub use request::{OwnedRequest, read_request};

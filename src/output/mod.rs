@@ -4,6 +4,7 @@
 //! control or bidirectional character reaches a terminal raw.
 
 mod escape;
+pub mod evidence;
 mod excerpt;
 pub mod human;
 pub mod json;

@@ -1,0 +1,109 @@
+//! `evidence`: audit logs in, distinct requests out, whatever way the logs are cut up.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::io::Write;
+
+use common::{deputize_in, deputize_with};
+use serde_json::{Value, json};
+
+/// A log of a few clients: impersonated requests in every stage, refusals, and requests that are nobody's concern.
+fn log(seed: u64) -> Vec<String> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut lines = Vec::new();
+    for index in 0..400 {
+        let time = format!("2026-01-{:02}T00:00:{:02}.000000Z", rng.u32(1..29), rng.u32(0..60));
+        let user = ["alice", "system:serviceaccount:apps:deputy"][rng.usize(0..2)];
+        let target = ["panda", "system:serviceaccount:shop:app", "system:node:n1"][rng.usize(0..3)];
+        let groups = match target {
+            "panda" => json!(["devs", "system:authenticated"]),
+            "system:node:n1" => json!(["system:nodes", "system:authenticated"]),
+            _ => json!(["system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated"]),
+        };
+        let mut event = json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": format!("id-{index}"), "verb": "watch",
+            "requestURI": "/api/v1/namespaces/shop/pods?watch=true", "user": {"username": user, "groups": ["b", "a"]},
+            "objectRef": {"resource": "pods", "namespace": "shop"}, "requestReceivedTimestamp": time,
+        });
+        match rng.u32(0..10) {
+            0 => {
+                event["responseStatus"] =
+                    json!({"code": 403, "message": format!("User \"{user}\" cannot impersonate resource \"users\"")})
+            }
+            1 => {}
+            _ => event["impersonatedUser"] = json!({"username": target, "groups": groups}),
+        }
+        if target == "system:node:n1" {
+            event["authenticationMetadata"] = json!({"impersonationConstraint": "impersonate:arbitrary-node"});
+        }
+        for stage in ["ResponseStarted", "ResponseComplete"].iter().take(rng.usize(1..3)) {
+            event["stage"] = json!(stage);
+            lines.push(event.to_string());
+        }
+    }
+    rng.shuffle(&mut lines);
+    lines
+}
+
+fn condense(input: &str) -> String {
+    let run = deputize_with(&["evidence"], input.as_bytes());
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    run.stdout
+}
+
+#[test]
+fn shards_condensed_anywhere_and_merged_in_any_order_are_the_whole() {
+    for seed in 0..8 {
+        let lines = log(seed);
+        let whole = condense(&lines.join("\n"));
+        assert!(whole.lines().count() > 5);
+        let mut shards: Vec<String> = lines.chunks(37).map(|shard| condense(&shard.join("\n"))).collect();
+        assert_eq!(condense(&shards.concat()), whole);
+        shards.reverse();
+        let (left, right) = shards.split_at(shards.len() / 2);
+        assert_eq!(condense(&(condense(&right.concat()) + &condense(&left.concat()))), whole);
+        assert_eq!(condense(&whole), whole);
+    }
+}
+
+#[test]
+fn a_directory_of_rotated_logs_is_one_log() {
+    let lines = log(7);
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("audit.log"), lines[..200].join("\n")).unwrap();
+    let file = std::fs::File::create(directory.path().join("audit-1.log.gz")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    gzip.write_all(lines[200..].join("\n").as_bytes()).unwrap();
+    gzip.finish().unwrap();
+    let run = deputize_in(directory.path(), &["evidence", "."]);
+    assert_eq!(run.stdout, condense(&lines.join("\n")));
+    assert!(run.stderr.starts_with("read 2 logs: "), "{}", run.stderr);
+}
+
+#[test]
+fn a_log_that_breaks_off_is_read_as_far_as_it_goes() {
+    let lines = log(3);
+    let directory = tempfile::tempdir().unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(lines.join("\n").as_bytes()).unwrap();
+    let mut bytes = gzip.finish().unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(directory.path().join("audit.log.gz"), bytes).unwrap();
+    let run = deputize_in(directory.path(), &["evidence", "audit.log.gz"]);
+    assert_eq!(run.status, 2);
+    assert!(run.stdout.lines().count() > 1);
+    assert!(run.stderr.contains("error: audit.log.gz: cannot be read:"), "{}", run.stderr);
+    let cut = &lines[0][..lines[0].len() - 1];
+    let run = deputize_with(&["evidence"], format!("{}\n{cut}", lines[1]).as_bytes());
+    assert_eq!(run.status, 0);
+    assert_eq!(deputize_in(directory.path(), &["evidence", "nowhere"]).status, 2);
+}
+
+#[test]
+fn simulate_takes_condensed_evidence() {
+    let evidence = condense(&log(1).join("\n"));
+    let run = deputize_with(&["simulate", "testdata/platform"], evidence.as_bytes());
+    assert_eq!(run.stdout.lines().count(), evidence.lines().count());
+    assert!(run.stdout.lines().all(|line| serde_json::from_str::<Value>(line).unwrap().get("error").is_none()));
+}
