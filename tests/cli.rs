@@ -22,6 +22,17 @@ fn check_for_people() {
     golden("check", &["check", "testdata/platform"], 1);
 }
 
+/// What the README shows is what the program prints.
+#[test]
+fn the_readme_tells_the_truth() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let golden = |stream: &str| std::fs::read_to_string(root().join(format!("tests/golden/check.{stream}"))).unwrap();
+    let shown: Vec<&str> = readme.split("```text\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let [findings, summary] = shown.as_slice() else { panic!("two excerpts, not {}", shown.len()) };
+    assert!(golden("stdout").starts_with(findings), "{findings}");
+    assert_eq!(golden("stderr"), *summary);
+}
+
 #[test]
 fn check_as_json() {
     golden("check-json", &["check", "testdata/platform", "-o", "json"], 1);
