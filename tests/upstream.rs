@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::world::{Generator, shrink};
-use deputize::authority::{Authorizer, Feature, Impersonation, Mode, decide, decide_remembering};
+use deputize::authority::{Authorizer, Feature, Impersonation, Mode, decide_remembering};
 use deputize::evidence::read_request;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, load_bytes};
@@ -80,27 +80,9 @@ impl Drop for Oracle {
     }
 }
 
-/// Our own answers, by way of the lines that `simulate` reads and writes.
-fn answers(world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value> {
-    let text = json!({"apiVersion": "v1", "kind": "List", "items": world}).to_string();
-    let inventory: Inventory = load_bytes("world.json", text.as_bytes());
-    assert_eq!(inventory.problems, [], "{text}");
-    let grants = Grants::new(&inventory);
-    let authorizer = Authorizer::new(&inventory, grants.rules(), grants.links());
-    let feature = if constrained { Feature::Constrained } else { Feature::LegacyOnly };
-    let answer = |request: &Value| {
-        let owned = read_request(request.to_string().as_bytes()).unwrap();
-        let request = owned.as_request();
-        let mut line = Vec::new();
-        write_decision(&mut line, &request, &decide(&authorizer, &request, feature));
-        serde_json::from_slice(&line).unwrap()
-    };
-    requests.iter().map(answer).collect()
-}
-
-/// Our own answers in the order of the requests, as a server gives them that remembers for each requestor the mode that
-/// served it last.
-fn answers_remembering(world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value> {
+/// Our own answers, by way of the lines that `simulate` reads and writes. A live server remembers for each requestor the
+/// mode that served it last, and its requests are in order; the oracle forgets.
+fn answers(world: &[Value], constrained: bool, requests: &[Value], remembers: bool) -> Vec<Value> {
     let text = json!({"apiVersion": "v1", "kind": "List", "items": world}).to_string();
     let inventory: Inventory = load_bytes("world.json", text.as_bytes());
     assert_eq!(inventory.problems, [], "{text}");
@@ -113,8 +95,8 @@ fn answers_remembering(world: &[Value], constrained: bool, requests: &[Value]) -
         let request = owned.as_request();
         let last = remembered.get(&owned.requestor.name).copied();
         let decision = decide_remembering(&authorizer, &request, feature, last);
-        if let Impersonation::Allowed { mode, .. } = decision.impersonation {
-            remembered.insert(owned.requestor.name.clone(), mode);
+        if let (true, Impersonation::Allowed { mode, .. }) = (remembers, &decision.impersonation) {
+            remembered.insert(owned.requestor.name.clone(), *mode);
         }
         let mut line = Vec::new();
         write_decision(&mut line, &request, &decision);
@@ -137,7 +119,7 @@ fn without_reason(mut answer: Value) -> Value {
 fn disagree(oracle: &mut Oracle, world: &[Value], constrained: bool, request: &Value) -> bool {
     let requests = std::slice::from_ref(request);
     let theirs = oracle.ask(world, constrained, requests);
-    let ours = answers(world, constrained, requests);
+    let ours = answers(world, constrained, requests, false);
     without_reason(theirs[0].clone()) != without_reason(ours[0].clone())
 }
 
@@ -159,7 +141,7 @@ fn the_engine_answers_as_upstream_does() {
         let requests: Vec<Value> = (0..REQUESTS_PER_WORLD).map(|_| generator.request()).collect();
         let constrained = index % 2 == 0;
         let theirs = oracle.ask(&world, constrained, &requests);
-        let ours = answers(&world, constrained, &requests);
+        let ours = answers(&world, constrained, &requests, false);
         for ((request, theirs), ours) in requests.iter().zip(theirs).zip(ours) {
             total += 1;
             let server = if constrained { "feature on" } else { "feature off" };
@@ -169,7 +151,7 @@ fn the_engine_answers_as_upstream_does() {
                 let mut still = |world: &[Value], request: &Value| disagree(&mut oracle, world, constrained, request);
                 let (world, request) = shrink(world.clone(), request.clone(), &mut still);
                 let theirs = oracle.ask(&world, constrained, std::slice::from_ref(&request));
-                let ours = answers(&world, constrained, std::slice::from_ref(&request));
+                let ours = answers(&world, constrained, std::slice::from_ref(&request), false);
                 panic!(
                     "world {index} of seed {seed}, {server}\nworld: {}\nrequest: {request}\nupstream: {}\nengine:   {}",
                     json!(world),
@@ -208,7 +190,7 @@ fn a_live_server_answers_as_the_engine_does() {
         let requests: Vec<Value> = (0..REQUESTS_PER_LIVE_WORLD).map(|_| generator.live_request()).collect();
         let constrained = index % 3 != 2;
         let theirs = server.ask(&world, constrained, &requests);
-        let ours = answers_remembering(&world, constrained, &requests);
+        let ours = answers(&world, constrained, &requests, true);
         for (number, ((request, theirs), ours)) in requests.iter().zip(&theirs).zip(&ours).enumerate() {
             total += 1;
             let mode = ours["mode"].as_str().unwrap_or_else(|| ours["impersonation"].as_str().unwrap());
@@ -247,7 +229,7 @@ fn a_bound_token_makes_a_node_ones_own() {
     };
     let requests = [request("n1"), request("n2"), request("n1")];
     let theirs = server.ask(&world, true, &requests);
-    let ours = answers_remembering(&world, true, &requests);
+    let ours = answers(&world, true, &requests, true);
     for (theirs, ours) in theirs.iter().zip(&ours) {
         assert_eq!(visible(theirs), visible(ours));
     }

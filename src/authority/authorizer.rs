@@ -36,7 +36,7 @@ struct Held {
     subject: usize,
 }
 
-/// Why a request is allowed.
+/// Why a request is allowed (`RuleAllows`, or the superuser authorizer of `authorizerfactory`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
     /// The user is in `system:masters`.
@@ -186,7 +186,7 @@ impl<'i> Authorizer<'i> {
     }
 }
 
-/// Whether a binding could ever apply to someone through this subject. A ClusterRoleBinding's service account without
+/// Whether a binding could ever apply to someone through this subject (`appliesToUser`). A ClusterRoleBinding's service account without
 /// a namespace and a kind that RBAC does not know match nobody.
 pub fn subject_matches_someone(subject: &Subject) -> bool {
     match subject.kind {
@@ -196,7 +196,7 @@ pub fn subject_matches_someone(subject: &Subject) -> bool {
     }
 }
 
-/// Whether a binding of this kind is consulted for requests without a namespace.
+/// Whether a binding of this kind is consulted for requests without a namespace (`VisitRulesFor`).
 pub fn binds_cluster_wide(kind: ObjectKind) -> bool {
     kind == ObjectKind::ClusterRoleBinding
 }

@@ -23,7 +23,7 @@ const MANY: usize = 4;
 /// The extra of a service account's token that names the node of its pod.
 pub const NODE_NAME_EXTRA: &str = "authentication.kubernetes.io/node-name";
 
-/// Whether the server has the feature gate `ConstrainedImpersonation` on.
+/// Whether the server has the feature gate `ConstrainedImpersonation` on (`pkg/features/kube_features.go`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Feature {
     /// It has: 1.36 and later by default.
@@ -33,7 +33,7 @@ pub enum Feature {
     LegacyOnly,
 }
 
-/// The impersonation headers of a request, as the server sees them.
+/// The impersonation headers of a request, as the server sees them (`processImpersonationHeaders`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Headers {
     user: String,
@@ -83,7 +83,7 @@ impl Headers {
     }
 }
 
-/// A request: who asks, as whom, for what.
+/// A request: who asks, as whom, for what (`filters.GetAuthorizerAttributes`).
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The requestor, with all its groups.
@@ -94,7 +94,7 @@ pub struct Request<'a> {
     pub attributes: Attributes<'a>,
 }
 
-/// The verb of a check.
+/// The verb of a check (`impersonateOnAttributes` and `impersonationModeState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckVerb<'a> {
     /// Whom: `impersonate` or `impersonate:<mode>`.
@@ -112,7 +112,7 @@ impl fmt::Display for CheckVerb<'_> {
     }
 }
 
-/// One authorization check that the server makes for the requestor.
+/// One authorization check that the server makes for the requestor (`checkAuthorization`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check<'a> {
     /// The verb.
@@ -123,7 +123,7 @@ pub struct Check<'a> {
     pub witness: Option<Witness>,
 }
 
-/// What became of the impersonation.
+/// What became of the impersonation (`constrainedImpersonationHandler`, `ServeHTTP`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Impersonation<'a> {
     /// No header asks for it.
@@ -141,7 +141,7 @@ pub enum Impersonation<'a> {
     },
 }
 
-/// Why a mode that applies refused.
+/// Why a mode that applies refused (`ForbiddenStatusError`, or the authorizer's answer).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// RBAC does not allow the check of this index.
@@ -150,7 +150,7 @@ pub enum Refusal {
     Outright(String),
 }
 
-/// The server's answer.
+/// The server's answer (`getImpersonatedUser`, and the authorizer's for the request itself).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'a> {
     /// What became of the impersonation.

@@ -10,7 +10,8 @@ use deputize::lint::{self, Selection, Severity};
 use deputize::output::{human, json};
 
 use super::input::{InputArgs, say_coverage, status_of};
-use super::{Failure, Outcome, Status, terminal};
+use super::terminal::{self, Output};
+use super::{Failure, Outcome, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,15 +32,6 @@ pub(super) struct Args {
     /// Exit with 2 if the input holds no RBAC object at all
     #[arg(long)]
     require_rbac: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Output {
-    /// For people
-    #[default]
-    Human,
-    /// One JSON document
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

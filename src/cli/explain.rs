@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use clap::ValueEnum;
 use deputize::lint::{catalogue, find_rule};
 use deputize::output::{human, json};
 
-use super::{Failure, Outcome, Status, terminal};
+use super::terminal::{self, Output};
+use super::{Failure, Outcome, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,15 +20,6 @@ pub(super) struct RulesArgs {
     /// How the rules are printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Output {
-    /// A table
-    #[default]
-    Human,
-    /// One JSON document
-    Json,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::output::{human, json};
 
+use super::Outcome;
 use super::input::{InputArgs, say_coverage, status_of};
-use super::{Outcome, terminal};
+use super::terminal::{self, Output};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -16,15 +16,6 @@ pub(super) struct Args {
     /// How grants are printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Output {
-    /// A table
-    #[default]
-    Human,
-    /// One JSON document
-    Json,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

@@ -15,7 +15,7 @@ pub(super) struct InputArgs {
     /// Files or directories with manifests; `-` is standard input
     ///
     /// Of a directory, every `.yaml`, `.yml` and `.json` file below it is read, hidden and git-ignored ones too; `.git`
-    /// is not, and symbolic links are not followed.
+    /// is not. A symbolic link is followed if it leads to a file inside the directory; all others are counted.
     #[arg(value_name = "PATH", default_value = ".")]
     pub(super) paths: Vec<PathBuf>,
     /// Largest file that is read, in bytes; larger ones are reported

@@ -4,12 +4,23 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
 use deputize::output::{escape, human::Style};
 
 /// Columns where the width of the terminal is not known, or there is none.
 const DEFAULT_WIDTH: usize = 100;
 /// Longer lines are hard to read.
 const MAX_WIDTH: usize = 120;
+
+/// How most commands print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON document
+    Json,
+}
 
 /// Standard output, buffered.
 pub(super) fn stdout() -> BufWriter<io::StdoutLock<'static>> {

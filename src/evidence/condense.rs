@@ -76,11 +76,6 @@ impl Evidence {
     pub fn iter(&self) -> impl Iterator<Item = (&Observation, &Tally)> {
         self.requests.iter()
     }
-
-    /// Whether nothing was observed.
-    pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
-    }
 }
 
 impl Tally {

@@ -1,11 +1,11 @@
 //! Who holds what a rule grants.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Reason, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
 use crate::authority::{IdentityKind, binds_cluster_wide, subject_matches_someone};
-use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, RoleId, RoleRules, Subject};
+use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
 use crate::problem::{Problem, ProblemKind};
 
 /// The grants of an inventory: its roles, their rules, and who holds them.
@@ -17,6 +17,8 @@ pub struct Grants<'i> {
     /// For each role, the roles through which its rules are held: itself, or the aggregated ones to which it
     /// contributes.
     carriers: Vec<Vec<RoleId>>,
+    /// Rules that stand in an aggregated role because a controller wrote them there.
+    copied: HashSet<(RoleId, usize)>,
 }
 
 /// How a role is held.
@@ -67,7 +69,8 @@ impl<'i> Grants<'i> {
                 carriers[from.0].push(role);
             }
         }
-        Self { inventory, rules, links, carriers }
+        let copied = copied_rules(inventory, &rules, &carriers);
+        Self { inventory, rules, links, carriers, copied }
     }
 
     /// The inventory.
@@ -123,21 +126,7 @@ impl<'i> Grants<'i> {
     /// The rules that are written in a role; not those that a controller has copied there.
     pub fn rules_of(&self, id: RoleId) -> impl Iterator<Item = (usize, &'i PolicyRule)> {
         let rules = self.inventory.role(id).rules.iter().enumerate();
-        rules.filter(move |(_, rule)| !self.is_copied(id, rule))
-    }
-
-    /// Whether a rule stands in an aggregated role because the controller wrote it there, as in what a cluster returns:
-    /// the role from which it comes stands beside it.
-    fn is_copied(&self, role: RoleId, rule: &PolicyRule) -> bool {
-        let directory = |role: RoleId| self.inventory.role(role).meta.path.rsplit_once('/').map(|(left, _)| left);
-        let beside = |from: &&RoleId| directory(**from) == directory(role);
-        self.is_overwritten(role)
-            && self
-                .rules
-                .contributors(role)
-                .iter()
-                .filter(beside)
-                .any(|from| self.inventory.role(*from).rules.contains(rule))
+        rules.filter(move |(index, _)| !self.copied.contains(&(id, *index)))
     }
 
     /// The roles through which the rules written in `from` are held. Empty for an aggregated role with contributors:
@@ -264,4 +253,31 @@ impl<'i> Grants<'i> {
         let meta = &self.inventory.binding(binding).meta;
         if binds_cluster_wide(meta.kind) { None } else { meta.effective_namespace() }
     }
+}
+
+/// The rules of aggregated roles that a controller has copied there, as in what a cluster returns: the role from which
+/// such a rule comes stands beside it.
+fn copied_rules(inventory: &Inventory, rules: &RoleRules, carriers: &[Vec<RoleId>]) -> HashSet<(RoleId, usize)> {
+    let directory = |role: &Role| role.meta.path.rsplit_once('/').map(|(left, _)| left.to_owned());
+    let overwritten: Vec<(RoleId, &Role)> =
+        inventory.role_ids().filter(|(id, role)| carriers[id.0].is_empty() && !role.rules.is_empty()).collect();
+    if overwritten.is_empty() {
+        return HashSet::new();
+    }
+    // Every rule is looked up once: one role may aggregate very many.
+    let mut written: HashMap<(Option<String>, &PolicyRule), Vec<RoleId>> = HashMap::new();
+    for (id, role) in inventory.role_ids() {
+        for rule in &role.rules {
+            written.entry((directory(role), rule)).or_default().push(id);
+        }
+    }
+    let is_copied = |id: RoleId, role: &Role, rule: &PolicyRule| {
+        let writers = written.get(&(directory(role), rule)).map_or(&[][..], Vec::as_slice);
+        writers.iter().any(|writer| rules.contributors(id).binary_search(writer).is_ok())
+    };
+    let of_role = |(id, role): (RoleId, &Role)| {
+        let rules = role.rules.iter().enumerate().filter(|(_, rule)| is_copied(id, role, rule));
+        rules.map(|(index, _)| (id, index)).collect::<Vec<_>>()
+    };
+    overwritten.into_iter().flat_map(of_role).collect()
 }

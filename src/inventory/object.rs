@@ -175,7 +175,7 @@ impl Role {
 }
 
 /// One rule: these verbs on these resources, or on these URLs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PolicyRule {
     /// `verbs`.
     pub verbs: Vec<Text>,
