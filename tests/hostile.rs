@@ -99,6 +99,21 @@ fn products_of_lists() {
     assert_eq!(run.stderr.lines().last(), Some("no errors, 3000 warnings and no notes"));
 }
 
+/// What a controller has copied into an aggregated role is told from what is written there, rule by rule.
+#[test]
+fn a_large_aggregated_role_beside_a_large_contributor() {
+    let rules = |resource: &str| {
+        (0..20_000).fold(String::new(), |mut text, index| {
+            let _ = writeln!(text, "- {{verbs: [get], apiGroups: [\"\"], resources: [{resource}{index}]}}");
+            text
+        })
+    };
+    let aggregated = "metadata: {name: a}\naggregationRule: {clusterRoleSelectors: [{matchLabels: {l: x}}]}\n";
+    let contributor = "metadata: {name: b, labels: {l: x}}\n";
+    let text = format!("{ROLE}{aggregated}rules:\n{}---\n{ROLE}{contributor}rules:\n{}", rules("r"), rules("q"));
+    assert_eq!(survive("a.yaml", text.as_bytes()).status, 0);
+}
+
 #[test]
 fn many_rules_for_many_subjects() {
     let rules = "- {verbs: [impersonate], apiGroups: [\"\"], resources: [users]}\n".repeat(500);
