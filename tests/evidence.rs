@@ -93,7 +93,7 @@ fn a_log_that_breaks_off_is_read_as_far_as_it_goes() {
     let run = deputize_in(directory.path(), &["evidence", "audit.log.gz"]);
     assert_eq!(run.status, 2);
     assert!(run.stdout.lines().count() > 1);
-    assert!(run.stderr.contains("error: audit.log.gz: cannot be read:"), "{}", run.stderr);
+    assert!(run.stderr.contains("audit.log.gz: error: cannot be read:"), "{}", run.stderr);
     let cut = &lines[0][..lines[0].len() - 1];
     let run = deputize_with(&["evidence"], format!("{}\n{cut}", lines[1]).as_bytes());
     assert_eq!(run.status, 0);

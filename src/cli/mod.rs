@@ -7,6 +7,7 @@ mod explain;
 mod generate;
 mod grants;
 mod input;
+mod logs;
 mod migrate;
 mod simulate;
 mod terminal;

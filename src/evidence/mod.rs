@@ -3,9 +3,11 @@
 mod audit;
 mod condense;
 mod declared;
+mod logs;
 mod request;
 
 pub use audit::{LogError, read_log};
 pub use condense::{Evidence, Observation, Tally};
 pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
+pub use logs::{Logs, find_logs, read_logs};
 pub use request::{OwnedRequest, read_request};

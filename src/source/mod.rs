@@ -72,7 +72,7 @@ impl Input {
 }
 
 /// The name of a path in reports: relative as given, without a leading `./`, `/` between its parts.
-fn display_name(path: &Path) -> Arc<str> {
+pub(crate) fn display_name(path: &Path) -> Arc<str> {
     let name = path.to_string_lossy();
     let name =
         if std::path::MAIN_SEPARATOR == '/' { name } else { name.replace(std::path::MAIN_SEPARATOR, "/").into() };
