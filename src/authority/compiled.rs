@@ -298,15 +298,7 @@ mod tests {
                 select(&["", "log", "x.y/z", "b/c", "c", "*"][..]), select(&["", "pods", "*"][..]), select(&["", "", "/api", "/apis", "*"][..]),
             ), 1..8),
         ) {
-            let meta = ObjectMeta {
-                kind: ObjectKind::ClusterRole,
-                api_version: SmolStr::default(),
-                namespace: None,
-                name: Text { value: SmolStr::new("a"), place: Default::default() },
-                labels: Vec::new(),
-                path: "t".into(),
-                copies: Vec::new(),
-            };
+            let meta = ObjectMeta::new(ObjectKind::ClusterRole, None, "a");
             let role = crate::inventory::Role { meta, rules, aggregation: None };
             let inventory = Inventory { roles: vec![role], ..Inventory::default() };
             let contributions = RoleRules::new(&inventory);

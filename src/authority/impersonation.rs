@@ -194,7 +194,7 @@ pub fn decide_remembering<'a>(
     let others = modes.iter().copied().filter(|mode| Some(*mode) != first);
     let mut attempt = Attempt::new(authorizer, request);
     for mode in first.into_iter().chain(others) {
-        if !attempt.applies(mode) {
+        if !applies(mode, request.requestor, request.headers) {
             continue;
         }
         match attempt.run(mode, feature) {
@@ -210,6 +210,35 @@ pub fn decide_remembering<'a>(
     }
     decision.checks = attempt.checks;
     decision
+}
+
+/// The constrained modes that could serve such headers if RBAC allowed it, in the order in which they are tried: those
+/// that apply and refuse nothing outright.
+pub fn constrained_modes(requestor: &User, headers: &Headers) -> impl Iterator<Item = Mode> {
+    let refused = refused_groups(headers.groups()).is_some()
+        || headers.extra().iter().any(|(key, values)| refused_extra(key, values).is_some());
+    let modes = Mode::CONSTRAINED.into_iter().filter(move |_| !refused && !headers.user.is_empty());
+    modes.filter(move |mode| applies(*mode, requestor, headers))
+}
+
+/// The filter of a mode: whether it can serve such headers at all.
+fn applies(mode: Mode, requestor: &User, headers: &Headers) -> bool {
+    match (mode, Username::parse(&headers.user)) {
+        (Mode::Legacy, _) => true,
+        (Mode::AssociatedNode, Username::Node(node)) => headers.only_user() && runs_on(requestor, node),
+        (Mode::ArbitraryNode, Username::Node(_)) | (Mode::ServiceAccount, Username::ServiceAccount { .. }) => {
+            headers.only_user()
+        }
+        (Mode::UserInfo, Username::Generic) => true,
+        _ => false,
+    }
+}
+
+/// `requesterAssociatedWithRequestedNodeUsername`.
+fn runs_on(requestor: &User, node: &str) -> bool {
+    let nodes = requestor.extra.get(NODE_NAME_EXTRA).map(Vec::as_slice);
+    matches!(Username::parse(&requestor.name), Username::ServiceAccount { .. })
+        && matches!(nodes, Some([own]) if own == node)
 }
 
 struct Attempt<'q, 'a, 'i> {
@@ -237,27 +266,6 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
             action_verbs: authorizer.action_verbs(request.attributes.verb),
             checks: Vec::with_capacity(4),
         }
-    }
-
-    /// The filter of a mode: whether it can serve such headers at all.
-    fn applies(&self, mode: Mode) -> bool {
-        match (mode, self.target) {
-            (Mode::Legacy, _) => true,
-            (Mode::AssociatedNode, Username::Node(node)) => self.headers.only_user() && self.runs_on(node),
-            (Mode::ArbitraryNode, Username::Node(_)) | (Mode::ServiceAccount, Username::ServiceAccount { .. }) => {
-                self.headers.only_user()
-            }
-            (Mode::UserInfo, Username::Generic) => true,
-            _ => false,
-        }
-    }
-
-    /// `requesterAssociatedWithRequestedNodeUsername`.
-    fn runs_on(&self, node: &str) -> bool {
-        let requestor = self.request.requestor;
-        let nodes = requestor.extra.get(NODE_NAME_EXTRA).map(Vec::as_slice);
-        matches!(Username::parse(&requestor.name), Username::ServiceAccount { .. })
-            && matches!(nodes, Some([own]) if own == node)
     }
 
     /// Makes the checks of a mode. Returns the resulting user.
@@ -329,11 +337,8 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
         let constrained = mode != Mode::Legacy;
         let api_group = core_group(mode);
         let check = |name| Attributes { api_group, name, ..Attributes::default() };
-        if constrained && groups.iter().any(String::is_empty) {
-            return Err(Refusal::Outright("impersonating the empty string group is not allowed".to_owned()));
-        }
-        if constrained && groups.iter().any(|group| group == SYSTEM_MASTERS) {
-            return Err(Refusal::Outright("impersonating the system:masters group is not allowed".to_owned()));
+        if let Some(reason) = refused_groups(groups).filter(|_| constrained) {
+            return Err(Refusal::Outright(reason.to_owned()));
         }
         if constrained && groups.len() >= MANY && self.check(mode, IdentityKind::Groups, check("*")).is_ok() {
             return Ok(());
@@ -396,6 +401,17 @@ const AUTHENTICATION: Attributes<'static> = Attributes {
     name: "",
     path: "",
 };
+
+/// Why a constrained mode refuses groups whatever RBAC says (`authorizeGroups`).
+fn refused_groups(groups: &[String]) -> Option<&'static str> {
+    if groups.iter().any(String::is_empty) {
+        Some("impersonating the empty string group is not allowed")
+    } else if groups.iter().any(|group| group == SYSTEM_MASTERS) {
+        Some("impersonating the system:masters group is not allowed")
+    } else {
+        None
+    }
+}
 
 /// `validateExtra`: why a constrained mode refuses an extra whatever RBAC says.
 fn refused_extra(key: &str, values: &[String]) -> Option<String> {

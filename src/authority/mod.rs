@@ -18,10 +18,11 @@ mod version;
 pub use attributes::{Attributes, Extra, ImpersonatedUser, User};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
 pub use defaults::owns_service_account_impersonation;
+pub(crate) use identity::service_account_username;
 pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, Username};
 pub use impersonation::{
-    Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, decide,
-    decide_remembering,
+    Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, constrained_modes,
+    decide, decide_remembering,
 };
 pub use mode::{Mode, Verb};
 pub use names::{is_dns_label, is_dns_subdomain, is_domain_prefixed_path};

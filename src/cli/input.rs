@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::{Duplicates, Inventory, LoadOptions, ObjectMeta, load};
 use deputize::output::human;
-use deputize::source::Limits;
+use deputize::source::{Limits, STDIN};
 
 use super::{Failure, Status, terminal};
 
@@ -30,9 +30,20 @@ pub(super) struct InputArgs {
 impl InputArgs {
     /// Reads the input, and says on standard error what could not be read.
     pub(super) fn load(&self) -> Result<Inventory, Failure> {
+        self.load_without(&[])
+    }
+
+    /// Whether standard input is read.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path.as_os_str() == STDIN)
+    }
+
+    /// The same, without some directories below those that are given.
+    pub(super) fn load_without(&self, exclude: &[PathBuf]) -> Result<Inventory, Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
         pool.map_err(|error| Failure::Message(format!("threads cannot be started: {error}")))?;
-        let options = LoadOptions { limits: Limits { max_file_bytes: self.max_file_size } };
+        let limits = Limits { max_file_bytes: self.max_file_size };
+        let options = LoadOptions { limits, exclude: exclude.to_vec() };
         let inventory = load(&self.paths, &options);
         human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
         Ok(inventory)

@@ -1,71 +1,169 @@
 //! `deputize migrate`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
-use deputize::evidence::{DeclaredActions, read_declared};
+use deputize::evidence::{DeclaredActions, Derived, Evidence, derive_actions, read_declared};
 use deputize::grants::Grants;
-use deputize::migrate::{Outcome as GrantOutcome, plan};
+use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, plan};
 use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
 use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
-use super::{Failure, Outcome, Status, terminal};
+use super::{Failure, Outcome, Status, logs, output_dir, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
+    /// Audit log, or evidence condensed from one, that shows what impersonators did: a file, a directory, or `-`;
+    /// repeatable
+    #[arg(long, value_name = "LOG", help_heading = "Evidence")]
+    audit_log: Vec<PathBuf>,
     /// File that declares what impersonators do; `-` is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Evidence")]
     actions: Option<PathBuf>,
+    /// Take what the impersonated identities themselves may do, as far as the input shows it
+    #[arg(long, help_heading = "Evidence")]
+    from_target: bool,
+    /// Whom an impersonator may be afterwards
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t, help_heading = "Least privilege")]
+    identities: Identities,
+    /// Where an impersonator may do what it was seen to do
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t, help_heading = "Least privilege")]
+    action_scope: ActionScope,
+    /// Keep the legacy grants that were not seen in use, although their impersonator was seen
+    #[arg(long, help_heading = "Least privilege")]
+    keep_unused: bool,
     #[command(flatten)]
     duplicates: DuplicatesArg,
-    /// What is printed
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    /// Directory for what to apply first (1-grant), what to apply then (2-cutover), how to go back (rollback), and the
+    /// plan
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    output_dir: Option<PathBuf>,
+    /// Replace what an earlier run has left in the directory
+    #[arg(long, requires = "output_dir", help_heading = "Output")]
+    force: bool,
+    /// What is printed; with --output-dir nothing is, unless this says what
+    #[arg(long, short, value_enum, help_heading = "Output")]
+    output: Option<Output>,
     /// Version of the API server that the result is for
     #[arg(long, value_name = "X.Y", default_value_t)]
     kube_version: KubeVersion,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// The new roles and bindings, as one stream
-    #[default]
     Yaml,
-    /// The plan: what becomes of each legacy grant
+    /// The plan: what becomes of each legacy grant and of each observed request
     Json,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Identities {
+    /// Whomever its legacy grants name
+    #[default]
+    Granted,
+    /// Whom it was seen to be
+    Observed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum ActionScope {
+    /// In the namespaces where it did
+    #[default]
+    Observed,
+    /// In all namespaces
+    Cluster,
+}
+
+/// What the user gave as evidence.
+#[derive(Debug, Default)]
+struct Given {
+    declared: DeclaredActions,
+    derived: Derived,
+    evidence: Option<Evidence>,
+}
+
 pub(super) fn run(args: &Args) -> Outcome {
-    let stdin = |path: &PathBuf| path.as_os_str() == STDIN;
-    if args.actions.as_ref().is_some_and(stdin) && args.input.paths.iter().any(stdin) {
-        return Err(Failure::Message("standard input cannot be both the manifests and the actions".to_owned()));
+    one_stdin(args)?;
+    if let Some(directory) = &args.output_dir {
+        output_dir::check(directory, args.force)?;
     }
-    // A file of actions that cannot be used is said before anything else is read.
+    // What cannot be used is said before anything else is read.
     let declared = args.actions.as_deref().map(|path| read_actions(path.to_owned())).transpose()?;
-    let mut inventory = args.input.load()?;
+    let has_evidence = declared.is_some() || args.from_target || !args.audit_log.is_empty();
+    let mut given = Given { declared: declared.unwrap_or_default(), ..Given::default() };
+    let mut inventory = args.input.load_without(args.output_dir.as_slice())?;
     args.duplicates.resolve(&mut inventory);
     let inventory = inventory;
-    say_coverage(&inventory)?;
+    let grants = Grants::new(&inventory);
     let mut err = terminal::stderr();
-    let Some(declared) = declared else {
+    if !has_evidence {
+        say_coverage(&inventory)?;
         writeln!(
             err,
             "nothing says what the impersonators do, so nothing was rewritten. There are three ways to say it: what they \
-             did (--audit-log, in a later release), what they are meant to do (--actions FILE), and what their targets \
-             may do (--from-target, in a later release)"
+             did (--audit-log LOG), what they are meant to do (--actions FILE), and what their targets may do \
+             (--from-target)"
         )?;
-        return Ok(status_of(&Grants::new(&inventory))?.max(Status::Reported));
-    };
-    let grants = Grants::new(&inventory);
+        return Ok(status_of(&grants)?.max(Status::Reported));
+    }
     one_world(&grants)?;
-    let plan = plan(&grants, &declared);
+    let mut status = status_of(&grants)?;
+    if !args.audit_log.is_empty() {
+        let read = logs::read(&args.audit_log)?;
+        status = status.max(read.status);
+        given.evidence = Some(read.evidence);
+    }
+    if args.from_target {
+        given.derived = derive_actions(&grants);
+    }
+    say_coverage(&inventory)?;
+    let plan = make_plan(args, &grants, &given)?;
     human::write_plan(&mut err, &grants, &plan)?;
+    say_warnings(args, &given)?;
+    if let Some(directory) = &args.output_dir {
+        output_dir::write(directory, &grants, &plan, args.kube_version)?;
+        say_next_steps(directory, &plan)?;
+    }
+    err.flush()?;
+    print(args, &grants, &plan)?;
+    let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
+    Ok(status.max(if kept { Status::Reported } else { Status::Clean }))
+}
+
+fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Result<Plan<'p>, Failure> {
+    let sources = Sources {
+        declared: &given.declared.actions,
+        derived: &given.derived.actions,
+        evidence: given.evidence.as_ref(),
+    };
+    let options = Options {
+        observed_identities: args.identities == Identities::Observed,
+        cluster_actions: args.action_scope == ActionScope::Cluster,
+        keep_unused: args.keep_unused,
+    };
+    plan(grants, &sources, options).map_err(|unproven| {
+        let mut err = terminal::stderr();
+        for reason in &unproven.0 {
+            // Where standard error is closed, the exit status still tells.
+            let _ = writeln!(err, "{}", escape(reason));
+        }
+        let message = "it cannot be proved that the migration loses and widens nothing, so nothing is written";
+        Failure::Message(message.to_owned())
+    })
+}
+
+fn say_warnings(args: &Args, given: &Given) -> Result<(), Failure> {
+    let mut err = terminal::stderr();
+    for warning in &given.derived.warnings {
+        writeln!(err, "warning: {}", escape(warning))?;
+    }
     if args.kube_version.feature() == Feature::LegacyOnly {
         writeln!(
             err,
@@ -74,15 +172,64 @@ pub(super) fn run(args: &Args) -> Outcome {
             args.kube_version
         )?;
     }
-    err.flush()?;
-    let mut out = terminal::stdout();
-    let printed = match args.output {
-        Output::Yaml => yaml::write_manifests(&mut out, &plan.manifests),
-        Output::Json => json::write_plan(&mut out, &grants, &plan, args.kube_version),
+    Ok(err.flush()?)
+}
+
+/// What to do with the directory, in the order in which it is done.
+fn say_next_steps(directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
+    let mut err = terminal::stderr();
+    let shown = directory.to_string_lossy();
+    let shown = escape(&shown);
+    if !plan.added.is_empty() {
+        writeln!(err, "1. add the constrained grants; nothing is taken away by it:")?;
+        writeln!(err, "     kubectl apply -k {shown}/{}", output_dir::GRANT)?;
+        writeln!(
+            err,
+            "   then check with evidence of some days: deputize verify --audit-log LOG --with {shown} PATH…"
+        )?;
+    }
+    let cutover = &plan.cutover;
+    if !cutover.changed.is_empty() || !cutover.remainders.is_empty() || !cutover.deleted.is_empty() {
+        writeln!(err, "2. once every API server is at 1.36 or later, take legacy away:")?;
+        if !cutover.changed.is_empty() || !cutover.remainders.is_empty() {
+            writeln!(err, "     kubectl apply -k {shown}/{}", output_dir::CUTOVER)?;
+        }
+        if !cutover.deleted.is_empty() {
+            writeln!(err, "     kubectl delete -f {shown}/{}/{}", output_dir::CUTOVER, output_dir::DELETE)?;
+        }
+        writeln!(err, "   to go back: kubectl apply -f {shown}/rollback")?;
+    }
+    Ok(err.flush()?)
+}
+
+fn print(args: &Args, grants: &Grants<'_>, plan: &Plan<'_>) -> Result<(), Failure> {
+    let output = match (args.output, &args.output_dir) {
+        (Some(output), _) => output,
+        (None, None) => Output::Yaml,
+        (None, Some(_)) => return Ok(()),
     };
-    terminal::unless_closed(printed.and_then(|()| out.flush()))?;
-    let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
-    Ok(status_of(&grants)?.max(if kept { Status::Reported } else { Status::Clean }))
+    let mut out = terminal::stdout();
+    let printed = match output {
+        Output::Yaml => yaml::write_objects(&mut out, &plan.added),
+        Output::Json => json::write_plan(&mut out, grants, plan, args.kube_version),
+    };
+    Ok(terminal::unless_closed(printed.and_then(|()| out.flush()))?)
+}
+
+/// Standard input can be one thing only.
+fn one_stdin(args: &Args) -> Result<(), Failure> {
+    let stdin = |path: &&PathBuf| path.as_os_str() == STDIN;
+    let logs = args.audit_log.iter().filter(stdin).count();
+    let users = [
+        (args.input.reads_stdin(), "the manifests"),
+        (args.actions.iter().any(|path| stdin(&path)), "the actions"),
+        (logs > 0, "an audit log"),
+    ];
+    let users: Vec<&str> = users.iter().filter(|(reads, _)| *reads).map(|(_, what)| *what).collect();
+    match users.as_slice() {
+        [one, other, ..] => Err(Failure::Message(format!("standard input cannot be both {one} and {other}"))),
+        _ => Ok(()),
+    }
 }
 
 fn read_actions(path: PathBuf) -> Result<DeclaredActions, Failure> {

@@ -9,6 +9,7 @@ mod grants;
 mod input;
 mod logs;
 mod migrate;
+mod output_dir;
 mod simulate;
 mod terminal;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::authority::{Mode, is_dns_label};
+use crate::authority::{Mode, is_dns_label, service_account_username};
 use crate::inventory::{FieldReader, Subject, SubjectKind, Text};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{Piece, split_documents};
@@ -60,6 +60,16 @@ impl Impersonator {
     /// The impersonator behind a binding's subject.
     pub fn of_subject(subject: &Subject) -> Self {
         Self { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.value.clone() }
+    }
+
+    /// The name by which the server knows it: a service account has a username too.
+    pub fn username(&self) -> SmolStr {
+        match &self.namespace {
+            Some(namespace) if self.kind == SubjectKind::ServiceAccount => {
+                service_account_username(namespace, &self.name).into()
+            }
+            _ => self.name.clone(),
+        }
     }
 
     /// `ServiceAccount apps/deputy`, `Group devs`.

@@ -3,11 +3,13 @@
 mod audit;
 mod condense;
 mod declared;
+mod derived;
 mod logs;
 mod request;
 
 pub use audit::{LogError, read_log};
 pub use condense::{Evidence, Observation, Tally};
 pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
+pub use derived::{Derived, derive_actions};
 pub use logs::{Logs, find_logs, read_logs};
 pub use request::{OwnedRequest, read_request};

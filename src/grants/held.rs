@@ -235,6 +235,11 @@ impl<'i> Grants<'i> {
         }
     }
 
+    /// Whether someone really holds what is held this way: a binding reaches the role, and its subject is somebody.
+    pub fn is_held(&self, holder: &Holder) -> bool {
+        self.holding_reason(holder).is_none()
+    }
+
     /// The subject of a holder; none for a role that nobody holds.
     pub fn subject(&self, holder: &Holder) -> Option<&'i Subject> {
         match holder.through {

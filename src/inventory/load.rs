@@ -19,10 +19,12 @@ use crate::syntax::{Place, line_breaks, parse_documents};
 const PARALLEL_FROM: usize = 1 << 20;
 
 /// How input is read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// Bounds on what is read.
     pub limits: Limits,
+    /// Directories that are not read, even if they stand below one that is.
+    pub exclude: Vec<PathBuf>,
 }
 
 /// What was looked at, and what was not.
@@ -57,7 +59,7 @@ pub struct Unread {
 
 /// Reads everything that `paths` stand for.
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
-    let found = discover(paths);
+    let found = discover(paths, &options.exclude);
     let results: Vec<FileResult> = found
         .inputs
         .par_iter()

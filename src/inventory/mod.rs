@@ -9,6 +9,7 @@ mod fields;
 mod link;
 mod load;
 mod object;
+mod overlay;
 mod read;
 
 pub(crate) use fields::FieldReader;
@@ -18,8 +19,8 @@ pub use duplicates::{Conflict, Duplicates};
 pub use link::Links;
 pub use load::{Coverage, LoadOptions, Unread, load, load_bytes};
 pub use object::{
-    AggregationRule, Binding, LabelSelector, ObjectKind, ObjectMeta, PolicyRule, Requirement, Role, RoleKind, RoleRef,
-    SelectorOperator, Subject, SubjectKind, Text, abbreviate,
+    API_VERSION, AggregationRule, Binding, LabelSelector, Object, ObjectKey, ObjectKind, ObjectMeta, PolicyRule,
+    Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
 };
 
 use std::collections::BTreeMap;

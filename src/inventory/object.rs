@@ -18,6 +18,11 @@ pub struct Text {
 }
 
 impl Text {
+    /// A string that stands in no file.
+    pub fn new(value: impl Into<SmolStr>) -> Self {
+        Self { value: value.into(), place: Place::default() }
+    }
+
     /// The value.
     pub fn as_str(&self) -> &str {
         &self.value
@@ -99,6 +104,20 @@ impl fmt::Display for ObjectKind {
     }
 }
 
+/// The API group and version of the RBAC kinds.
+pub const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
+
+/// What identifies an object on a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// The kind.
+    pub kind: ObjectKind,
+    /// The namespace in which it counts; none for cluster-scoped kinds.
+    pub namespace: Option<SmolStr>,
+    /// The name.
+    pub name: SmolStr,
+}
+
 /// What all objects have.
 #[derive(Debug, Clone)]
 pub struct ObjectMeta {
@@ -112,6 +131,9 @@ pub struct ObjectMeta {
     pub name: Text,
     /// `metadata.labels`, sorted by key.
     pub labels: Vec<(SmolStr, SmolStr)>,
+    /// `metadata.annotations`, sorted by key, without what `kubectl apply` keeps there for itself. They bear on nothing
+    /// here, and are kept for whoever writes the object.
+    pub annotations: Vec<(SmolStr, SmolStr)>,
     /// The file.
     pub path: Arc<str>,
     /// Other files and places with an identical definition.
@@ -119,6 +141,26 @@ pub struct ObjectMeta {
 }
 
 impl ObjectMeta {
+    /// An object that stands in no file yet.
+    pub fn new(kind: ObjectKind, namespace: Option<SmolStr>, name: impl Into<SmolStr>) -> Self {
+        Self {
+            kind,
+            api_version: SmolStr::new_static(API_VERSION),
+            namespace,
+            name: Text::new(name),
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            path: Arc::from(""),
+            copies: Vec::new(),
+        }
+    }
+
+    /// What no other object of a cluster has in common with this one: kind, namespace and name.
+    pub fn key(&self) -> ObjectKey {
+        let namespace = self.effective_namespace().map(SmolStr::new);
+        ObjectKey { kind: self.kind, namespace, name: self.name.value.clone() }
+    }
+
     /// The namespace in which the object counts, none if it is cluster-scoped.
     pub fn effective_namespace(&self) -> Option<&str> {
         self.kind.is_namespaced().then(|| self.namespace.as_deref().unwrap_or(super::DEFAULT_NAMESPACE))
@@ -332,6 +374,25 @@ impl Subject {
         match &self.namespace {
             Some(namespace) => format!("{kind} \"{}/{name}\"", abbreviate(namespace)),
             None => format!("{kind} \"{name}\""),
+        }
+    }
+}
+
+/// An object of any of the four kinds.
+#[derive(Debug, Clone)]
+pub enum Object {
+    /// A Role or a ClusterRole.
+    Role(Role),
+    /// A RoleBinding or a ClusterRoleBinding.
+    Binding(Binding),
+}
+
+impl Object {
+    /// What all objects have.
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Role(role) => &role.meta,
+            Self::Binding(binding) => &binding.meta,
         }
     }
 }

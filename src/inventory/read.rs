@@ -1,5 +1,6 @@
 //! One document to the RBAC objects in it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -7,10 +8,13 @@ use smol_str::SmolStr;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, fields};
 use super::object::*;
 use crate::problem::{Problem, ProblemKind};
-use crate::syntax::{Node, NodeKind, Place, Tree};
+use crate::syntax::{FieldOrigin, Node, NodeKind, Place, Tree};
 
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
+
+/// The annotation in which `kubectl apply` keeps what it has applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What a document holds.
 #[derive(Debug, Default)]
@@ -289,6 +293,7 @@ impl Reader<'_> {
             namespace: None,
             name: no_name.clone(),
             labels: Vec::new(),
+            annotations: Vec::new(),
             path: Arc::clone(self.fields.path),
             copies: Vec::new(),
         };
@@ -301,8 +306,8 @@ impl Reader<'_> {
             );
             return meta;
         };
-        let names = ["name", "namespace", "labels", "generateName"];
-        let [name, namespace, labels, generate_name] = self.fields.unique_fields(node, names);
+        let names = ["name", "namespace", "labels", "annotations", "generateName"];
+        let [name, namespace, labels, annotations, generate_name] = self.fields.unique_fields(node, names);
         if let Some(name) = self.fields.text("name", name) {
             meta.name = name;
         } else if name.is_none() && generate_name.is_none() {
@@ -316,6 +321,20 @@ impl Reader<'_> {
         let namespace = self.fields.text("namespace", namespace).map(|text| text.value);
         meta.namespace = namespace.filter(|namespace| !namespace.is_empty());
         meta.labels = self.fields.string_map("labels", labels);
+        meta.annotations = annotations.map(read_annotations).unwrap_or_default();
         meta
     }
+}
+
+/// The annotations that are strings, without the object's own copy that `kubectl apply` leaves there. They bear on
+/// nothing, so what is wrong with them is no problem of ours.
+fn read_annotations(node: Node<'_>) -> Vec<(SmolStr, SmolStr)> {
+    let mut annotations = BTreeMap::new();
+    node.visit_fields(&mut |key, entry, origin| {
+        let NodeKind::String(text) = entry.value.kind() else { return };
+        if key != LAST_APPLIED && (origin == FieldOrigin::Own || !annotations.contains_key(key)) {
+            annotations.insert(SmolStr::new(key), SmolStr::new(text));
+        }
+    });
+    annotations.into_iter().collect()
 }

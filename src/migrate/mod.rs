@@ -2,11 +2,19 @@
 //!
 //! *Whom* comes from the grants, *what for* from evidence. Nothing here writes anything anywhere.
 
-mod existing;
+mod actions;
+mod credit;
+mod cutover;
 mod manifest;
 mod name;
 mod plan;
+mod proof;
 mod target;
+mod warnings;
+mod widen;
 
-pub use manifest::{Body, GeneratedRule, LABEL_MODE, Manifest};
-pub use plan::{Kept, Outcome, Plan, PlannedGrant, plan};
+pub use cutover::{Cutover, RoleEdit};
+pub use manifest::LABEL_MODE;
+pub use name::short_hash;
+pub use plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, Sources, Unproven, Unserved, plan};
+pub use widen::{Memberships, Widening, widened};

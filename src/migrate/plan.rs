@@ -1,32 +1,65 @@
 //! What becomes of each legacy grant.
+//!
+//! A plan is drafted from the grants and the evidence, the state that it leads to is built, and the proof is made on
+//! that state (see [`super::proof`]). What the proof does not bear out is taken back, and the next draft made without it:
+//! a mode of an impersonator that would widen what is allowed, or a request that the constrained modes do not serve.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use super::existing::ExistingGrants;
-use super::manifest::{Body, GeneratedRule, LABEL_MODE, Manifest};
-use super::name::name_for;
+use super::actions::{self, Doing};
+use super::credit::{LegacyIndex, Served, Taken};
+use super::cutover::{self, Cutover, Residual};
+use super::manifest::{LABEL_MODE, Origin, Scope, role_and_binding, texts};
+use super::name::{Names, name_for};
+use super::proof::{self, Proof};
 use super::target::{Constrained, Target, constrained_form};
-use crate::authority::{AUTHENTICATION_GROUP, Mode, Verb, allows_everything};
-use crate::evidence::{ActionRule, DeclaredAction, DeclaredActions, Impersonator};
-use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleGrant, Through, is_server_owned};
-use crate::inventory::{Inventory, ObjectKind, PolicyRule, RoleId};
+use super::warnings;
+use super::widen::{Memberships, widened};
+use crate::authority::{
+    AUTHENTICATION_GROUP, Authorizer, IdentityKind, Mode, Verb, allows_everything, is_domain_prefixed_path,
+};
+use crate::evidence::{DeclaredAction, Evidence, Impersonator, OwnedRequest};
+use crate::grants::{Entry, Grants, Holder, Reason, RuleGrant, Through, is_server_owned};
+use crate::inventory::{Object, ObjectKey, ObjectMeta, PolicyRule, Role, RoleId};
 
-/// The paths that a client asks for before its first real request: those of the default role `system:discovery`
-/// (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`).
-const DISCOVERY: [&str; 8] = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"];
+/// How many drafts are made before the plan is given up. Each takes back at least one thing of the one before.
+const MAX_DRAFTS: usize = 100;
 
-/// How many places an annotation lists.
-const MAX_LISTED: usize = 20;
+/// What a migration starts from, beside the grants.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'e> {
+    /// What a person has declared.
+    pub declared: &'e [DeclaredAction],
+    /// What the impersonated identities themselves may do.
+    pub derived: &'e [DeclaredAction],
+    /// What was observed.
+    pub evidence: Option<&'e Evidence>,
+}
+
+/// How narrow the result is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Only the names that were observed, instead of all that legacy grants.
+    pub observed_identities: bool,
+    /// Actions in all namespaces, instead of those where they were observed.
+    pub cluster_actions: bool,
+    /// Legacy grants that nothing uses stay, although their impersonator has evidence.
+    pub keep_unused: bool,
+}
 
 /// What a migration does.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan<'p> {
     /// Each legacy grant in someone's hands, in the order of the grants' places.
     pub grants: Vec<PlannedGrant>,
-    /// What is added: roles first, so that each binding finds its role.
-    pub manifests: Vec<Manifest>,
+    /// Each distinct request that was observed, in a fixed order.
+    pub requests: Vec<PlannedRequest<'p>>,
+    /// What is added first: roles, then bindings, so that each binding finds its role.
+    pub added: Vec<Object>,
+    /// What the cut-over changes.
+    pub cutover: Cutover,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -46,7 +79,7 @@ pub struct PlannedGrant {
     pub outcome: Outcome,
     /// The constrained modes that it gets.
     pub modes: Vec<Mode>,
-    /// Indices of the manifests that replace it.
+    /// Indices of the added objects that replace it.
     pub replaced_by: Vec<usize>,
 }
 
@@ -70,6 +103,8 @@ pub enum Kept {
     ServerOwned,
     /// It comes from the verb `*`, which cannot be cut down to all but one.
     WildcardVerb,
+    /// A template fills in a part of the object, or a part of it cannot be read.
+    NotEditable,
     /// Some of it cannot be had in a constrained mode.
     NoConstrainedForm,
     /// More would be allowed than is: the mode that is asked for reaches more identities, or the impersonator holds
@@ -86,6 +121,7 @@ impl Kept {
             Self::Unbound => "unbound",
             Self::ServerOwned => "server-owned",
             Self::WildcardVerb => "wildcard-verb",
+            Self::NotEditable => "not-editable",
             Self::NoConstrainedForm => "no-constrained-form",
             Self::WouldWiden => "would-widen",
             Self::NoEvidence => "no-evidence",
@@ -93,13 +129,239 @@ impl Kept {
     }
 }
 
-/// Where rules of a generated role apply.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Scope {
-    /// Everywhere: a ClusterRole and its ClusterRoleBinding.
-    Cluster,
-    /// One namespace, as written; none where the binding that is replaced has none.
-    Namespace(Option<SmolStr>),
+/// One distinct request, and what becomes of it.
+#[derive(Debug, Clone, Copy)]
+pub struct PlannedRequest<'p> {
+    /// The request.
+    pub request: &'p OwnedRequest,
+    /// How often it was seen.
+    pub count: u64,
+    /// The mode that allows it in the input, for a server with cold caches; none if nothing does.
+    pub before: Option<Mode>,
+    /// The mode that allows it after the cut-over.
+    pub after: Option<Mode>,
+    /// Why no constrained mode does.
+    pub reason: Option<Unserved>,
+}
+
+/// Why no constrained mode serves a request after the cut-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unserved {
+    /// The input does not allow it: whoever allowed it then is not there.
+    NotGrantedByInput,
+    /// It needs legacy.
+    Kept(Kept),
+}
+
+impl Unserved {
+    /// The reason as the plan has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotGrantedByInput => "not-granted-by-input",
+            Self::Kept(kept) => kept.as_str(),
+        }
+    }
+}
+
+/// Why there is no plan: the proof cannot be made. What fails is said in words.
+#[derive(Debug)]
+pub struct Unproven(pub Vec<String>);
+
+/// A legacy grant in someone's hands.
+#[derive(Debug)]
+pub(super) struct Candidate<'p> {
+    pub from: RoleId,
+    pub index: usize,
+    pub rule: &'p PolicyRule,
+    pub grant: RuleGrant,
+    pub holder: Holder,
+    /// Why it is not effective.
+    pub reason: Option<Reason>,
+    pub impersonator: Option<Impersonator>,
+    /// The only namespace in which it counts.
+    pub namespace: Option<&'p str>,
+    /// Why it stays, whatever the evidence says.
+    pub stays: Option<Kept>,
+}
+
+impl Candidate<'_> {
+    pub fn is_effective(&self) -> bool {
+        self.reason.is_none() && self.impersonator.is_some()
+    }
+
+    /// The kind of identity that some request takes by it. A bare `userextras` counts as dead, and is what the server
+    /// asks for where a client sends an extra without a key.
+    pub fn reachable_kind(&self) -> Option<IdentityKind> {
+        match self.reason {
+            None => self.grant.identity.kind,
+            Some(Reason::BareUserextras)
+                if [AUTHENTICATION_GROUP, "*"].contains(&self.grant.identity.api_group.as_str()) =>
+            {
+                Some(IdentityKind::UserExtras)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// The key of the extra that it reaches; none for every key.
+    pub fn extra_key(&self) -> Option<&str> {
+        if self.reason == Some(Reason::BareUserextras) { Some("") } else { self.grant.identity.extra_key.as_deref() }
+    }
+
+    pub fn stays_anyway(&self) -> bool {
+        self.stays.is_some()
+    }
+
+    /// Whether the rule reaches the identity by `*` among its resources.
+    fn by_wildcard_resource(&self) -> bool {
+        self.rule.resources.get(self.grant.resource).is_some_and(|resource| resource.as_str().starts_with('*'))
+    }
+}
+
+/// Plans the migration of all legacy grants. Same input, same plan.
+///
+/// # Errors
+/// When it cannot be proved that the plan loses and widens nothing.
+pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options) -> Result<Plan<'p>, Unproven> {
+    let candidates = candidates(grants);
+    let requests = proof::allowed_requests(sources.evidence);
+    let memberships = Memberships::of(requests.iter().map(|(request, _)| &request.requestor));
+    let own = earlier_objects(grants, &memberships);
+    let served = serve(grants, &own, &candidates, &requests);
+    let mut planner = Planner {
+        grants,
+        sources,
+        options,
+        candidates: &candidates,
+        served: &served,
+        requests: &requests,
+        own: &own,
+        withheld: BTreeSet::new(),
+        forced: BTreeMap::new(),
+    };
+    for _ in 0..MAX_DRAFTS {
+        let draft = planner.draft();
+        let proof = proof::prove(grants, &draft.added, &draft.cutover, &requests, &served, &memberships);
+        if !planner.take_back(&draft, &proof) {
+            return planner.finish(draft, &proof);
+        }
+    }
+    Err(Unproven(vec![format!("after {MAX_DRAFTS} drafts there is still something to take back")]))
+}
+
+/// All legacy grants, in the order of their places.
+fn candidates<'p>(grants: &'p Grants<'p>) -> Vec<Candidate<'p>> {
+    let mut candidates = Vec::new();
+    let mut holders_of: BTreeMap<RoleId, Vec<Holder>> = BTreeMap::new();
+    for (from, index, rule, found) in grants.granting_rules() {
+        let legacy: Vec<RuleGrant> = found.into_iter().filter(|grant| grant.mode == Some(Mode::Legacy)).collect();
+        if legacy.is_empty() {
+            continue;
+        }
+        let holders = holders_of.entry(from).or_insert_with(|| grants.holders(from));
+        for entry in grants.entries(from, index, &legacy, holders) {
+            candidates.push(candidate(grants, rule, &entry));
+        }
+    }
+    candidates.sort_by_key(|candidate| {
+        let role = grants.inventory().role(candidate.from);
+        (&role.meta.path, candidate.rule.verbs[candidate.grant.verb].place)
+    });
+    candidates
+}
+
+fn candidate<'p>(grants: &'p Grants<'p>, rule: &'p PolicyRule, entry: &Entry<'_>) -> Candidate<'p> {
+    let role = grants.inventory().role(entry.from);
+    let namespace = grants.namespace(&entry.holder);
+    let impersonator = grants.subject(&entry.holder).map(Impersonator::of_subject);
+    let is_template = impersonator.as_ref().is_some_and(|impersonator| is_templated(&impersonator.name));
+    let stays = if is_server_owned(role, rule, entry.grant) {
+        Some(Kept::ServerOwned)
+    } else if rule.verbs.iter().any(|verb| Verb::parse(verb.as_str()) == Verb::Any) {
+        Some(Kept::WildcardVerb)
+    } else if !is_editable(role) || is_template {
+        Some(Kept::NotEditable)
+    } else {
+        None
+    };
+    Candidate {
+        from: entry.from,
+        index: entry.rule,
+        rule,
+        grant: entry.grant.clone(),
+        holder: entry.holder,
+        reason: entry.reason,
+        impersonator,
+        namespace,
+        stays,
+    }
+}
+
+/// Whether a role can be written anew without losing anything: it has a name, all of its rules were understood, and
+/// nothing in it waits for a template to fill it in.
+fn is_editable(role: &Role) -> bool {
+    let texts = role.rules.iter().flat_map(|rule| {
+        let lists = [&rule.verbs, &rule.api_groups, &rule.resources, &rule.resource_names, &rule.non_resource_urls];
+        lists.into_iter().flatten()
+    });
+    !role.meta.name.value.is_empty()
+        && role.rules.iter().all(|rule| !rule.verbs.is_empty())
+        && !texts.chain([&role.meta.name]).any(|text| is_templated(text.as_str()))
+        && !role.meta.namespace.as_deref().is_some_and(is_templated)
+}
+
+fn is_templated(text: &str) -> bool {
+    text.contains("{{") || text.contains("${")
+}
+
+/// The objects of the input that an earlier run has made and this one may replace: constrained roles whose identities
+/// are all legacy's still, and their bindings.
+fn earlier_objects(grants: &Grants<'_>, memberships: &Memberships) -> Vec<ObjectKey> {
+    let inventory = grants.inventory();
+    let is_own = |meta: &ObjectMeta| meta.label(LABEL_MODE).is_some_and(|mode| Mode::parse_constrained(mode).is_some());
+    let roles: Vec<RoleId> = inventory.role_ids().filter(|(_, role)| is_own(&role.meta)).map(|(id, _)| id).collect();
+    if roles.is_empty() {
+        return Vec::new();
+    }
+    let subjects = |role: RoleId| {
+        let bindings = grants.links().bindings_of(role).iter().map(|binding| inventory.binding(*binding));
+        bindings.flat_map(|binding| &binding.subjects).map(|subject| Impersonator::of_subject(subject).username())
+    };
+    let keys = |role: RoleId| {
+        let bindings = grants.links().bindings_of(role).iter().map(|binding| &inventory.binding(*binding).meta);
+        std::iter::once(&inventory.role(role).meta).chain(bindings).filter(|meta| is_own(meta)).map(|meta| meta.key())
+    };
+    let all: Vec<ObjectKey> = roles.iter().flat_map(|role| keys(*role)).collect();
+    let without = inventory.with(&[], &all);
+    // What was cut over already is there in constrained form only, and would be lost.
+    let needed: BTreeSet<SmolStr> = widened(&Grants::new(&without), grants, memberships)
+        .iter()
+        .flat_map(|widening| &widening.new_of)
+        .map(Impersonator::username)
+        .collect();
+    let replaced = roles.into_iter().filter(|role| !subjects(*role).any(|subject| needed.contains(&subject)));
+    replaced.flat_map(keys).collect()
+}
+
+/// How each request is served before anything is changed.
+fn serve(
+    grants: &Grants<'_>,
+    own: &[ObjectKey],
+    candidates: &[Candidate<'_>],
+    requests: &[(&OwnedRequest, u64)],
+) -> Vec<Served> {
+    use rayon::prelude::*;
+    let index = LegacyIndex::new(candidates);
+    let input = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
+    let all = |base: &Authorizer<'_>| {
+        requests.par_iter().map(|(request, _)| index.serve(&input, base, candidates, request)).collect()
+    };
+    if own.is_empty() {
+        return all(&input);
+    }
+    let base = grants.inventory().with(&[], own);
+    let base_grants = Grants::new(&base);
+    all(&Authorizer::new(&base, base_grants.rules(), base_grants.links()))
 }
 
 /// What one impersonator gets in one mode.
@@ -107,333 +369,459 @@ enum Scope {
 struct Granted {
     /// Identities by the scope in which they are granted.
     identities: BTreeSet<(Scope, Target)>,
-    actions: BTreeSet<(Scope, ActionRule)>,
-    /// The roles and bindings that it replaces, in words.
-    replaces: BTreeSet<String>,
-    files: BTreeSet<String>,
+    origin: Origin,
 }
 
-/// Plans the migration of all legacy grants with what the actions declare. Same input, same plan.
-pub fn plan(grants: &Grants<'_>, declared: &DeclaredActions) -> Plan {
-    let mut planner = Planner {
-        grants,
-        declared,
-        used: vec![false; declared.actions.len()],
-        granted: BTreeMap::new(),
-        existing: ExistingGrants::new(grants),
-        kept_parts: BTreeMap::new(),
-    };
-    let mut planned = Vec::new();
-    for (from, index, rule, found) in grants.granting_rules() {
-        let legacy: Vec<RuleGrant> = found.into_iter().filter(|grant| grant.mode == Some(Mode::Legacy)).collect();
-        let holders = grants.holders(from);
-        for entry in grants.entries(from, index, &legacy, &holders) {
-            planned.push(planner.entry(rule, &entry));
-        }
-    }
-    planned.sort_by_key(|planned| {
-        let role = grants.inventory().role(planned.from);
-        (&role.meta.path, role.rules[planned.rule].verbs[planned.grant.verb].place)
-    });
-    let warnings = planner.warnings();
-    let (manifests, made) = manifests(grants.inventory(), planner.granted);
-    for entry in &mut planned {
-        let Some(impersonator) = grants.subject(&entry.holder).map(Impersonator::of_subject) else { continue };
-        for mode in &entry.modes {
-            entry.replaced_by.extend(made.get(&(impersonator.clone(), *mode)).into_iter().flatten());
-        }
-    }
-    Plan { grants: planned, manifests, warnings }
+/// What the evidence says of one impersonator.
+#[derive(Debug, Default)]
+struct Known {
+    /// Whether any request is credited to it.
+    observed: bool,
+    /// What it does, by mode; of withheld modes too.
+    doing: BTreeMap<Mode, Doing>,
 }
 
-struct Planner<'p> {
-    grants: &'p Grants<'p>,
-    declared: &'p DeclaredActions,
-    /// Which declared entries applied to some grant.
+/// Which objects give an impersonator a mode, by index.
+type Made = BTreeMap<(Impersonator, Mode), Vec<usize>>;
+
+/// A plan before it is proved.
+pub(super) struct Draft {
+    outcomes: Vec<(Outcome, Vec<Mode>)>,
+    pub added: Vec<Object>,
+    made: Made,
+    pub cutover: Cutover,
     used: Vec<bool>,
-    granted: BTreeMap<(Impersonator, Mode), Granted>,
-    existing: ExistingGrants,
-    /// Impersonators that keep something, and what it is.
-    kept_parts: BTreeMap<Impersonator, BTreeSet<String>>,
 }
 
-impl Planner<'_> {
-    fn entry(&mut self, rule: &PolicyRule, entry: &Entry<'_>) -> PlannedGrant {
-        let (outcome, modes) = self.decide(rule, entry);
-        PlannedGrant {
-            from: entry.from,
-            rule: entry.rule,
-            grant: entry.grant.clone(),
-            holder: entry.holder,
-            outcome,
-            modes,
-            replaced_by: Vec::new(),
+struct Planner<'d, 'p> {
+    grants: &'p Grants<'p>,
+    sources: &'d Sources<'p>,
+    options: Options,
+    candidates: &'d [Candidate<'p>],
+    requests: &'d [(&'p OwnedRequest, u64)],
+    served: &'d [Served],
+    /// The objects of an earlier run that this one replaces.
+    own: &'d [ObjectKey],
+    /// Modes that an impersonator must not get, since they would widen what is allowed.
+    withheld: BTreeSet<(Impersonator, Mode)>,
+    /// Requests that need legacy, and why.
+    forced: BTreeMap<usize, Kept>,
+}
+
+impl<'p> Planner<'_, 'p> {
+    /// Takes back what the proof does not bear out. Whether there was anything.
+    fn take_back(&mut self, draft: &Draft, proof: &Proof) -> bool {
+        let mut taken = false;
+        for widening in &proof.widened {
+            for who in &widening.new_of {
+                let made = draft
+                    .made
+                    .keys()
+                    .filter(|(impersonator, mode)| impersonator.username() == who.username() && *mode == widening.mode);
+                taken |= made.cloned().fold(false, |taken, key| self.withheld.insert(key) | taken);
+            }
+        }
+        if taken {
+            return true;
+        }
+        for (index, served) in self.served.iter().enumerate().filter(|(_, served)| served.by_legacy()) {
+            let constrained = proof.after[index].is_some_and(|mode| mode != Mode::Legacy);
+            if !constrained && !self.forced.contains_key(&index) {
+                self.forced.insert(index, self.why_unserved(served));
+                taken = true;
+            }
+        }
+        taken
+    }
+
+    /// Why no constrained mode serves a request.
+    fn why_unserved(&self, served: &Served) -> Kept {
+        if served.forms.is_empty() {
+            return Kept::NoConstrainedForm;
+        }
+        let holders = || served.uses.iter().map(|(candidate, _)| &self.candidates[*candidate]);
+        let withheld = |candidate: &Candidate<'_>| {
+            candidate
+                .impersonator
+                .as_ref()
+                .is_some_and(|who| served.forms.iter().any(|mode| self.withheld.contains(&(who.clone(), *mode))))
+        };
+        if holders().any(withheld) {
+            Kept::WouldWiden
+        } else if holders().any(|candidate| candidate.stays == Some(Kept::NotEditable)) {
+            Kept::NotEditable
+        } else {
+            Kept::NoConstrainedForm
         }
     }
 
-    fn decide(&mut self, rule: &PolicyRule, entry: &Entry<'_>) -> (Outcome, Vec<Mode>) {
-        match entry.reason {
+    fn finish(self, draft: Draft, proof: &Proof) -> Result<Plan<'p>, Unproven> {
+        let failures = proof.failures(self.requests, self.served);
+        if !failures.is_empty() {
+            return Err(Unproven(failures));
+        }
+        let mut planned: Vec<PlannedGrant> = Vec::with_capacity(self.candidates.len());
+        for (candidate, (outcome, modes)) in self.candidates.iter().zip(&draft.outcomes) {
+            let made = |mode: &Mode| draft.made.get(&(candidate.impersonator.clone()?, *mode));
+            planned.push(PlannedGrant {
+                from: candidate.from,
+                rule: candidate.index,
+                grant: candidate.grant.clone(),
+                holder: candidate.holder,
+                outcome: *outcome,
+                modes: modes.clone(),
+                replaced_by: modes.iter().filter_map(made).flatten().copied().collect(),
+            });
+        }
+        let requests: Vec<PlannedRequest<'p>> = self
+            .requests
+            .iter()
+            .enumerate()
+            .map(|(index, (request, count))| {
+                let (before, after) = (self.served[index].before, proof.after[index]);
+                let reason = match (before, after) {
+                    (_, Some(mode)) if mode != Mode::Legacy => None,
+                    (None, _) => Some(Unserved::NotGrantedByInput),
+                    _ => Some(Unserved::Kept(
+                        self.forced.get(&index).copied().unwrap_or_else(|| self.why_unserved(&self.served[index])),
+                    )),
+                };
+                PlannedRequest { request, count: *count, before, after, reason }
+            })
+            .collect();
+        let made: BTreeSet<ObjectKey> = draft.added.iter().map(|object| object.meta().key()).collect();
+        let stale = self.own.iter().filter(|key| !made.contains(key));
+        let mut warnings = warnings::of_plan(self.grants, self.sources, &planned, &requests, &draft.used);
+        warnings.extend(warnings::stale(stale));
+        Ok(Plan { grants: planned, requests, added: draft.added, cutover: draft.cutover, warnings })
+    }
+
+    fn draft(&self) -> Draft {
+        let (known, uses) = self.evidence();
+        let mut used = vec![false; self.sources.declared.len()];
+        let mut granted: BTreeMap<(Impersonator, Mode), Granted> = BTreeMap::new();
+        let mut outcomes = Vec::with_capacity(self.candidates.len());
+        let mut residuals = Vec::with_capacity(self.candidates.len());
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let none = Known::default();
+            let known = candidate.impersonator.as_ref().and_then(|who| known.get(who)).unwrap_or(&none);
+            let decided = self.decide(candidate, known, &uses[index], &mut granted, &mut used);
+            outcomes.push((decided.outcome, decided.modes));
+            residuals.push(decided.residual);
+        }
+        let mut names = Names::new(self.grants.inventory(), self.own);
+        let (added, made) = self.objects(granted, &known, &mut names);
+        let cutover = cutover::cut_over(self.grants, self.candidates, &residuals, &mut names);
+        Draft { outcomes, added, made, cutover, used }
+    }
+
+    /// What the evidence says of each impersonator, and what each candidate is used for.
+    fn evidence(&self) -> (BTreeMap<Impersonator, Known>, Vec<Use>) {
+        let mut known: BTreeMap<Impersonator, Known> = BTreeMap::new();
+        let mut uses: Vec<Use> = vec![Use::default(); self.candidates.len()];
+        let node_modes = self.node_modes();
+        for (index, served) in self.served.iter().enumerate().filter(|(_, served)| served.by_legacy()) {
+            let (request, _) = self.requests[index];
+            for (candidate, taken) in &served.uses {
+                let Some(who) = &self.candidates[*candidate].impersonator else { continue };
+                let of_who = known.entry(who.clone()).or_default();
+                of_who.observed = true;
+                let mode = served.forms.iter().copied().find(|mode| match mode {
+                    Mode::AssociatedNode | Mode::ArbitraryNode => node_modes.get(who) == Some(mode),
+                    _ => true,
+                });
+                match mode.filter(|_| !self.forced.contains_key(&index)) {
+                    Some(mode) => {
+                        of_who.doing.entry(mode).or_default().add(request, self.options.cluster_actions);
+                        uses[*candidate].constrained.insert((mode, taken.clone()));
+                    }
+                    None => {
+                        uses[*candidate].legacy.insert(taken.clone());
+                        let why = self.forced.get(&index).copied().unwrap_or(Kept::NoConstrainedForm);
+                        let known = uses[*candidate].why.get_or_insert(why);
+                        *known = why.min(*known);
+                    }
+                }
+            }
+        }
+        (known, uses)
+    }
+
+    /// The mode in which each impersonator may be nodes: `associated-node` if every node it was seen to be was its own,
+    /// and legacy lets it be any.
+    fn node_modes(&self) -> BTreeMap<&Impersonator, Mode> {
+        let mut modes = BTreeMap::new();
+        for (index, served) in self.served.iter().enumerate() {
+            if self.forced.contains_key(&index) || !served.forms.contains(&Mode::ArbitraryNode) {
+                continue;
+            }
+            for (candidate, _) in &served.uses {
+                let candidate = &self.candidates[*candidate];
+                let Some(who) = &candidate.impersonator else { continue };
+                let own = served.forms.contains(&Mode::AssociatedNode) && candidate.rule.resource_names.is_empty();
+                let mode = modes.entry(who).or_insert(Mode::AssociatedNode);
+                if !own {
+                    *mode = Mode::ArbitraryNode;
+                }
+            }
+        }
+        modes
+    }
+
+    /// The declared and derived entries that apply to an impersonator; declared ones with their index.
+    fn declared_of<'s>(&'s self, who: &'s Impersonator) -> impl Iterator<Item = (Option<usize>, &'s DeclaredAction)> {
+        let declared = self.sources.declared.iter().enumerate().map(|(index, action)| (Some(index), action));
+        let derived = self.sources.derived.iter().map(|action| (None, action));
+        declared.chain(derived).filter(move |(_, action)| action.impersonator.as_ref().is_none_or(|named| named == who))
+    }
+
+    fn decide(
+        &self,
+        candidate: &Candidate<'p>,
+        known: &Known,
+        used_for: &Use,
+        granted: &mut BTreeMap<(Impersonator, Mode), Granted>,
+        used: &mut [bool],
+    ) -> Decided {
+        match candidate.reason {
             // A role that nothing here binds may be bound elsewhere, unless its rule is dead by itself.
             Some(Reason::Unbound) => {
-                let outcome =
-                    entry.grant.reason.map_or(Outcome::Kept(Kept::Unbound), |dead| Outcome::Dropped(Some(dead)));
-                return (outcome, Vec::new());
+                return match candidate.grant.reason {
+                    // What a controller overwrites is not worth an edit.
+                    Some(dead) if !candidate.stays_anyway() && !self.grants.is_overwritten(candidate.from) => {
+                        Decided::dropped(Some(dead))
+                    }
+                    _ => Decided::kept(candidate.stays.unwrap_or(Kept::Unbound)),
+                };
             }
-            Some(dead) => return (Outcome::Dropped(Some(dead)), Vec::new()),
+            Some(_) if !used_for.legacy.is_empty() => {
+                let outcome = Outcome::Kept(used_for.why.unwrap_or(Kept::NoConstrainedForm));
+                return Decided { outcome, modes: Vec::new(), residual: Residual::names(&used_for.legacy) };
+            }
+            Some(dead) => return Decided::dropped(Some(dead)),
             None => {}
         }
-        let Some(subject) = self.grants.subject(&entry.holder) else {
-            return (Outcome::Kept(Kept::Unbound), Vec::new());
-        };
-        let impersonator = Impersonator::of_subject(subject);
-        let role = self.grants.inventory().role(entry.from);
-        let by_server = is_server_owned(role, rule, entry.grant);
-        let by_wildcard = Verb::parse(rule.verbs[entry.grant.verb].as_str()) == Verb::Any;
-        // Whoever holds everything holds the constrained verbs already.
-        if by_wildcard && allows_everything(rule) && self.grants.namespace(&entry.holder).is_none() {
-            let applying: Vec<usize> = self.actions_of(&impersonator, None).map(|(index, _)| index).collect();
-            applying.into_iter().for_each(|index| self.used[index] = true);
-            return (Outcome::Kept(Kept::WildcardVerb), Vec::new());
+        let Some(who) = &candidate.impersonator else { return Decided::kept(Kept::Unbound) };
+        let declared: Vec<_> = self.declared_of(who).collect();
+        for (index, _) in &declared {
+            if let Some(index) = index {
+                used[*index] = true;
+            }
         }
-        let wanted: Vec<Mode> = self.actions_of(&impersonator, None).filter_map(|(_, action)| action.mode).collect();
-        let mut form = constrained_form(rule, entry.grant, &wanted);
-        let before = form.targets.len();
-        form.targets.retain(|target| !self.existing.would_widen(&impersonator, target.mode));
-        form.would_widen |= form.targets.len() < before;
+        // Whoever holds everything holds the constrained verbs already, if not for requests without a resource.
+        let all = candidate.stays == Some(Kept::WildcardVerb)
+            && allows_everything(candidate.rule)
+            && candidate.namespace.is_none();
+        if all && !known.observed {
+            return Decided::kept(Kept::WildcardVerb);
+        }
+        if candidate.stays == Some(Kept::NotEditable) && is_templated(&who.name) {
+            return Decided::kept(Kept::NotEditable);
+        }
+        let is_declared = |mode: Mode| declared.iter().any(|(_, action)| action.mode.is_none_or(|own| own == mode));
+        let mut form = self.form(candidate, known, used_for, &declared);
+        let mut withheld = false;
         let mut modes: Vec<Mode> = Vec::new();
+        form.targets.retain(|target| {
+            let has_actions = known.doing.contains_key(&target.mode) || is_declared(target.mode);
+            let may = !self.withheld.contains(&(who.clone(), target.mode));
+            withheld |= has_actions && !may;
+            has_actions && may
+        });
         for target in &form.targets {
-            if self.grant(&impersonator, target, entry) && !modes.contains(&target.mode) {
+            self.grant(candidate, who, target, used_for, granted);
+            if !modes.contains(&target.mode) {
                 modes.push(target.mode);
             }
         }
-        let has_evidence = self.actions_of(&impersonator, None).next().is_some();
-        let outcome = if by_server {
-            Outcome::Kept(Kept::ServerOwned)
+        let has_evidence = known.observed || !declared.is_empty();
+        let needed = Residual::names(&used_for.legacy);
+        let (outcome, residual) = if let Some(stays) = candidate.stays {
+            (Outcome::Kept(stays), Residual::Whole)
+        } else if withheld || form.would_widen {
+            // What is only declared may be needed as a whole.
+            let whole = !declared.is_empty() || needed.is_none();
+            (Outcome::Kept(Kept::WouldWiden), if whole { Residual::Whole } else { needed })
+        } else if !needed.is_none() {
+            (Outcome::Kept(used_for.why.unwrap_or(Kept::NoConstrainedForm)), needed)
+        } else if form.incomplete && !known.observed {
+            let residual = if has_evidence { form.residual(candidate.rule) } else { Residual::Whole };
+            (Outcome::Kept(Kept::NoConstrainedForm), residual)
+        } else if !has_evidence {
+            (Outcome::Kept(Kept::NoEvidence), Residual::Whole)
+        } else if !modes.is_empty() {
+            (Outcome::Replaced, Residual::None)
+        } else if self.options.keep_unused {
+            (Outcome::Kept(Kept::NoEvidence), Residual::Whole)
         } else {
-            outcome_of(by_wildcard, &form, &modes, has_evidence)
+            (Outcome::Dropped(None), Residual::None)
         };
-        if outcome == Outcome::Kept(Kept::NoConstrainedForm) {
-            let Identity { resource, extra_key, .. } = &entry.grant.identity;
-            let part = extra_key.as_ref().map_or_else(|| resource.to_string(), |key| format!("{resource}/{key}"));
-            self.kept_parts.entry(impersonator).or_default().insert(part);
-        }
-        (outcome, modes)
+        Decided { outcome, modes, residual }
     }
 
-    /// The declared entries that apply to an impersonator, in a mode if one is given.
-    fn actions_of(
+    /// The constrained form of a candidate, as far as the evidence asks for it.
+    fn form(
         &self,
-        impersonator: &Impersonator,
-        mode: Option<Mode>,
-    ) -> impl Iterator<Item = (usize, &DeclaredAction)> {
-        let all = self.declared.actions.iter().enumerate();
-        all.filter(move |(_, action)| {
-            action.impersonator.as_ref().is_none_or(|named| named == impersonator)
-                && (mode.is_none() || action.mode.is_none() || action.mode == mode)
-        })
+        candidate: &Candidate<'_>,
+        known: &Known,
+        used_for: &Use,
+        declared: &[(Option<usize>, &DeclaredAction)],
+    ) -> Constrained {
+        let declared_modes = declared.iter().filter_map(|(_, action)| action.mode);
+        let wanted: Vec<Mode> = declared_modes.chain(known.doing.keys().copied()).collect();
+        let mut form = constrained_form(candidate.rule, &candidate.grant, &wanted);
+        let seen = |mode: Mode| used_for.constrained.iter().any(|(used, _)| *used == mode);
+        // A wildcard is spelled out to what was observed.
+        let any_key = candidate.grant.identity.kind == Some(IdentityKind::UserExtras)
+            && candidate.grant.identity.extra_key.is_none();
+        if any_key && known.observed {
+            let keys: BTreeSet<&SmolStr> =
+                used_for.constrained.iter().filter_map(|(_, taken)| taken.key.as_ref()).collect();
+            let names = &candidate.rule.resource_names;
+            let names = (!names.is_empty()).then(|| {
+                let names = names.iter().map(|name| name.value.clone());
+                names.filter(|name| !name.is_empty() && name != "*").collect::<Vec<_>>()
+            });
+            form.targets = keys
+                .into_iter()
+                .filter(|key| is_domain_prefixed_path(key))
+                .map(|key| Target {
+                    mode: Mode::UserInfo,
+                    resource: format!("{}/{key}", IdentityKind::UserExtras.resource()).into(),
+                    names: names.clone(),
+                })
+                .collect();
+        } else if candidate.by_wildcard_resource() && known.observed && declared.is_empty() {
+            form.targets.retain(|target| seen(target.mode));
+        }
+        // Where every node seen was the requestor's own, and no other mode is asked for.
+        let nodes = [Mode::AssociatedNode, Mode::ArbitraryNode];
+        if known.observed && candidate.grant.identity.kind == Some(IdentityKind::Users) {
+            form.targets.retain(|target| !nodes.contains(&target.mode) || wanted.contains(&target.mode));
+        }
+        form
     }
 
-    /// Grants an identity, with everything that is declared for its mode. False if nothing is.
-    fn grant(&mut self, impersonator: &Impersonator, target: &Target, entry: &Entry<'_>) -> bool {
-        let actions: Vec<(usize, Scope, ActionRule)> = self
-            .actions_of(impersonator, Some(target.mode))
-            .flat_map(|(index, action)| {
-                let scope = match &action.namespace {
-                    Some(namespace) => Scope::Namespace(Some(namespace.clone())),
-                    None => Scope::Cluster,
-                };
-                action.rules.iter().map(move |rule| (index, scope.clone(), rule.clone()))
-            })
-            .collect();
-        if actions.is_empty() {
-            return false;
-        }
-        let granted = self.granted.entry((impersonator.clone(), target.mode)).or_default();
-        let scope = match (entry.holder.through, self.grants.namespace(&entry.holder)) {
-            (Through::Binding(binding), Some(_)) => {
-                Scope::Namespace(self.grants.inventory().binding(binding).meta.namespace.clone())
-            }
+    /// Grants an identity in a mode.
+    fn grant(
+        &self,
+        candidate: &Candidate<'_>,
+        who: &Impersonator,
+        target: &Target,
+        used_for: &Use,
+        granted: &mut BTreeMap<(Impersonator, Mode), Granted>,
+    ) {
+        let inventory = self.grants.inventory();
+        let granted = granted.entry((who.clone(), target.mode)).or_default();
+        let scope = match (candidate.holder.through, candidate.namespace) {
+            (Through::Binding(binding), Some(_)) => Scope::Namespace(inventory.binding(binding).meta.namespace.clone()),
             _ => Scope::Cluster,
         };
-        granted.identities.insert((scope, target.clone()));
-        for (index, scope, rule) in actions {
-            self.used[index] = true;
-            granted.actions.insert((scope, rule));
+        if self.options.observed_identities && target.mode != Mode::AssociatedNode {
+            let key = target.resource.split_once('/').map(|(_, key)| key);
+            let mut names: BTreeMap<Scope, BTreeSet<SmolStr>> = BTreeMap::new();
+            let taken =
+                used_for.constrained.iter().filter(|(mode, taken)| *mode == target.mode && taken.key.as_deref() == key);
+            for (_, taken) in taken {
+                let scope = match (&scope, taken.namespace.as_str()) {
+                    (Scope::Cluster, namespace) if !namespace.is_empty() => Scope::Namespace(Some(namespace.into())),
+                    (scope, _) => scope.clone(),
+                };
+                let name = taken.name.strip_prefix("system:node:").filter(|_| target.mode == Mode::ArbitraryNode);
+                names.entry(scope).or_default().insert(name.map_or_else(|| taken.name.clone(), SmolStr::new));
+            }
+            for (scope, names) in names {
+                let target = Target { names: Some(names.into_iter().collect()), ..target.clone() };
+                granted.identities.insert((scope, target));
+            }
+        } else {
+            granted.identities.insert((scope, target.clone()));
         }
-        let role = &self.grants.inventory().role(entry.from).meta;
-        granted.replaces.insert(role.reference());
-        granted.files.insert(role.path.to_string());
-        if let Through::Binding(binding) = entry.holder.through {
-            granted.replaces.insert(self.grants.inventory().binding(binding).meta.reference());
+        granted.origin.add(&inventory.role(candidate.from).meta);
+        if let Through::Binding(binding) = candidate.holder.through {
+            granted.origin.add_name(&inventory.binding(binding).meta);
         }
-        true
     }
 
-    fn warnings(&self) -> Vec<String> {
-        let unused = self.declared.actions.iter().zip(&self.used).filter(|(_, used)| !**used);
-        // Legacy needs all its checks: a header that only legacy takes makes the whole request legacy.
-        let kept = self.kept_parts.iter().filter(|(impersonator, _)| {
-            self.granted.keys().any(|(granted, mode)| granted == *impersonator && *mode == Mode::UserInfo)
-        });
-        let kept = kept.map(|(impersonator, parts)| {
-            format!(
-                "{} keeps legacy {}: requests that send these need its legacy grants of users and groups too, until it \
-                 no longer sends them",
-                impersonator.describe(),
-                parts.iter().cloned().collect::<Vec<_>>().join(", "),
-            )
-        });
-        let unused = unused.map(|(action, _)| {
-            let who =
-                action.impersonator.as_ref().map_or_else(|| "any impersonator".to_owned(), Impersonator::describe);
-            let mode = action.mode.map(|mode| format!(" in mode {mode}")).unwrap_or_default();
-            format!(
-                "the declared actions of {who}{mode} (line {}) apply to no legacy grant of the input",
-                action.place.line
-            )
-        });
-        unused.chain(kept).collect()
+    /// Makes the objects: for each impersonator and mode, a role and a binding in each scope.
+    fn objects(
+        &self,
+        granted: BTreeMap<(Impersonator, Mode), Granted>,
+        known: &BTreeMap<Impersonator, Known>,
+        names: &mut Names,
+    ) -> (Vec<Object>, Made) {
+        let (mut roles, mut bindings) = (Vec::new(), Vec::new());
+        for ((who, mode), granted) in granted {
+            let mut doing = known.get(&who).and_then(|known| known.doing.get(&mode)).cloned().unwrap_or_default();
+            for (_, action) in self.declared_of(&who).filter(|(_, action)| action.mode.is_none_or(|own| own == mode)) {
+                doing.declare(action);
+            }
+            let mut scopes: BTreeMap<Scope, Vec<PolicyRule>> = BTreeMap::new();
+            identity_rules(mode, &granted, &mut scopes);
+            actions::rules(mode, &doing, &mut scopes);
+            let wanted = name_for(&who, mode.as_str());
+            for (scope, rules) in scopes {
+                let name = names.free(&scope, &wanted);
+                let (role, binding) = role_and_binding(&who, mode.as_str(), (&scope, &name), rules, &granted.origin);
+                roles.push(((who.clone(), mode), role));
+                bindings.push(((who.clone(), mode), binding));
+            }
+        }
+        let mut made = Made::new();
+        let mut added = Vec::new();
+        for (key, object) in roles.into_iter().chain(bindings) {
+            made.entry(key).or_default().push(added.len());
+            added.push(object);
+        }
+        (added, made)
     }
 }
 
-fn outcome_of(by_wildcard: bool, form: &Constrained, modes: &[Mode], has_evidence: bool) -> Outcome {
-    if by_wildcard {
-        Outcome::Kept(Kept::WildcardVerb)
-    } else if form.would_widen {
-        Outcome::Kept(Kept::WouldWiden)
-    } else if form.incomplete {
-        Outcome::Kept(Kept::NoConstrainedForm)
-    } else if !has_evidence {
-        Outcome::Kept(Kept::NoEvidence)
-    } else if modes.is_empty() {
-        Outcome::Dropped(None)
-    } else {
-        Outcome::Replaced
+/// What a candidate is used for.
+#[derive(Debug, Default, Clone)]
+struct Use {
+    /// In constrained modes.
+    constrained: BTreeSet<(Mode, Taken)>,
+    /// What only legacy serves, and why.
+    legacy: BTreeSet<Taken>,
+    why: Option<Kept>,
+}
+
+struct Decided {
+    outcome: Outcome,
+    modes: Vec<Mode>,
+    residual: Residual,
+}
+
+impl Decided {
+    fn dropped(dead: Option<Reason>) -> Self {
+        Self { outcome: Outcome::Dropped(dead), modes: Vec::new(), residual: Residual::None }
+    }
+
+    fn kept(kept: Kept) -> Self {
+        Self { outcome: Outcome::Kept(kept), modes: Vec::new(), residual: Residual::Whole }
     }
 }
 
-/// Which manifests give an impersonator a mode.
-type Made = BTreeMap<(Impersonator, Mode), Vec<usize>>;
-
-/// Makes the objects: for each impersonator and mode, a role and a binding in each scope.
-fn manifests(inventory: &Inventory, granted: BTreeMap<(Impersonator, Mode), Granted>) -> (Vec<Manifest>, Made) {
-    let mut names = Names::new(inventory);
-    let mut roles = Vec::new();
-    let mut bindings = Vec::new();
-    for ((impersonator, mode), granted) in granted {
-        let wanted = name_for(&impersonator, mode);
-        for (scope, rules) in rules_by_scope(mode, &granted) {
-            let (role_kind, binding_kind, namespace) = match scope {
-                Scope::Cluster => (ObjectKind::ClusterRole, ObjectKind::ClusterRoleBinding, None),
-                Scope::Namespace(namespace) => (ObjectKind::Role, ObjectKind::RoleBinding, namespace),
-            };
-            let name = names.free(role_kind, binding_kind, namespace.as_ref(), &wanted);
-            let labels: BTreeMap<String, String> = [
-                ("app.kubernetes.io/managed-by".to_owned(), "deputize".to_owned()),
-                (LABEL_MODE.to_owned(), mode.to_string()),
-            ]
-            .into();
-            let annotations: BTreeMap<String, String> = [
-                ("deputize.dev/impersonator".to_owned(), impersonator.describe()),
-                ("deputize.dev/replaces".to_owned(), listed(&granted.replaces)),
-                ("deputize.dev/source".to_owned(), listed(&granted.files)),
-            ]
-            .into();
-            let role = Manifest {
-                kind: role_kind,
-                namespace,
-                name: name.clone(),
-                labels,
-                annotations,
-                body: Body::Rules(rules),
-            };
-            let subject = impersonator.clone();
-            let body = Body::Binding { role_kind, role: name, subject };
-            bindings.push(((impersonator.clone(), mode), Manifest { kind: binding_kind, body, ..role.clone() }));
-            roles.push(((impersonator.clone(), mode), role));
-        }
-    }
-    let mut made = Made::new();
-    let mut manifests = Vec::new();
-    for (key, manifest) in roles.into_iter().chain(bindings) {
-        made.entry(key).or_default().push(manifests.len());
-        manifests.push(manifest);
-    }
-    (manifests, made)
-}
-
-/// The rules of one impersonator in one mode, by scope. Each half stands where the server asks for it: identities of
-/// service accounts in the namespace of the target, actions in that of the request.
-fn rules_by_scope(mode: Mode, granted: &Granted) -> BTreeMap<Scope, Vec<GeneratedRule>> {
-    let mut scopes: BTreeMap<Scope, Vec<GeneratedRule>> = BTreeMap::new();
+/// The identities of one impersonator in one mode. Those of service accounts stand in the namespace of the target, where
+/// the server asks for them.
+fn identity_rules(mode: Mode, granted: &Granted, scopes: &mut BTreeMap<Scope, Vec<PolicyRule>>) {
     let mut identities: BTreeMap<(&Scope, Option<&Vec<SmolStr>>), Vec<SmolStr>> = BTreeMap::new();
     for (scope, target) in &granted.identities {
+        // Any name covers each one.
+        let wider = (scope.clone(), Target { names: None, ..target.clone() });
+        if target.names.is_some() && granted.identities.contains(&wider) {
+            continue;
+        }
         identities.entry((scope, target.names.as_ref())).or_default().push(target.resource.clone());
     }
     for ((scope, names), resources) in identities {
-        scopes.entry(scope.clone()).or_default().push(GeneratedRule {
-            api_groups: vec![SmolStr::new_static(AUTHENTICATION_GROUP)],
-            resources,
-            resource_names: names.cloned(),
-            verbs: vec![SmolStr::new_static(mode.identity_verb())],
-            ..GeneratedRule::default()
+        scopes.entry(scope.clone()).or_default().push(PolicyRule {
+            api_groups: texts([AUTHENTICATION_GROUP]),
+            resources: texts(resources),
+            resource_names: names.map(|names| texts(names.iter().cloned())).unwrap_or_default(),
+            verbs: texts([mode.identity_verb()]),
+            ..PolicyRule::default()
         });
     }
-    let action_verbs = |verbs: &[SmolStr]| {
-        verbs.iter().filter_map(|verb| mode.action_verb(verb)).map(SmolStr::from).collect::<Vec<_>>()
-    };
-    for (scope, action) in &granted.actions {
-        scopes.entry(scope.clone()).or_default().push(GeneratedRule {
-            api_groups: action.api_groups.clone(),
-            resources: action.resources.clone(),
-            resource_names: None,
-            non_resource_urls: action.non_resource_urls.clone(),
-            verbs: action_verbs(&action.verbs),
-        });
-    }
-    scopes.entry(Scope::Cluster).or_default().push(GeneratedRule {
-        non_resource_urls: DISCOVERY.map(SmolStr::new_static).to_vec(),
-        verbs: action_verbs(&[SmolStr::new_static("get")]),
-        ..GeneratedRule::default()
-    });
-    scopes
-}
-
-/// Names of objects that are taken.
-struct Names {
-    taken: BTreeSet<(ObjectKind, Option<SmolStr>, SmolStr)>,
-}
-
-impl Names {
-    /// The names of the input, without those of an earlier run's own objects: these are replaced.
-    fn new(inventory: &Inventory) -> Self {
-        let roles = inventory.roles.iter().map(|role| &role.meta);
-        let foreign = roles
-            .chain(inventory.bindings.iter().map(|binding| &binding.meta))
-            .filter(|meta| meta.label(LABEL_MODE).is_none())
-            .map(|meta| (meta.kind, meta.effective_namespace().map(SmolStr::new), meta.name.value.clone()));
-        Self { taken: foreign.collect() }
-    }
-
-    /// The wanted name, or the first of `name~2`, `name~3`, … that neither a role nor a binding has.
-    fn free(&mut self, role: ObjectKind, binding: ObjectKind, namespace: Option<&SmolStr>, wanted: &str) -> String {
-        let namespace = role
-            .is_namespaced()
-            .then(|| namespace.cloned().unwrap_or(SmolStr::new_static(crate::inventory::DEFAULT_NAMESPACE)));
-        let numbered = (2..).map(|number| format!("{wanted}~{number}"));
-        let free = |name: &String| {
-            let key = |kind| (kind, namespace.clone(), SmolStr::new(name));
-            !self.taken.contains(&key(role)) && !self.taken.contains(&key(binding))
-        };
-        let name = std::iter::once(wanted.to_owned()).chain(numbered).find(free).unwrap_or_default();
-        self.taken.insert((role, namespace.clone(), SmolStr::new(&name)));
-        self.taken.insert((binding, namespace, SmolStr::new(&name)));
-        name
-    }
-}
-
-fn listed(items: &BTreeSet<String>) -> String {
-    let shown: Vec<&str> = items.iter().take(MAX_LISTED).map(String::as_str).collect();
-    let more = items.len().saturating_sub(MAX_LISTED);
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::json::write_line;
 use crate::authority::{Extra, Mode};
-use crate::evidence::{Evidence, Observation, Tally};
+use crate::evidence::{Evidence, Observation, OwnedRequest, Tally};
 
 #[derive(Debug, Serialize)]
 struct EvidenceLine<'a> {
@@ -24,7 +24,7 @@ struct EvidenceLine<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RequestLine<'a> {
+pub(super) struct RequestLine<'a> {
     user: &'a str,
     groups: &'a [String],
     extra: &'a Extra,
@@ -55,33 +55,37 @@ pub fn write_evidence(out: &mut dyn io::Write, evidence: &Evidence) -> io::Resul
 }
 
 fn line<'a>(observation: &'a Observation, tally: &'a Tally) -> EvidenceLine<'a> {
-    let request = &observation.request;
-    let headers = &request.headers;
     EvidenceLine {
         schema: "deputize.evidence/v1",
-        request: RequestLine {
-            user: &request.requestor.name,
-            groups: &request.requestor.groups,
-            extra: &request.requestor.extra,
-            impersonate: ImpersonateLine {
-                user: headers.user(),
-                uid: headers.uid(),
-                groups: headers.groups(),
-                extra: headers.extra(),
-            },
-            verb: &request.verb,
-            api_group: &request.api_group,
-            resource: &request.resource,
-            subresource: &request.subresource,
-            namespace: &request.namespace,
-            name: &request.name,
-            path: &request.path,
-        },
+        request: request_line(&observation.request),
         mode: observation.mode.map(Mode::as_str),
         count: tally.count(),
         first: &tally.first,
         last: &tally.last,
         open: tally.is_open(),
         refused: observation.refused.as_deref(),
+    }
+}
+
+/// A request as `simulate` takes it.
+pub(super) fn request_line(request: &OwnedRequest) -> RequestLine<'_> {
+    let headers = &request.headers;
+    RequestLine {
+        user: &request.requestor.name,
+        groups: &request.requestor.groups,
+        extra: &request.requestor.extra,
+        impersonate: ImpersonateLine {
+            user: headers.user(),
+            uid: headers.uid(),
+            groups: headers.groups(),
+            extra: headers.extra(),
+        },
+        verb: &request.verb,
+        api_group: &request.api_group,
+        resource: &request.resource,
+        subresource: &request.subresource,
+        namespace: &request.namespace,
+        name: &request.name,
+        path: &request.path,
     }
 }

@@ -13,7 +13,7 @@ use crate::authority::Mode;
 use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
 use crate::inventory::{Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
-use crate::migrate::{Outcome, Plan};
+use crate::migrate::{Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
 use crate::syntax::Place;
 
@@ -350,7 +350,7 @@ pub fn write_totals(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()>
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan) -> io::Result<()> {
+pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> io::Result<()> {
     type Lines = BTreeMap<(&'static str, String), BTreeSet<String>>;
     let mut by_impersonator: BTreeMap<String, Lines> = BTreeMap::new();
     for planned in &plan.grants {
@@ -360,7 +360,7 @@ pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan) -> io::
         let (outcome, why) = match planned.outcome {
             Outcome::Replaced => ("replaced", format!("by {modes}")),
             Outcome::Dropped(Some(dead)) => ("dropped", format!("dead: {}", dead.as_str())),
-            Outcome::Dropped(None) => ("dropped", "no action is declared for its mode".to_owned()),
+            Outcome::Dropped(None) => ("dropped", "nothing uses it, as far as the evidence shows".to_owned()),
             Outcome::Kept(kept) if modes.is_empty() => ("kept", kept.as_str().to_owned()),
             Outcome::Kept(kept) => ("kept", format!("{}; what has a constrained form gets {modes}", kept.as_str())),
         };
@@ -395,7 +395,26 @@ pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan) -> io::
         of(&|outcome| matches!(outcome, Outcome::Replaced)),
         of(&|outcome| matches!(outcome, Outcome::Dropped(_))),
         of(&|outcome| matches!(outcome, Outcome::Kept(_))),
-        count(plan.manifests.len(), "object"),
+        count(plan.added.len(), "object"),
+    )?;
+    write_request_totals(out, plan)
+}
+
+/// What becomes of the observed requests, in numbers, and those that nothing constrained serves.
+fn write_request_totals(out: &mut dyn Write, plan: &Plan<'_>) -> io::Result<()> {
+    if plan.requests.is_empty() {
+        return Ok(());
+    }
+    let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+    for request in &plan.requests {
+        *by_reason.entry(request.reason.map_or("", Unserved::as_str)).or_default() += 1;
+    }
+    let constrained = by_reason.remove("").unwrap_or_default();
+    let rest = by_reason.iter().map(|(reason, count)| format!("; {count} not: {reason}")).collect::<String>();
+    writeln!(
+        out,
+        "{}: {constrained} served by a constrained mode after the cut-over{rest}",
+        count(plan.requests.len(), "distinct request"),
     )
 }
 

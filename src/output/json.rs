@@ -7,12 +7,13 @@ use serde::Serialize;
 use serde::ser::SerializeSeq;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
+use super::evidence::{RequestLine, request_line};
 use super::is_deceptive;
 use crate::authority::{KubeVersion, Mode};
 use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleAction, RuleGrant, Through};
 use crate::inventory::{Inventory, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
 use crate::lint::{Finding, Rule, Severity};
-use crate::migrate::{Outcome, Plan};
+use crate::migrate::{Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
 use crate::syntax::Place;
 
@@ -482,7 +483,7 @@ struct PlanShape<'a> {
     schema: &'static str,
     kube_version: String,
     grants: Vec<PlannedShape<'a>>,
-    requests: [(); 0],
+    requests: Vec<RequestShape<'a>>,
     warnings: &'a [String],
 }
 
@@ -500,15 +501,38 @@ struct PlannedShape<'a> {
     replaced_by: Vec<Reference<'a>>,
 }
 
+/// An observed request and what becomes of it.
+#[derive(Debug, Serialize)]
+pub(super) struct RequestShape<'a> {
+    request: RequestLine<'a>,
+    count: u64,
+    before: &'static str,
+    after: &'static str,
+    reason: Option<&'static str>,
+}
+
+pub(super) fn request_shape<'a>(planned: &PlannedRequest<'a>) -> RequestShape<'a> {
+    let mode = |mode: Option<Mode>| mode.map_or("denied", Mode::as_str);
+    RequestShape {
+        request: request_line(planned.request),
+        count: planned.count,
+        before: mode(planned.before),
+        after: mode(planned.after),
+        reason: planned.reason.map(Unserved::as_str),
+    }
+}
+
 /// Writes the plan of a migration.
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_plan(out: &mut dyn io::Write, grants: &Grants<'_>, plan: &Plan, version: KubeVersion) -> io::Result<()> {
-    let manifest = |index: &usize| {
-        let manifest = &plan.manifests[*index];
-        Reference { kind: manifest.kind.as_str(), namespace: manifest.namespace.as_deref(), name: &manifest.name }
-    };
+pub fn write_plan(
+    out: &mut dyn io::Write,
+    grants: &Grants<'_>,
+    plan: &Plan<'_>,
+    version: KubeVersion,
+) -> io::Result<()> {
+    let added = |index: &usize| reference(plan.added[*index].meta());
     let planned = plan.grants.iter().map(|planned| {
         let role = grants.inventory().role(planned.from);
         let rule = &role.rules[planned.rule];
@@ -526,7 +550,7 @@ pub fn write_plan(out: &mut dyn io::Write, grants: &Grants<'_>, plan: &Plan, ver
             outcome,
             reason,
             modes: planned.modes.iter().map(|mode| mode.as_str()).collect(),
-            replaced_by: planned.replaced_by.iter().map(manifest).collect(),
+            replaced_by: planned.replaced_by.iter().map(added).collect(),
         }
     });
     write_document(
@@ -535,7 +559,7 @@ pub fn write_plan(out: &mut dyn io::Write, grants: &Grants<'_>, plan: &Plan, ver
             schema: "deputize.plan/v1",
             kube_version: version.to_string(),
             grants: planned.collect(),
-            requests: [],
+            requests: plan.requests.iter().map(request_shape).collect(),
             warnings: &plan.warnings,
         },
     )

@@ -1,72 +1,147 @@
-//! Generated objects as YAML.
+//! RBAC objects as YAML.
 
 use std::io::{self, Write};
 
+use smol_str::SmolStr;
+
 use super::is_deceptive;
-use crate::inventory::SubjectKind;
-use crate::migrate::{Body, GeneratedRule, Manifest};
+use crate::inventory::{
+    API_VERSION, AggregationRule, Binding, Object, ObjectMeta, PolicyRule, Requirement, RoleKind, SelectorOperator,
+    SubjectKind,
+};
 use crate::syntax::ScalarType;
 
-const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
 const API_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Writes the objects as one stream of documents.
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_manifests(out: &mut dyn Write, manifests: &[Manifest]) -> io::Result<()> {
-    for manifest in manifests {
+pub fn write_objects<'o>(out: &mut dyn Write, objects: impl IntoIterator<Item = &'o Object>) -> io::Result<()> {
+    for object in objects {
         writeln!(out, "---")?;
-        writeln!(out, "apiVersion: {API_VERSION}\nkind: {}\nmetadata:", manifest.kind)?;
-        writeln!(out, "  name: {}", scalar(&manifest.name))?;
-        if let Some(namespace) = &manifest.namespace {
-            writeln!(out, "  namespace: {}", scalar(namespace))?;
+        write_meta(out, object.meta())?;
+        match object {
+            Object::Role(role) => {
+                if let Some(aggregation) = &role.aggregation {
+                    write_aggregation(out, aggregation)?;
+                }
+                write_rules(out, &role.rules)?;
+            }
+            Object::Binding(binding) => write_binding(out, binding)?,
         }
-        for (title, map) in [("labels", &manifest.labels), ("annotations", &manifest.annotations)] {
-            writeln!(out, "  {title}:")?;
-            for (key, value) in map {
-                writeln!(out, "    {}: {}", scalar(key), scalar(value))?;
+    }
+    Ok(())
+}
+
+/// Writes a kustomization that applies these files in their order.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_kustomization(out: &mut dyn Write, files: impl IntoIterator<Item = String>) -> io::Result<()> {
+    writeln!(out, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization")?;
+    // What comes first must be there before what follows: what stays legacy, before the roles that lose it.
+    writeln!(out, "sortOptions:\n  order: fifo\nresources:")?;
+    files.into_iter().try_for_each(|file| writeln!(out, "- {}", scalar(&file)))
+}
+
+fn write_meta(out: &mut dyn Write, meta: &ObjectMeta) -> io::Result<()> {
+    writeln!(out, "apiVersion: {API_VERSION}\nkind: {}\nmetadata:", meta.kind)?;
+    writeln!(out, "  name: {}", scalar(meta.name.as_str()))?;
+    if let Some(namespace) = meta.namespace.as_ref().filter(|_| meta.kind.is_namespaced()) {
+        writeln!(out, "  namespace: {}", scalar(namespace))?;
+    }
+    for (title, map) in [("labels", &meta.labels), ("annotations", &meta.annotations)] {
+        if map.is_empty() {
+            continue;
+        }
+        writeln!(out, "  {title}:")?;
+        for (key, value) in map {
+            writeln!(out, "    {}: {}", scalar(key), scalar(value))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_rules(out: &mut dyn Write, rules: &[PolicyRule]) -> io::Result<()> {
+    if rules.is_empty() {
+        return writeln!(out, "rules: []");
+    }
+    writeln!(out, "rules:")?;
+    for rule in rules {
+        let mut indent = "- ";
+        for (key, list) in [
+            ("apiGroups", &rule.api_groups),
+            ("resources", &rule.resources),
+            ("resourceNames", &rule.resource_names),
+            ("nonResourceURLs", &rule.non_resource_urls),
+            ("verbs", &rule.verbs),
+        ] {
+            if list.is_empty() {
+                continue;
+            }
+            writeln!(out, "{indent}{key}:")?;
+            indent = "  ";
+            for item in list {
+                writeln!(out, "  - {}", scalar(item.as_str()))?;
             }
         }
-        match &manifest.body {
-            Body::Rules(rules) => {
-                writeln!(out, "rules:")?;
-                for rule in rules {
-                    write_rule(out, rule)?;
-                }
-            }
-            Body::Binding { role_kind, role, subject } => {
-                writeln!(out, "roleRef:\n  apiGroup: {API_GROUP}\n  kind: {role_kind}\n  name: {}", scalar(role))?;
-                writeln!(out, "subjects:\n- kind: {}", scalar(subject.kind.as_str()))?;
-                // A service account is of the core group, which is the default.
-                if subject.kind != SubjectKind::ServiceAccount {
-                    writeln!(out, "  apiGroup: {API_GROUP}")?;
-                }
-                writeln!(out, "  name: {}", scalar(&subject.name))?;
-                if let Some(namespace) = &subject.namespace {
-                    writeln!(out, "  namespace: {}", scalar(namespace))?;
-                }
+        // A rule of which nothing is left stays in its place.
+        if indent == "- " {
+            writeln!(out, "- {{}}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_aggregation(out: &mut dyn Write, aggregation: &AggregationRule) -> io::Result<()> {
+    if aggregation.selectors.is_empty() {
+        return writeln!(out, "aggregationRule: {{}}");
+    }
+    writeln!(out, "aggregationRule:\n  clusterRoleSelectors:")?;
+    for selector in &aggregation.selectors {
+        if selector.requirements.is_empty() {
+            writeln!(out, "  - {{}}")?;
+            continue;
+        }
+        writeln!(out, "  - matchExpressions:")?;
+        for Requirement { key, operator, values } in &selector.requirements {
+            let operator = match operator {
+                SelectorOperator::In => "In",
+                SelectorOperator::NotIn => "NotIn",
+                SelectorOperator::Exists => "Exists",
+                SelectorOperator::DoesNotExist => "DoesNotExist",
+            };
+            writeln!(out, "    - key: {}\n      operator: {operator}", scalar(key))?;
+            if !values.is_empty() {
+                let values: Vec<String> = values.iter().map(|value: &SmolStr| scalar(value)).collect();
+                writeln!(out, "      values: [{}]", values.join(", "))?;
             }
         }
     }
     Ok(())
 }
 
-fn write_rule(out: &mut dyn Write, rule: &GeneratedRule) -> io::Result<()> {
-    let lists = [
-        ("apiGroups", Some(&rule.api_groups)),
-        ("resources", Some(&rule.resources)),
-        ("resourceNames", rule.resource_names.as_ref()),
-        ("nonResourceURLs", Some(&rule.non_resource_urls)),
-        ("verbs", Some(&rule.verbs)),
-    ];
-    let mut indent = "- ";
-    for (key, list) in lists {
-        let Some(list) = list.filter(|list| !list.is_empty()) else { continue };
-        writeln!(out, "{indent}{key}:")?;
-        indent = "  ";
-        for item in list {
-            writeln!(out, "  - {}", scalar(item))?;
+fn write_binding(out: &mut dyn Write, binding: &Binding) -> io::Result<()> {
+    let kind = match binding.role_ref.kind {
+        Some(RoleKind::Role) => "Role",
+        _ => "ClusterRole",
+    };
+    let name = scalar(binding.role_ref.name.as_str());
+    writeln!(out, "roleRef:\n  apiGroup: {API_GROUP}\n  kind: {kind}\n  name: {name}")?;
+    if binding.subjects.is_empty() {
+        return writeln!(out, "subjects: []");
+    }
+    writeln!(out, "subjects:")?;
+    for subject in &binding.subjects {
+        writeln!(out, "- kind: {}", scalar(subject.kind.as_str()))?;
+        // A service account is of the core group, which is the default.
+        if subject.kind != SubjectKind::ServiceAccount {
+            writeln!(out, "  apiGroup: {API_GROUP}")?;
+        }
+        writeln!(out, "  name: {}", scalar(subject.name.as_str()))?;
+        if let Some(namespace) = &subject.namespace {
+            writeln!(out, "  namespace: {}", scalar(namespace))?;
         }
     }
     Ok(())

@@ -30,8 +30,9 @@ pub struct Discovered {
 
 /// Finds the files that `paths` stand for: files as they are, directories with every `.yaml`,
 /// `.yml` and `.json` below them, hidden and git-ignored ones included (a pull request must not be
-/// able to hide a grant), `.git` excepted; `-` is standard input.
-pub fn discover(paths: &[PathBuf]) -> Discovered {
+/// able to hide a grant), `.git` excepted; `-` is standard input. Directories in `exclude` are left out.
+pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Discovered {
+    let exclude: Vec<PathBuf> = exclude.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let found = Mutex::new(Discovered::default());
     rayon::scope(|scope| {
         for path in paths {
@@ -41,7 +42,8 @@ pub fn discover(paths: &[PathBuf]) -> Discovered {
             } else {
                 match std::fs::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => {
-                        let root = Root { given: path.clone(), real: path.canonicalize().ok() };
+                        let root =
+                            Root { given: path.clone(), real: path.canonicalize().ok(), exclude: exclude.clone() };
                         let found = &found;
                         scope.spawn(move |scope| read_directory(scope, root.given.clone(), Arc::new(root), found));
                     }
@@ -69,6 +71,8 @@ struct Root {
     given: PathBuf,
     /// The directory without any links on the way; none if that cannot be told.
     real: Option<PathBuf>,
+    /// Directories that are not looked at, likewise.
+    exclude: Vec<PathBuf>,
 }
 
 impl Root {
@@ -90,6 +94,9 @@ fn read_directory<'scope>(
     found: &'scope Mutex<Discovered>,
 ) {
     let mut part = Discovered::default();
+    if !root.exclude.is_empty() && directory.canonicalize().is_ok_and(|real| root.exclude.contains(&real)) {
+        return;
+    }
     for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
         let entry = match entry {
             Ok(entry) => entry,

@@ -1,6 +1,7 @@
 //! Running the binary.
 #![allow(dead_code, reason = "each test binary uses what it needs")]
 
+pub mod migration;
 pub mod world;
 
 use std::io::Write;

@@ -1,0 +1,198 @@
+//! Actions derived from what the impersonated identities may do themselves: an upper bound of what anyone can do while
+//! impersonating them, as far as RBAC shows it (`semantics.md`, section 6.2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+
+use super::{ActionRule, DeclaredAction, Impersonator};
+use crate::authority::{
+    IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES, SYSTEM_SERVICE_ACCOUNTS, Username,
+};
+use crate::grants::Grants;
+use crate::inventory::{PolicyRule, SubjectKind, Text};
+use crate::syntax::Place;
+
+/// The verbs of requests for resources (`pkg/endpoints/request/requestinfo.go`). Other verbs, such as `bind`, are asked
+/// about later, as the impersonated user.
+const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Those of other requests.
+const PATH_VERBS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
+
+/// Derived actions, and whose they were expanded from `*`.
+#[derive(Debug, Default)]
+pub struct Derived {
+    /// What each impersonator's targets may do.
+    pub actions: Vec<DeclaredAction>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// What someone may do: the rules, each with the only namespace in which it counts.
+type Held<'g> = Vec<(&'g PolicyRule, Option<&'g str>)>;
+
+/// Rules, each with the only namespace in which it counts.
+type ScopedRules = BTreeSet<(Option<SmolStr>, ActionRule)>;
+
+/// For each impersonator and mode, what the identities that legacy lets it be may do in the input.
+pub fn derive_actions(grants: &Grants<'_>) -> Derived {
+    let held = rules_by_subject(grants);
+    let mut rules: BTreeMap<(Impersonator, Mode), ScopedRules> = BTreeMap::new();
+    let mut expanded: BTreeSet<Impersonator> = BTreeSet::new();
+    for (from, index, rule, found) in grants.granting_rules() {
+        let holders = grants.holders(from);
+        for entry in grants.entries(from, index, &found, &holders) {
+            let (Some(subject), None, Some(kind)) =
+                (grants.subject(&entry.holder), entry.reason, entry.grant.identity.kind)
+            else {
+                continue;
+            };
+            if entry.grant.mode != Some(Mode::Legacy) {
+                continue;
+            }
+            let who = Impersonator::of_subject(subject);
+            let namespace = grants.namespace(&entry.holder);
+            for (mode, target) in targets(kind, &rule.resource_names, namespace, &held) {
+                let of_mode = rules.entry((who.clone(), mode)).or_default();
+                for (rule, namespace) in held.get(&target).into_iter().flatten() {
+                    let (actions, wildcard) = action_rules(rule, namespace.is_some());
+                    of_mode.extend(actions.into_iter().map(|action| (namespace.map(SmolStr::new), action)));
+                    if wildcard {
+                        expanded.insert(who.clone());
+                    }
+                }
+            }
+        }
+    }
+    let mut actions = Vec::new();
+    for ((who, mode), rules) in rules {
+        let mut by_namespace: BTreeMap<Option<SmolStr>, Vec<ActionRule>> = BTreeMap::new();
+        for (namespace, rule) in rules {
+            by_namespace.entry(namespace).or_default().push(rule);
+        }
+        actions.extend(by_namespace.into_iter().map(|(namespace, rules)| DeclaredAction {
+            impersonator: Some(who.clone()),
+            mode: Some(mode),
+            namespace,
+            rules,
+            place: Place::default(),
+        }));
+    }
+    let warning = |who: Impersonator| {
+        format!(
+            "a target of {} holds the verb `*`: it was expanded to the standard verbs of the API ({})",
+            who.describe(),
+            VERBS.join(", ")
+        )
+    };
+    Derived { actions, warnings: expanded.into_iter().map(warning).collect() }
+}
+
+/// A subject by the name that the server compares.
+type Target = (bool, SmolStr);
+
+fn user(name: &str) -> Target {
+    (false, SmolStr::new(name))
+}
+
+fn group(name: &str) -> Target {
+    (true, SmolStr::new(name))
+}
+
+fn rules_by_subject<'g>(grants: &'g Grants<'_>) -> BTreeMap<Target, Held<'g>> {
+    let inventory = grants.inventory();
+    let mut held: BTreeMap<Target, Held<'g>> = BTreeMap::new();
+    for (role, _) in inventory.role_ids() {
+        for binding in grants.links().bindings_of(role).iter() {
+            let binding = inventory.binding(*binding);
+            for subject in &binding.subjects {
+                let target = (subject.kind == SubjectKind::Group, Impersonator::of_subject(subject).username());
+                let namespace = binding.meta.effective_namespace();
+                let rules = grants.rules().of(inventory, role).map(|contribution| (contribution.rule, namespace));
+                held.entry(target).or_default().extend(rules);
+            }
+        }
+    }
+    held
+}
+
+/// Whom an identity stands for, with the groups that the server adds, and the mode in which it is reached.
+fn targets(
+    kind: IdentityKind,
+    names: &[Text],
+    namespace: Option<&str>,
+    held: &BTreeMap<Target, Held<'_>>,
+) -> BTreeSet<(Mode, Target)> {
+    let any = |is_group: bool| {
+        held.keys().filter(move |(of_group, _)| *of_group == is_group).map(|(_, name)| name.to_string())
+    };
+    let named = || names.iter().map(|name| name.as_str().to_owned());
+    let mut targets = BTreeSet::new();
+    let mut add_user = |mode: Mode, name: &str, groups: &[&str]| {
+        targets.insert((mode, user(name)));
+        targets.extend(groups.iter().chain([&SYSTEM_AUTHENTICATED]).map(|name| (mode, group(name))));
+    };
+    match kind {
+        IdentityKind::Users => {
+            let users: Vec<String> = if names.is_empty() { any(false).collect() } else { named().collect() };
+            for name in &users {
+                match Username::parse(name) {
+                    Username::Generic => add_user(Mode::UserInfo, name, &[]),
+                    Username::Node(_) => add_user(Mode::ArbitraryNode, name, &[SYSTEM_NODES]),
+                    Username::ServiceAccount { .. } => {}
+                }
+            }
+            if names.is_empty() {
+                targets.insert((Mode::UserInfo, group(SYSTEM_AUTHENTICATED)));
+            }
+        }
+        IdentityKind::Groups => {
+            let groups: Vec<String> = if names.is_empty() { any(true).collect() } else { named().collect() };
+            let groups = groups.iter().filter(|name| *name != SYSTEM_MASTERS);
+            targets.extend(groups.map(|name| (Mode::UserInfo, group(name))));
+        }
+        IdentityKind::ServiceAccounts => {
+            let of_name = |name: &str| names.is_empty() || names.iter().any(|known| known.as_str() == name);
+            for username in any(false) {
+                if let Username::ServiceAccount { namespace: own, name } = Username::parse(&username)
+                    && namespace.is_none_or(|only| only == own)
+                    && of_name(name)
+                {
+                    let own = format!("{SYSTEM_SERVICE_ACCOUNTS}:{own}");
+                    add_user(Mode::ServiceAccount, &username, &[SYSTEM_SERVICE_ACCOUNTS, &own]);
+                }
+            }
+            let groups = [SYSTEM_SERVICE_ACCOUNTS, SYSTEM_AUTHENTICATED];
+            targets.extend(groups.map(|name| (Mode::ServiceAccount, group(name))));
+        }
+        IdentityKind::Uids | IdentityKind::UserExtras | IdentityKind::Nodes => {}
+    }
+    targets
+}
+
+/// What a rule allows of real requests, and whether `*` had to be expanded for it.
+fn action_rules(rule: &PolicyRule, in_namespace: bool) -> (Vec<ActionRule>, bool) {
+    let wildcard = rule.verbs.iter().any(|verb| verb.as_str() == "*");
+    let verbs = |known: &[&'static str]| -> Vec<SmolStr> {
+        let held = |verb: &&&str| wildcard || rule.verbs.iter().any(|own| own.as_str() == **verb);
+        known.iter().filter(held).map(|verb| SmolStr::new_static(verb)).collect()
+    };
+    let texts = |texts: &[Text]| texts.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
+    let mut rules = Vec::new();
+    let on_resources = verbs(&VERBS);
+    if !on_resources.is_empty() && !rule.resources.is_empty() && !rule.api_groups.is_empty() {
+        rules.push(ActionRule {
+            api_groups: texts(&rule.api_groups),
+            resources: texts(&rule.resources),
+            verbs: on_resources,
+            ..ActionRule::default()
+        });
+    }
+    let on_paths = verbs(&PATH_VERBS);
+    if !on_paths.is_empty() && !rule.non_resource_urls.is_empty() && !in_namespace {
+        let non_resource_urls = texts(&rule.non_resource_urls);
+        rules.push(ActionRule { non_resource_urls, verbs: on_paths, ..ActionRule::default() });
+    }
+    let expanded = wildcard && !rules.is_empty();
+    (rules, expanded)
+}

@@ -1,0 +1,160 @@
+//! Which legacy grants a request needs, and in whose hands (`contract.md`, "Case by case").
+
+use std::collections::HashMap;
+
+use smol_str::SmolStr;
+
+use crate::authority::{
+    Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Impersonation, Mode,
+    SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, constrained_modes, decide,
+};
+use crate::evidence::OwnedRequest;
+use crate::inventory::SubjectKind;
+
+use super::plan::Candidate;
+
+/// An identity that a request takes: what one legacy check asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Taken {
+    /// The namespace of a service account; empty for others.
+    pub namespace: SmolStr,
+    /// The key of an extra; none for others.
+    pub key: Option<SmolStr>,
+    pub name: SmolStr,
+}
+
+/// How a request is served before anything is changed, and what for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Served {
+    /// The mode that allows it in the input; none if nothing does.
+    pub before: Option<Mode>,
+    /// Whether the impersonated user may make it.
+    pub allowed: bool,
+    /// The constrained modes that could serve it.
+    pub forms: Vec<Mode>,
+    /// The legacy grants that it needs, with what it takes by each: one a check. Empty if a constrained mode serves it
+    /// already, or nothing does.
+    pub uses: Vec<(usize, Taken)>,
+}
+
+impl Served {
+    /// Whether it takes part in the migration at all.
+    pub fn by_legacy(&self) -> bool {
+        !self.uses.is_empty()
+    }
+}
+
+/// The effective legacy grants, by who holds them and what for.
+#[derive(Debug, Default)]
+pub(super) struct LegacyIndex {
+    by_holder: HashMap<(bool, SmolStr, IdentityKind), Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    any: Vec<usize>,
+    named: HashMap<SmolStr, Vec<usize>>,
+}
+
+impl LegacyIndex {
+    /// Indexes the candidates that are effective.
+    pub fn new(candidates: &[Candidate<'_>]) -> Self {
+        let mut this = Self::default();
+        for (index, candidate) in candidates.iter().enumerate() {
+            let (Some(impersonator), Some(kind)) = (&candidate.impersonator, candidate.reachable_kind()) else {
+                continue;
+            };
+            let is_group = impersonator.kind == SubjectKind::Group;
+            let slots = this.by_holder.entry((is_group, impersonator.username(), kind)).or_default();
+            if candidate.rule.resource_names.is_empty() {
+                slots.any.push(index);
+            }
+            for name in &candidate.rule.resource_names {
+                slots.named.entry(name.value.clone()).or_default().push(index);
+            }
+        }
+        this
+    }
+
+    /// How a request is served, and by which grants. `base` is the state that the migration starts from: the input
+    /// without what an earlier run has added.
+    pub fn serve(
+        &self,
+        input: &Authorizer<'_>,
+        base: &Authorizer<'_>,
+        candidates: &[Candidate<'_>],
+        request: &OwnedRequest,
+    ) -> Served {
+        let asked = request.as_request();
+        let decision = decide(input, &asked, Feature::Constrained);
+        let mut served = Served {
+            before: mode_of(&decision),
+            allowed: decision.request.is_some(),
+            forms: constrained_modes(&request.requestor, &request.headers).collect(),
+            uses: Vec::new(),
+        };
+        let decision = if std::ptr::eq(input, base) { decision } else { decide(base, &asked, Feature::Constrained) };
+        if mode_of(&decision) == Some(Mode::Legacy) {
+            let holders = holders_of(request);
+            let legacy = decision.checks.iter().filter(|check| check.verb == CheckVerb::Identity(Mode::Legacy));
+            served.uses = legacy.filter_map(|check| self.credit(&holders, candidates, check, &served.forms)).collect();
+        }
+        served
+    }
+
+    /// The grant to which a check is credited: of the most specific subject that has one. A request that has no
+    /// constrained form is best served by a grant that stays anyway.
+    fn credit(
+        &self,
+        holders: &[(bool, SmolStr)],
+        candidates: &[Candidate<'_>],
+        check: &Check<'_>,
+        forms: &[Mode],
+    ) -> Option<(usize, Taken)> {
+        let Attributes { resource, subresource, namespace, name, .. } = check.object;
+        let kind = IdentityKind::of_resource(resource)?;
+        let taken = Taken {
+            namespace: SmolStr::new(namespace),
+            key: (kind == IdentityKind::UserExtras).then(|| SmolStr::new(subresource)),
+            name: SmolStr::new(name),
+        };
+        let mut fitting = holders.iter().flat_map(|(is_group, holder)| {
+            let slots = self.by_holder.get(&(*is_group, holder.clone(), kind));
+            let named = slots.and_then(|slots| slots.named.get(name)).into_iter().flatten();
+            named.chain(slots.into_iter().flat_map(|slots| &slots.any)).copied().filter(|index| {
+                let candidate = &candidates[*index];
+                let key = candidate.extra_key();
+                candidate.namespace.is_none_or(|own| own == namespace) && (key.is_none() || key == taken.key.as_deref())
+            })
+        });
+        let first = fitting.next()?;
+        let stays = |index: &usize| candidates[*index].stays_anyway();
+        let best = if forms.is_empty() && !stays(&first) { fitting.find(stays).unwrap_or(first) } else { first };
+        Some((best, taken))
+    }
+}
+
+/// The mode that serves a request.
+pub(super) fn mode_of(decision: &Decision<'_>) -> Option<Mode> {
+    match decision.impersonation {
+        Impersonation::Allowed { mode, .. } => Some(mode),
+        _ => None,
+    }
+}
+
+/// The subjects that a requestor is, the most specific first.
+fn holders_of(request: &OwnedRequest) -> Vec<(bool, SmolStr)> {
+    let mut groups: Vec<&str> = request.requestor.groups.iter().map(String::as_str).collect();
+    groups.sort_unstable_by_key(|group| {
+        let rank = match *group {
+            SYSTEM_AUTHENTICATED => 3,
+            SYSTEM_SERVICE_ACCOUNTS => 2,
+            group if group.starts_with(SYSTEM_SERVICE_ACCOUNTS) => 1,
+            _ => 0,
+        };
+        (rank, *group)
+    });
+    groups.dedup();
+    let user = std::iter::once((false, SmolStr::new(&request.requestor.name)));
+    user.chain(groups.into_iter().map(|group| (true, SmolStr::new(group)))).collect()
+}

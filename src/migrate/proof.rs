@@ -1,0 +1,116 @@
+//! The proof that a migration loses nothing and widens nothing: all observed requests are answered in the states that it
+//! leads to, and the rules of these states are compared.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::credit::{Served, mode_of};
+use super::cutover::Cutover;
+use super::widen::{Memberships, Widening, widened};
+use crate::authority::{Authorizer, Feature, Mode, decide};
+use crate::evidence::{Evidence, OwnedRequest};
+use crate::grants::Grants;
+use crate::inventory::{Inventory, Object};
+
+/// How many failures are spelled out.
+const MAX_SHOWN: usize = 10;
+
+/// What becomes of requests and rules.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// Requests that the state between the stages does not allow; by index.
+    pub lost_between: Vec<usize>,
+    /// The mode that serves each request after the cut-over.
+    pub after: Vec<Option<Mode>>,
+    /// Whether the impersonated user may still make it.
+    pub allowed: Vec<bool>,
+    /// What is allowed and was not.
+    pub widened: Vec<Widening>,
+}
+
+/// The answer to each request in a state: the mode that serves it, and whether the impersonated user may make it.
+pub(super) fn replay(
+    inventory: &Inventory,
+    requests: &[(&OwnedRequest, u64)],
+    feature: Feature,
+) -> Vec<(Option<Mode>, bool)> {
+    let grants = Grants::new(inventory);
+    let authorizer = Authorizer::new(inventory, grants.rules(), grants.links());
+    let answer = |(request, _): &(&OwnedRequest, u64)| {
+        let decision = decide(&authorizer, &request.as_request(), feature);
+        (mode_of(&decision), decision.request.is_some())
+    };
+    requests.par_iter().map(answer).collect()
+}
+
+/// The impersonated requests that were allowed, each once, with how often they were seen.
+pub(super) fn allowed_requests(evidence: Option<&Evidence>) -> Vec<(&OwnedRequest, u64)> {
+    let mut requests: BTreeMap<&OwnedRequest, u64> = BTreeMap::new();
+    for (observation, tally) in evidence.into_iter().flat_map(Evidence::iter) {
+        if observation.mode.is_some() {
+            let count = requests.entry(&observation.request).or_default();
+            *count = count.saturating_add(tally.count());
+        }
+    }
+    requests.into_iter().collect()
+}
+
+/// Answers all requests after each stage, and looks for what is widened.
+pub(super) fn prove(
+    before: &Grants<'_>,
+    added: &[Object],
+    cutover: &Cutover,
+    requests: &[(&OwnedRequest, u64)],
+    served: &[Served],
+    memberships: &Memberships,
+) -> Proof {
+    let between = before.inventory().with(added, &[]);
+    let put: Vec<Object> = added.iter().chain(cutover.applied()).cloned().collect();
+    let after = before.inventory().with(&put, &cutover.deleted_keys());
+    let widened = widened(before, &Grants::new(&after), memberships);
+    let answers = replay(&after, requests, Feature::Constrained);
+    let lost_between = replay(&between, requests, Feature::Constrained)
+        .iter()
+        .enumerate()
+        .filter(|(index, (mode, allowed))| {
+            (served[*index].before.is_some() && mode.is_none()) || (served[*index].allowed && !allowed)
+        })
+        .map(|(index, _)| index)
+        .collect();
+    let (after, allowed) = answers.into_iter().unzip();
+    Proof { lost_between, after, allowed, widened }
+}
+
+impl Proof {
+    /// What the proof fails on, in words; empty if it holds.
+    pub fn failures(&self, requests: &[(&OwnedRequest, u64)], served: &[Served]) -> Vec<String> {
+        let describe = |index: usize| {
+            let request = requests[index].0;
+            let what = if request.path.is_empty() { &request.resource } else { &request.path };
+            format!("{} as {}: {} {what}", request.requestor.name, request.headers.user(), request.verb)
+        };
+        let mut failures = Vec::new();
+        for index in &self.lost_between {
+            failures.push(format!("would be refused between the stages: {}", describe(*index)));
+        }
+        for (index, before) in served.iter().enumerate() {
+            if before.before.is_some() && self.after[index].is_none() {
+                failures.push(format!("would be refused after the cut-over: {}", describe(index)));
+            } else if before.allowed && !self.allowed[index] {
+                failures
+                    .push(format!("the impersonated user would be refused after the cut-over: {}", describe(index)));
+            }
+        }
+        for widening in &self.widened {
+            let (who, mode) = (widening.subject.describe(), widening.mode);
+            failures.push(format!("{who} in mode {mode}, {}: {}", widening.identity.resource, widening.why));
+        }
+        let more = failures.len().saturating_sub(MAX_SHOWN);
+        failures.truncate(MAX_SHOWN);
+        if more > 0 {
+            failures.push(format!("and {more} more"));
+        }
+        failures
+    }
+}

@@ -1,0 +1,121 @@
+//! What a person should know of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::plan::{Kept, Outcome, PlannedGrant, PlannedRequest, Sources};
+use crate::authority::{Mode, SYSTEM_NODES};
+use crate::evidence::Impersonator;
+use crate::grants::{Grants, Identity};
+use crate::inventory::ObjectKey;
+
+/// All warnings, in a fixed order.
+pub(super) fn of_plan(
+    grants: &Grants<'_>,
+    sources: &Sources<'_>,
+    planned: &[PlannedGrant],
+    requests: &[PlannedRequest<'_>],
+    used: &[bool],
+) -> Vec<String> {
+    let mut warnings = unused_declarations(sources, used);
+    warnings.extend(kept_parts(grants, planned));
+    warnings.extend(nodes(grants, planned));
+    warnings.extend(mixed_clients(requests));
+    warnings
+}
+
+/// Objects of an earlier run that this one does not make again.
+pub(super) fn stale<'k>(keys: impl Iterator<Item = &'k ObjectKey>) -> Vec<String> {
+    let words = |key: &ObjectKey| {
+        let namespace = key.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        format!(
+            "{} {namespace}{} of an earlier run is not made again: nothing that is planned needs it, and it can be deleted",
+            key.kind, key.name
+        )
+    };
+    keys.map(words).collect()
+}
+
+fn unused_declarations(sources: &Sources<'_>, used: &[bool]) -> Vec<String> {
+    let unused = sources.declared.iter().zip(used).filter(|(_, used)| !**used);
+    let words = unused.map(|(action, _)| {
+        let who = action.impersonator.as_ref().map_or_else(|| "any impersonator".to_owned(), Impersonator::describe);
+        let mode = action.mode.map(|mode| format!(" in mode {mode}")).unwrap_or_default();
+        format!(
+            "the declared actions of {who}{mode} (line {}) apply to no legacy grant of the input",
+            action.place.line
+        )
+    });
+    words.collect()
+}
+
+/// Legacy needs all its checks: a header that only legacy takes makes the whole request legacy.
+fn kept_parts(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
+    let mut parts: BTreeMap<Impersonator, BTreeSet<String>> = BTreeMap::new();
+    let mut replaced: BTreeSet<Impersonator> = BTreeSet::new();
+    for planned in planned {
+        let Some(who) = grants.subject(&planned.holder).map(Impersonator::of_subject) else { continue };
+        match planned.outcome {
+            Outcome::Kept(Kept::NoConstrainedForm) => {
+                let Identity { resource, extra_key, .. } = &planned.grant.identity;
+                let part = extra_key.as_ref().map_or_else(|| resource.to_string(), |key| format!("{resource}/{key}"));
+                parts.entry(who).or_default().insert(part);
+            }
+            Outcome::Replaced if planned.modes.contains(&Mode::UserInfo) => {
+                replaced.insert(who);
+            }
+            _ => {}
+        }
+    }
+    parts
+        .into_iter()
+        .filter(|(who, _)| replaced.contains(who))
+        .map(|(who, parts)| {
+            format!(
+                "{} keeps legacy {}: requests that send these need its legacy grants of users and groups too, until it \
+                 no longer sends them",
+                who.describe(),
+                parts.into_iter().collect::<Vec<_>>().join(", "),
+            )
+        })
+        .collect()
+}
+
+/// A node reached by a constrained mode is in a group that legacy does not add.
+fn nodes(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
+    let is_node = |planned: &&PlannedGrant| {
+        planned.modes.iter().any(|mode| matches!(mode, Mode::AssociatedNode | Mode::ArbitraryNode))
+    };
+    let who: BTreeSet<String> = planned
+        .iter()
+        .filter(is_node)
+        .filter_map(|planned| Some(Impersonator::of_subject(grants.subject(&planned.holder)?).describe()))
+        .collect();
+    let words = |who: String| {
+        format!(
+            "{who} becomes nodes: in a constrained mode these are in the group {SYSTEM_NODES}, which legacy does not add, \
+             so they may what the Node authorizer allows nodes, and the admission plugin NodeRestriction limits them"
+        )
+    };
+    who.into_iter().map(words).collect()
+}
+
+/// The server tries the mode first that served a requestor last, so these stay on legacy for all their requests.
+fn mixed_clients(requests: &[PlannedRequest<'_>]) -> Vec<String> {
+    let mut modes: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
+    for planned in requests {
+        let of_requestor = modes.entry(planned.request.requestor.name.as_str()).or_default();
+        match planned.after {
+            Some(Mode::Legacy) => of_requestor.0 = true,
+            Some(_) => of_requestor.1 = true,
+            None => {}
+        }
+    }
+    let mixed = modes.into_iter().filter(|(_, modes)| *modes == (true, true));
+    let words = mixed.map(|(requestor, _)| {
+        format!(
+            "{requestor} makes requests with and without a constrained form: once legacy has served one of them, the API \
+             server tries legacy first for all, so its audit events may go on to show legacy"
+        )
+    });
+    words.collect()
+}

@@ -1,0 +1,129 @@
+//! What a migration promises, over random worlds and evidence: nothing lost, nothing widened, everything that has a
+//! constrained form served by it. The states are judged as they are read back from the text that is written, by the
+//! engine here and by upstream's own code in `tests/upstream.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::migration::{answers, evidence, inventory, migrate, read};
+use common::world::Generator;
+use deputize::authority::{Mode, User, Username, constrained_modes};
+use deputize::grants::Grants;
+use deputize::migrate::{Memberships, Options, Unserved, widened};
+use serde_json::Value;
+
+const WORLDS: usize = 100;
+const REQUESTS: usize = 150;
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |value| value.parse().expect("a number"))
+}
+
+/// Whether there may be such a requestor: service accounts are in their own groups alone, and nobody else is in them.
+fn is_real(requestor: &User) -> bool {
+    let mut alone = User { name: requestor.name.clone(), ..User::default() };
+    alone.complete_groups();
+    match Username::parse(&requestor.name) {
+        Username::ServiceAccount { .. } => requestor.groups.iter().all(|group| alone.groups.contains(group)),
+        _ => !requestor.groups.iter().any(|group| group.starts_with("system:serviceaccounts")),
+    }
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_is_widened() {
+    let seed = number("DEPUTIZE_SEED", 77) as u64;
+    let mut totals: BTreeMap<String, usize> = BTreeMap::new();
+    let mut probes_refused = 0;
+    for index in 0..number("DEPUTIZE_WORLDS", WORLDS) {
+        let mut generator = Generator::new(seed.wrapping_mul(1_000_003).wrapping_add(index as u64));
+        let world = generator.world();
+        let observed: Vec<Value> = (0..REQUESTS).map(|_| generator.request()).collect();
+        let probes: Vec<Value> = (0..REQUESTS * 2).map(|_| generator.request()).collect();
+        let options = Options {
+            observed_identities: index % 3 == 1,
+            cluster_actions: index % 5 == 1,
+            keep_unused: index % 7 == 1,
+        };
+        let evidence = evidence(&world, &observed);
+        let checked = migrate(&world, &evidence, options, |plan, states| {
+            let (between, after) = (inventory(&states.between), inventory(&states.after));
+            let requests: Vec<_> = plan.requests.iter().map(|planned| planned.request.clone()).collect();
+            let [befores, betweens, afters] =
+                [&inventory(&world), &between, &after].map(|state| answers(state, &requests));
+            for (at, planned) in plan.requests.iter().enumerate() {
+                let (request, before, between, after) = (planned.request, befores[at], betweens[at], afters[at]);
+                let context = || format!("world {index}: {request:?}\nbefore {before:?}, after {after:?}");
+                assert_eq!((planned.before, planned.after), (before.0, after.0), "{}", context());
+                assert!(between.0.is_some() && after.0.is_some(), "lost: {}", context());
+                assert!(after.1 || !before.1, "the final answer is lost: {}", context());
+                let constrained = after.0.is_some_and(|mode| mode != Mode::Legacy);
+                assert_eq!(planned.reason.is_none(), constrained, "{}", context());
+                *totals.entry(planned.reason.map_or("constrained", Unserved::as_str).to_owned()).or_default() += 1;
+                // Whatever has a constrained form is served by it, unless something else would be widened.
+                let has_form = constrained_modes(&planned.request.requestor, &planned.request.headers).next().is_some();
+                if has_form && !constrained {
+                    assert_eq!(planned.reason.map(Unserved::as_str), Some("would-widen"), "{}", context());
+                }
+            }
+            // Other requests: what was refused is refused.
+            let seen: BTreeSet<_> = plan.requests.iter().map(|planned| &planned.request.requestor).collect();
+            let mut probes = read(&probes);
+            probes.retain(|probe| is_real(&probe.requestor) || seen.contains(&probe.requestor));
+            let was = answers(&inventory(&world), &probes);
+            for state in [&between, &after] {
+                for ((probe, was), is) in probes.iter().zip(&was).zip(answers(state, &probes)) {
+                    assert!(was.0.is_some() || is.0.is_none(), "world {index}: widened: {probe:?} by {is:?}");
+                    probes_refused += usize::from(was.0.is_none());
+                }
+            }
+        });
+        if let Err(unproven) = checked {
+            panic!("world {index}: {:?}", unproven.0);
+        }
+    }
+    println!("{totals:?}; {probes_refused} refused requests tried");
+    assert!(totals["constrained"] > 500 && totals["no-constrained-form"] > 100, "{totals:?}");
+}
+
+/// The decision over the rules against requests: where it finds nothing, no request tells two worlds apart.
+#[test]
+fn what_is_widened_is_found_over_the_rules() {
+    let (mut silent, mut told, mut seen) = (0, 0, 0);
+    for index in 0..number("DEPUTIZE_WORLDS", 200) {
+        let mut generator = Generator::new(9_000_000 + index as u64);
+        // One world, and the same with an object more or less.
+        let before = generator.world();
+        let mut after = before.clone();
+        if index % 2 == 0 {
+            let other = generator.world();
+            let object = other.into_iter().find(|object| object["kind"] == "ClusterRole").unwrap();
+            after.retain(|known| known["metadata"]["name"] != object["metadata"]["name"]);
+            after.push(object);
+        } else {
+            let mut binding =
+                after.iter().find(|object| object["kind"] == "ClusterRoleBinding").cloned().unwrap_or_default();
+            binding["metadata"]["name"] = "another".into();
+            binding["roleRef"]["name"] = format!("cr{}", index % 4).into();
+            after.push(binding);
+        }
+        let (before, after) = (inventory(&before), inventory(&after));
+        let found = widened(&Grants::new(&before), &Grants::new(&after), &Memberships::default());
+        let requests: Vec<Value> = (0..500).map(|_| generator.request()).collect();
+        let mut requests = read(&requests);
+        requests.retain(|request| is_real(&request.requestor));
+        let more = answers(&before, &requests)
+            .into_iter()
+            .zip(answers(&after, &requests))
+            .zip(&requests)
+            .find(|((before, after), _)| before.0.is_none() && after.0.is_some());
+        if let Some((answers, request)) = more {
+            assert!(!found.is_empty(), "world {index}: not found: {request:?} {answers:?}");
+            seen += 1;
+        }
+        if found.is_empty() { silent += 1 } else { told += 1 }
+    }
+    println!("{told} widened, {silent} not; {seen} seen by requests");
+    assert!(silent > 20 && seen > 20);
+}
