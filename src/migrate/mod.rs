@@ -5,6 +5,7 @@
 mod actions;
 mod credit;
 mod cutover;
+mod literal;
 mod manifest;
 mod name;
 mod plan;
@@ -14,6 +15,7 @@ mod warnings;
 mod widen;
 
 pub use cutover::{Cutover, RoleEdit};
+pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise};
 pub use manifest::LABEL_MODE;
 pub use name::short_hash;
 pub use plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, Sources, Unproven, Unserved, plan};
