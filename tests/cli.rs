@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Run, deputize, deputize_in, root};
 use snapbox::{Data, assert_data_eq};
 
@@ -57,6 +59,65 @@ fn migrate_as_manifests() {
 fn migrate_as_a_plan() {
     let arguments = ["migrate", "testdata/platform", "--actions", "testdata/platform-actions.yaml", "-o", "json"];
     golden("migrate-json", &arguments, 1);
+}
+
+const AUDIT_LOG: &str = "testdata/platform-audit.log";
+
+#[test]
+fn migrate_by_what_was_observed() {
+    golden("migrate-observed", &["migrate", "testdata/platform", "--audit-log", AUDIT_LOG, "-o", "json"], 1);
+}
+
+#[test]
+fn migrate_into_a_directory_and_verify_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("migrated").to_string_lossy().into_owned();
+    let migrate = ["migrate", "testdata/platform", "--audit-log", AUDIT_LOG, "--output-dir", &out];
+    let first = deputize(&migrate);
+    assert_eq!((first.status, first.stdout.as_str()), (1, ""));
+    let all = files_below(Path::new(&out));
+    snapbox::assert_data_eq!(
+        all.replace(&out, "OUT"),
+        snapbox::Data::read_from(&root().join("tests/golden/migrate-directory.txt"), None).raw()
+    );
+    // What is there is only replaced on demand, and by the same bytes.
+    assert_eq!(deputize(&migrate).status, 2);
+    std::fs::write(Path::new(&out).join("1-grant/stale.yaml"), "left over").unwrap();
+    std::fs::write(Path::new(&out).join("mine.txt"), "not ours").unwrap();
+    assert_eq!(deputize(&[&migrate[..], &["--force"]].concat()), Run { status: 1, ..first });
+    std::fs::remove_file(Path::new(&out).join("mine.txt")).unwrap();
+    assert_eq!(files_below(Path::new(&out)), all);
+    golden("verify", &["verify", "testdata/platform", "--audit-log", AUDIT_LOG, "--with", &out], 1);
+    golden("verify-json", &["verify", "testdata/platform", "--audit-log", AUDIT_LOG, "--with", &out, "-o", "json"], 1);
+    // Other manifests take the place of their namesakes.
+    let grant = format!("{out}/1-grant");
+    let run = deputize(&["verify", "testdata/platform", "--audit-log", AUDIT_LOG, "--with", &grant]);
+    assert!(
+        run.stdout.contains("29 served by a constrained mode, 1 by legacy only, 0 lost; 0 widened"),
+        "{}",
+        run.stdout
+    );
+    let run = deputize(&["verify", "testdata/platform", "--audit-log", AUDIT_LOG]);
+    assert!(run.stdout.contains("0 served by a constrained mode, 30 by legacy only, 0 lost"), "{}", run.stdout);
+    let old = ["verify", "testdata/platform", "--audit-log", AUDIT_LOG, "--with", &out, "--kube-version", "1.34"];
+    let run = deputize(&old);
+    assert!(run.stdout.contains("0 served by a constrained mode, 1 by legacy only, 29 lost"), "{}", run.stdout);
+}
+
+/// All files below a directory, with their contents.
+fn files_below(directory: &Path) -> String {
+    let mut all = String::new();
+    for entry in walkdir::WalkDir::new(directory).sort_by_file_name() {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let shown = entry.path().strip_prefix(directory).unwrap().display();
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            // The plan has a golden file of its own.
+            let text = if entry.file_name() == "plan.json" { "…\n" } else { &text };
+            all.push_str(&format!("==> {shown}\n{text}"));
+        }
+    }
+    all
 }
 
 #[test]

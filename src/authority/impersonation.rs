@@ -13,8 +13,9 @@ use super::compiled::VerbNumber;
 use super::{
     AUTHENTICATION_GROUP, Attributes, Authorizer, Extra, IdentityKind, ImpersonatedUser, Mode, SYSTEM_ANONYMOUS,
     SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES, SYSTEM_UNAUTHENTICATED, User, Username, Witness,
-    is_domain_prefixed_path,
+    is_domain_prefixed_path, smallest_rule,
 };
+use crate::inventory::PolicyRule;
 
 /// From how many groups, or extra keys or values, on the server first asks for all at once
 /// (`manyAuthorizationChecksInLoop`).
@@ -221,6 +222,28 @@ pub fn constrained_modes(requestor: &User, headers: &Headers) -> impl Iterator<I
     modes.filter(move |mode| applies(*mode, requestor, headers))
 }
 
+/// The rules that the requestor lacks for a mode to serve a request, each with the namespace in which it has to count (none
+/// for the whole cluster): one for each check that nothing allows, all groups and extras asked for one by one.
+pub fn missing_rules(
+    authorizer: &Authorizer<'_>,
+    request: &Request<'_>,
+    mode: Mode,
+) -> Vec<(PolicyRule, Option<String>)> {
+    let mut attempt = Attempt::new(authorizer, request);
+    attempt.goes_on = true;
+    // What is refused outright has no rules to ask for.
+    if attempt.run(mode, Feature::Constrained).is_err() {
+        return Vec::new();
+    }
+    let failed = attempt.checks.iter().filter(|check| check.witness.is_none());
+    let rule = |check: &Check<'_>| {
+        let verb = check.verb.to_string();
+        let namespace = (!check.object.namespace.is_empty()).then(|| check.object.namespace.to_owned());
+        (smallest_rule(&Attributes { verb: &verb, ..check.object }), namespace)
+    };
+    failed.map(rule).collect()
+}
+
 /// The filter of a mode: whether it can serve such headers at all.
 fn applies(mode: Mode, requestor: &User, headers: &Headers) -> bool {
     match (mode, Username::parse(&headers.user)) {
@@ -251,6 +274,8 @@ struct Attempt<'q, 'a, 'i> {
     question: Question<'a>,
     action_verbs: [VerbNumber; Mode::CONSTRAINED.len()],
     checks: Vec<Check<'a>>,
+    /// Whether the checks go on after one that failed.
+    goes_on: bool,
 }
 
 impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
@@ -265,6 +290,7 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
             question: authorizer.question(request.attributes),
             action_verbs: authorizer.action_verbs(request.attributes.verb),
             checks: Vec::with_capacity(4),
+            goes_on: false,
         }
     }
 
@@ -340,7 +366,8 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
         if let Some(reason) = refused_groups(groups).filter(|_| constrained) {
             return Err(Refusal::Outright(reason.to_owned()));
         }
-        if constrained && groups.len() >= MANY && self.check(mode, IdentityKind::Groups, check("*")).is_ok() {
+        let many = constrained && groups.len() >= MANY && !self.goes_on;
+        if many && self.check(mode, IdentityKind::Groups, check("*")).is_ok() {
             return Ok(());
         }
         groups.iter().try_for_each(|name| self.check(mode, IdentityKind::Groups, check(name)))
@@ -355,7 +382,8 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
             }
             let values: usize = extra.values().map(Vec::len).sum();
             let all = Attributes { subresource: "*", name: "*", ..AUTHENTICATION };
-            if (extra.len() >= MANY || values >= MANY) && self.check(mode, IdentityKind::UserExtras, all).is_ok() {
+            let many = (extra.len() >= MANY || values >= MANY) && !self.goes_on;
+            if many && self.check(mode, IdentityKind::UserExtras, all).is_ok() {
                 return Ok(());
             }
         }
@@ -382,7 +410,7 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
 
     fn record(&mut self, verb: CheckVerb<'a>, object: Attributes<'a>, witness: Option<Witness>) -> Result<(), Refusal> {
         self.checks.push(Check { verb, object: Attributes { verb: "", ..object }, witness });
-        witness.map(|_| ()).ok_or(Refusal::Check(self.checks.len() - 1))
+        if witness.is_some() || self.goes_on { Ok(()) } else { Err(Refusal::Check(self.checks.len() - 1)) }
     }
 }
 

@@ -22,11 +22,13 @@ pub(crate) use identity::service_account_username;
 pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, Username};
 pub use impersonation::{
     Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, constrained_modes,
-    decide, decide_remembering,
+    decide, decide_remembering, missing_rules,
 };
 pub use mode::{Mode, Verb};
 pub use names::{is_dns_label, is_dns_subdomain, is_domain_prefixed_path};
-pub use rbac::{allows, allows_everything, group_matches, name_matches, resource_matches, url_matches, verb_matches};
+pub use rbac::{
+    allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
+};
 
 pub use version::KubeVersion;
 

@@ -65,6 +65,24 @@ pub fn allows_everything(rule: &PolicyRule) -> bool {
         && rule.resource_names.is_empty()
 }
 
+/// The rule that allows one request and nothing more. It has to count in the namespace of the request, or in the whole
+/// cluster where that has none.
+pub fn smallest_rule(request: &Attributes<'_>) -> PolicyRule {
+    let Attributes { verb, api_group, resource, subresource, name, path, .. } = *request;
+    let one = |value: &str| vec![Text::new(value)];
+    if !path.is_empty() {
+        return PolicyRule { verbs: one(verb), non_resource_urls: one(path), ..PolicyRule::default() };
+    }
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    PolicyRule {
+        verbs: one(verb),
+        api_groups: one(api_group),
+        resources: one(&format!("{resource}{slash}{subresource}")),
+        resource_names: if name.is_empty() { Vec::new() } else { one(name) },
+        non_resource_urls: Vec::new(),
+    }
+}
+
 fn has(texts: &[Text], value: &str) -> bool {
     texts.iter().any(|text| text.as_str() == value)
 }

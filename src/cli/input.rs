@@ -50,6 +50,13 @@ impl InputArgs {
     }
 }
 
+/// Reads manifests that are not the main input, and says what could not be read.
+pub(super) fn load_quietly(paths: &[PathBuf]) -> Result<Inventory, Failure> {
+    let inventory = load(paths, &LoadOptions::default());
+    human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
+    Ok(inventory)
+}
+
 /// Says on standard error what was read and what was not: last, where a person looks.
 pub(super) fn say_coverage(inventory: &Inventory) -> Result<(), Failure> {
     Ok(human::write_coverage(&mut terminal::stderr(), inventory)?)

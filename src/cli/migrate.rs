@@ -126,10 +126,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     say_coverage(&inventory)?;
     let plan = make_plan(args, &grants, &given)?;
     human::write_plan(&mut err, &grants, &plan)?;
-    say_warnings(args, &given)?;
+    say_warnings(&mut err, args, &given)?;
     if let Some(directory) = &args.output_dir {
         output_dir::write(directory, &grants, &plan, args.kube_version)?;
-        say_next_steps(directory, &plan)?;
+        say_next_steps(&mut err, directory, &plan)?;
     }
     err.flush()?;
     print(args, &grants, &plan)?;
@@ -159,8 +159,7 @@ fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Resul
     })
 }
 
-fn say_warnings(args: &Args, given: &Given) -> Result<(), Failure> {
-    let mut err = terminal::stderr();
+fn say_warnings(err: &mut dyn Write, args: &Args, given: &Given) -> Result<(), Failure> {
     for warning in &given.derived.warnings {
         writeln!(err, "warning: {}", escape(warning))?;
     }
@@ -172,12 +171,11 @@ fn say_warnings(args: &Args, given: &Given) -> Result<(), Failure> {
             args.kube_version
         )?;
     }
-    Ok(err.flush()?)
+    Ok(())
 }
 
 /// What to do with the directory, in the order in which it is done.
-fn say_next_steps(directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
-    let mut err = terminal::stderr();
+fn say_next_steps(err: &mut dyn Write, directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
     let shown = directory.to_string_lossy();
     let shown = escape(&shown);
     if !plan.added.is_empty() {
@@ -199,7 +197,7 @@ fn say_next_steps(directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
         }
         writeln!(err, "   to go back: kubectl apply -f {shown}/rollback")?;
     }
-    Ok(err.flush()?)
+    Ok(())
 }
 
 fn print(args: &Args, grants: &Grants<'_>, plan: &Plan<'_>) -> Result<(), Failure> {

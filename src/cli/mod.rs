@@ -12,6 +12,7 @@ mod migrate;
 mod output_dir;
 mod simulate;
 mod terminal;
+mod verify;
 
 use std::ffi::OsString;
 use std::io;
@@ -69,6 +70,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Condense audit logs to the distinct impersonated requests
     Evidence(evidence::Args),
+    /// Prove that observed requests go on working, and that nothing is widened
+    Verify(verify::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -94,6 +97,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Evidence(args) => evidence::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

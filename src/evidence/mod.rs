@@ -5,6 +5,7 @@ mod condense;
 mod declared;
 mod derived;
 mod logs;
+mod refused;
 mod request;
 
 pub use audit::{LogError, read_log};
@@ -12,4 +13,5 @@ pub use condense::{Evidence, Observation, Tally};
 pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
 pub use derived::{Derived, derive_actions};
 pub use logs::{Logs, find_logs, read_logs};
+pub use refused::RefusedCheck;
 pub use request::{OwnedRequest, read_request};

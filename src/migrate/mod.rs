@@ -11,6 +11,7 @@ mod name;
 mod plan;
 mod proof;
 mod target;
+mod verify;
 mod warnings;
 mod widen;
 
@@ -19,4 +20,5 @@ pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise};
 pub use manifest::LABEL_MODE;
 pub use name::short_hash;
 pub use plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, Sources, Unproven, Unserved, plan};
+pub use verify::{Denial, Mend, Verification, VerifiedRequest, verify};
 pub use widen::{Memberships, Widening, widened};

@@ -149,6 +149,8 @@ pub struct PlannedRequest<'p> {
 pub enum Unserved {
     /// The input does not allow it: whoever allowed it then is not there.
     NotGrantedByInput,
+    /// It has a constrained form, and nobody has granted that.
+    NoConstrainedGrant,
     /// It needs legacy.
     Kept(Kept),
 }
@@ -158,6 +160,7 @@ impl Unserved {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotGrantedByInput => "not-granted-by-input",
+            Self::NoConstrainedGrant => "no-constrained-grant",
             Self::Kept(kept) => kept.as_str(),
         }
     }

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::literal::{LiteralUser, Who, recognise};
 use super::plan::{Kept, Outcome, PlannedGrant, PlannedRequest, Sources};
-use crate::authority::{Mode, SYSTEM_NODES};
+use crate::authority::{IdentityKind, Mode, SYSTEM_NODES};
 use crate::evidence::Impersonator;
-use crate::grants::{Grants, Identity};
+use crate::grants::{Grants, Identity, Through};
 use crate::inventory::ObjectKey;
+
+/// How many items of a list are spelled out.
+const MAX_LISTED: usize = 5;
 
 /// All warnings, in a fixed order.
 pub(super) fn of_plan(
@@ -20,7 +24,65 @@ pub(super) fn of_plan(
     warnings.extend(kept_parts(grants, planned));
     warnings.extend(nodes(grants, planned));
     warnings.extend(mixed_clients(requests));
+    warnings.extend(literal_verb(grants, planned));
     warnings
+}
+
+/// Who may need the verb for other reasons than to impersonate: RBAC does not show it, names do (see
+/// [`super::literal`]).
+fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
+    let mut programs: BTreeMap<&'static str, (&'static LiteralUser, BTreeSet<Impersonator>)> = BTreeMap::new();
+    let mut losers: BTreeSet<Impersonator> = BTreeSet::new();
+    for planned in planned {
+        let Some(subject) = grants.subject(&planned.holder) else { continue };
+        let who = Impersonator::of_subject(subject);
+        if !matches!(planned.outcome, Outcome::Kept(_)) {
+            losers.insert(who.clone());
+        }
+        if let Some(program) = recognise(words_of(grants, planned, &who).iter().map(String::as_str)) {
+            programs.entry(program.name).or_insert((program, BTreeSet::new())).1.insert(who);
+        }
+    }
+    let words = |(program, own): (&LiteralUser, BTreeSet<Impersonator>)| {
+        let at_stake: Vec<String> = losers
+            .iter()
+            .filter(|who| program.who != Who::Itself || own.contains(who))
+            .map(Impersonator::describe)
+            .collect();
+        let at_stake = (!at_stake.is_empty()).then(|| shortened(&at_stake))?;
+        Some(format!(
+            "{} seems to be there ({}). {} No grant and no log of impersonated requests shows that; check before the \
+             cut-over whether it does so for {at_stake}, and see docs/literal-verb.md ({})",
+            program.name,
+            shortened(&own.iter().map(Impersonator::describe).collect::<Vec<_>>()),
+            program.what,
+            program.source,
+        ))
+    };
+    programs.into_values().filter_map(words).collect()
+}
+
+/// The names by which a program may be recognised: of the subject, the role, the binding, and their labels' values.
+fn words_of(grants: &Grants<'_>, planned: &PlannedGrant, who: &Impersonator) -> BTreeSet<String> {
+    let inventory = grants.inventory();
+    let mut metas = vec![&inventory.role(planned.from).meta, &inventory.role(planned.holder.role).meta];
+    if let Through::Binding(binding) | Through::NearMiss(binding) = planned.holder.through {
+        metas.push(&inventory.binding(binding).meta);
+    }
+    let of_objects = metas.into_iter().flat_map(|meta| {
+        let labels = meta.labels.iter().filter(|(key, _)| key.contains("kubernetes.io/") || key.contains("helm.sh/"));
+        labels.map(|(_, value)| value.to_string()).chain([meta.name.value.to_string()])
+    });
+    of_objects.chain([who.name.to_string()]).chain(who.namespace.iter().map(ToString::to_string)).collect()
+}
+
+/// The first few of a list.
+fn shortened(items: &[String]) -> String {
+    let shown = items.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(MAX_LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Objects of an earlier run that this one does not make again.
@@ -60,7 +122,9 @@ fn kept_parts(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
                 let part = extra_key.as_ref().map_or_else(|| resource.to_string(), |key| format!("{resource}/{key}"));
                 parts.entry(who).or_default().insert(part);
             }
-            Outcome::Replaced if planned.modes.contains(&Mode::UserInfo) => {
+            Outcome::Replaced
+                if matches!(planned.grant.identity.kind, Some(IdentityKind::Users | IdentityKind::Groups)) =>
+            {
                 replaced.insert(who);
             }
             _ => {}

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::escape;
 use super::excerpt::{Excerpt, excerpts};
+use super::trace::describe_request;
 use crate::authority::Mode;
 use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
 use crate::inventory::{Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
@@ -415,7 +416,15 @@ fn write_request_totals(out: &mut dyn Write, plan: &Plan<'_>) -> io::Result<()> 
         out,
         "{}: {constrained} served by a constrained mode after the cut-over{rest}",
         count(plan.requests.len(), "distinct request"),
-    )
+    )?;
+    let unserved = || plan.requests.iter().filter_map(|planned| Some((planned, planned.reason?)));
+    for (planned, reason) in unserved().take(MAX_LISTED) {
+        writeln!(out, "  {}: {}", reason.as_str(), escape(&describe_request(planned.request)))?;
+    }
+    match unserved().count().saturating_sub(MAX_LISTED) {
+        0 => Ok(()),
+        more => writeln!(out, "  … and {more} more"),
+    }
 }
 
 /// `no files`, `1 file`, `2 files`.

@@ -10,6 +10,7 @@ pub mod human;
 pub mod json;
 pub mod simulate;
 pub mod trace;
+pub mod verify;
 pub mod yaml;
 
 pub use escape::{escape, is_deceptive};

@@ -6,8 +6,10 @@ use super::escape;
 use super::simulate::reason;
 use crate::authority::{
     Attributes, Check, CheckVerb, Decision, Impersonation, Mode, Refusal, Request, SYSTEM_MASTERS, Witness,
+    smallest_rule,
 };
-use crate::inventory::{Inventory, abbreviate};
+use crate::evidence::OwnedRequest;
+use crate::inventory::{Inventory, PolicyRule, Text, abbreviate};
 
 /// Writes the decision and how it came about.
 ///
@@ -119,7 +121,7 @@ impl Trace<'_, '_> {
             }
             None => {
                 self.line(8, "nothing allows it; the smallest rule that would:")?;
-                for line in smallest_rule(verb, object) {
+                for line in rule_for(verb, object) {
                     self.line(10, &line)?;
                 }
                 Ok(())
@@ -162,25 +164,44 @@ fn ask(verb: &str, object: &Attributes<'_>) -> String {
 }
 
 /// The lines of a rule that allows one check and nothing more, and where it has to stand.
-fn smallest_rule(verb: &str, object: &Attributes<'_>) -> Vec<String> {
-    let Attributes { api_group, resource, subresource, namespace, name, path, .. } = object;
-    let list = |value: &str| format!("[{value:?}]");
-    let mut lines = Vec::new();
-    if path.is_empty() {
-        let slash = if subresource.is_empty() { "" } else { "/" };
-        lines.push(format!("- apiGroups: {}", list(api_group)));
-        lines.push(format!("  resources: {}", list(&format!("{resource}{slash}{subresource}"))));
-        if !name.is_empty() {
-            lines.push(format!("  resourceNames: {}", list(name)));
-        }
-    } else {
-        lines.push(format!("- nonResourceURLs: {}", list(path)));
-    }
-    lines.push(format!("  verbs: {}", list(verb)));
-    lines.push(if namespace.is_empty() {
-        "in a ClusterRole with a ClusterRoleBinding".to_owned()
-    } else {
-        format!("in a Role with a RoleBinding in namespace {namespace:?}")
-    });
+fn rule_for(verb: &str, object: &Attributes<'_>) -> Vec<String> {
+    let mut lines = rule_lines(&smallest_rule(&Attributes { verb, ..*object }));
+    lines.push(rule_place((!object.namespace.is_empty()).then_some(object.namespace)));
     lines
+}
+
+/// `alice as panda (groups devs): list pods in namespace "shop"`.
+pub(super) fn describe_request(request: &OwnedRequest) -> String {
+    let headers = &request.headers;
+    let groups =
+        if headers.groups().is_empty() { String::new() } else { format!(" (groups {})", headers.groups().join(", ")) };
+    let extra: Vec<&str> = headers.extra().keys().map(String::as_str).collect();
+    let extra = if extra.is_empty() { String::new() } else { format!(" (extras {})", extra.join(", ")) };
+    let attributes = request.as_request().attributes;
+    format!("{:?} as {:?}{groups}{extra}: {}", request.requestor.name, headers.user(), ask(&request.verb, &attributes))
+}
+
+/// The lines of a rule.
+pub(super) fn rule_lines(rule: &PolicyRule) -> Vec<String> {
+    let fields = [
+        ("apiGroups", &rule.api_groups),
+        ("resources", &rule.resources),
+        ("resourceNames", &rule.resource_names),
+        ("nonResourceURLs", &rule.non_resource_urls),
+        ("verbs", &rule.verbs),
+    ];
+    let written = fields.into_iter().filter(|(_, texts)| !texts.is_empty());
+    let list = |texts: &[Text]| texts.iter().map(|text| format!("{:?}", text.as_str())).collect::<Vec<_>>().join(", ");
+    let line = |(index, (key, texts)): (usize, (&str, &Vec<Text>))| {
+        format!("{} {key}: [{}]", if index == 0 { "-" } else { " " }, list(texts))
+    };
+    written.enumerate().map(line).collect()
+}
+
+/// Where a rule has to stand, for a request in a namespace; none for one without.
+pub(super) fn rule_place(namespace: Option<&str>) -> String {
+    match namespace {
+        None => "in a ClusterRole with a ClusterRoleBinding".to_owned(),
+        Some(namespace) => format!("in a Role with a RoleBinding in namespace {namespace:?}"),
+    }
 }

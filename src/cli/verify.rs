@@ -1,0 +1,109 @@
+//! `deputize verify`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use deputize::authority::KubeVersion;
+use deputize::grants::Grants;
+use deputize::inventory::{Inventory, Object};
+use deputize::migrate::{VerifiedRequest, verify};
+use deputize::output::{human, verify as output};
+use deputize::source::STDIN;
+
+use super::input::{DuplicatesArg, InputArgs, load_quietly, one_world, say_coverage, status_of};
+use super::output_dir::{CUTOVER, DELETE, GRANT};
+use super::terminal::Output;
+use super::{Failure, Outcome, Status, logs, terminal};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Audit log, or evidence condensed from one, with the requests that have to go on working: a file, a directory, or
+    /// `-`; repeatable
+    #[arg(long, value_name = "LOG", required = true)]
+    audit_log: Vec<PathBuf>,
+    /// Directory with the migrated manifests: as `migrate` wrote it (both stages are applied), or any other (its objects
+    /// replace their namesakes)
+    #[arg(long, value_name = "DIR")]
+    with: Option<PathBuf>,
+    #[command(flatten)]
+    duplicates: DuplicatesArg,
+    /// How the result is printed
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    /// Version of the API server that answers
+    #[arg(long, value_name = "X.Y", default_value_t)]
+    kube_version: KubeVersion,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    if args.input.reads_stdin() && args.audit_log.iter().any(|path| path.as_os_str() == STDIN) {
+        return Err(Failure::Message("standard input cannot be both the manifests and an audit log".to_owned()));
+    }
+    let mut before = args.input.load_without(args.with.as_slice())?;
+    args.duplicates.resolve(&mut before);
+    let before = before;
+    let grants = Grants::new(&before);
+    one_world(&grants)?;
+    let mut status = status_of(&grants)?;
+    let migrated = match &args.with {
+        Some(directory) => {
+            let (after, read) = migrated(directory, &before)?;
+            status = status.max(read);
+            Some(after)
+        }
+        None => None,
+    };
+    let after = migrated.as_ref().unwrap_or(&before);
+    let read = logs::read(&args.audit_log)?;
+    status = status.max(read.status);
+    say_coverage(&before)?;
+    let verification = verify(&before, after, &read.evidence, args.kube_version.feature());
+    let mut out = terminal::stdout();
+    let printed = match args.output {
+        Output::Human => output::write_human(&mut out, &verification),
+        Output::Json => output::write_json(&mut out, &verification),
+    };
+    terminal::unless_closed(printed.and_then(|()| out.flush()))?;
+    if verification.requests.is_empty() {
+        let logs = human::count(read.logs, "log");
+        writeln!(
+            terminal::stderr(),
+            "warning: {logs} read, and no impersonated request in them: nothing was shown to work"
+        )?;
+    }
+    let fine = verification.requests.iter().all(VerifiedRequest::is_kept) && verification.widened.is_empty();
+    Ok(status.max(if fine { Status::Clean } else { Status::Reported }))
+}
+
+/// The state once everything in a directory is applied.
+fn migrated(directory: &Path, before: &Inventory) -> Result<(Inventory, Status), Failure> {
+    let stages = [directory.join(GRANT), directory.join(CUTOVER)];
+    if !directory.is_dir() {
+        let shown = directory.to_string_lossy();
+        return Err(Failure::Message(format!("{} is no directory", deputize::output::escape(&shown))));
+    }
+    let delete = stages[1].join(DELETE);
+    let (mut put, removed) = if stages.iter().any(|stage| stage.is_dir()) {
+        let stages: Vec<PathBuf> = stages.into_iter().filter(|stage| stage.is_dir()).collect();
+        let removed =
+            if delete.is_file() { load_quietly(std::slice::from_ref(&delete))? } else { Inventory::default() };
+        let mut put = load_quietly(&stages)?;
+        // It stands among the files that are applied, and is not applied.
+        let deleted = delete.to_string_lossy();
+        put.roles.retain(|role| *role.meta.path != *deleted);
+        put.bindings.retain(|binding| *binding.meta.path != *deleted);
+        (put, removed)
+    } else {
+        (load_quietly(&[directory.to_owned()])?, Inventory::default())
+    };
+    let grants = Grants::new(&put);
+    one_world(&grants)?;
+    let status = status_of(&grants)?.max(status_of(&Grants::new(&removed))?);
+    let keys = removed.roles.iter().map(|role| role.meta.key());
+    let removed: Vec<_> = keys.chain(removed.bindings.iter().map(|binding| binding.meta.key())).collect();
+    let roles = std::mem::take(&mut put.roles).into_iter().map(Object::Role);
+    let put: Vec<Object> = roles.chain(std::mem::take(&mut put.bindings).into_iter().map(Object::Binding)).collect();
+    Ok((before.with(&put, &removed), status))
+}
