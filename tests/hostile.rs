@@ -4,9 +4,16 @@
 mod common;
 
 use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use common::{Run, deputize_in};
+use deputize::grants::Grants;
+use deputize::inventory::{LoadOptions, load, load_bytes};
+use deputize::lint::{self, Selection};
+use deputize::output::human::{self, Style};
+use deputize::source::{FileText, Limits, read_stream};
 
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n";
 const RULES: &str = "rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users]}]\n";
@@ -229,4 +236,70 @@ fn ways_to_hide_a_grant() {
         let run = survive("a.yaml", text.as_bytes());
         assert!(run.stdout.contains("note[unbound-role]"), "{name}: {}{}", run.stdout, run.stderr);
     }
+}
+
+/// A file that somebody cuts short as soon as a part of it has been read.
+struct Shrinking {
+    file: File,
+    length: u64,
+}
+
+impl Read for Shrinking {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.file.set_len(self.length)?;
+        Ok(read)
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    let whole: String =
+        (0..20_000).map(|number| format!("{ROLE}metadata: {{name: r{number}}}\n{RULES}---\n")).collect();
+    for length in [0, 100, 1_000_000] {
+        fs::write(&path, &whole).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mut text = FileText::default();
+        read_stream(&mut Shrinking { file, length }, &Limits::default(), &mut text).unwrap();
+        let bytes = text.bytes();
+        assert!(whole.as_bytes().starts_with(bytes), "only what the file held");
+        assert!(!bytes.is_empty() && bytes.len() < whole.len() && bytes.len() as u64 >= length);
+        // Whatever was read whole is there; what was cut off is one problem at most.
+        let complete = str::from_utf8(bytes).unwrap().matches("---\n").count();
+        let inventory = load_bytes("a.yaml", bytes);
+        let named = |(number, name): (usize, &str)| name == format!("r{number}");
+        assert!(inventory.roles.len() >= complete && inventory.roles.len() <= complete + 1);
+        assert!(inventory.roles.iter().map(|role| role.meta.name.as_str()).take(complete).enumerate().all(named));
+        assert!(inventory.roles[..complete].iter().all(|role| role.rules.len() == 1));
+        assert!(inventory.problems.len() <= 1);
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_before_it_is_quoted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: b}\nroleRef: \
+                   {kind: ClusterRole, name: a}\nsubjects: [{kind: User, name: \"ü\"}]\n";
+    fs::write(&path, format!("{ROLE}metadata: {{name: a}}\n{RULES}---\n{binding}")).unwrap();
+    let inventory = load(std::slice::from_ref(&path), &LoadOptions::default());
+    let grants = Grants::new(&inventory);
+    let findings = lint::check(&grants, &Selection::default());
+    assert_eq!(findings.len(), 1);
+    let file = File::options().write(true).open(&path).unwrap();
+    for length in (0..file.metadata().unwrap().len()).rev() {
+        file.set_len(length).unwrap();
+        let mut out = Vec::new();
+        human::write_findings(&mut out, &inventory, &findings, Style { colour: false, width: 200 }).unwrap();
+        let shown = String::from_utf8(out).unwrap();
+        // The finding and its place are said, whether or not its lines can still be shown.
+        assert!(shown.contains("can impersonate any user") && shown.contains("a.yaml:4:18"), "{length}: {shown}");
+    }
+    drop(file);
+    fs::remove_file(&path).unwrap();
+    let mut out = Vec::new();
+    human::write_findings(&mut out, &inventory, &findings, Style { colour: false, width: 200 }).unwrap();
+    assert!(String::from_utf8(out).unwrap().contains("a.yaml:4:18"));
 }
