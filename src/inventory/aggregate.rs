@@ -87,6 +87,9 @@ impl<'i> Resolver<'i> {
     /// The roles whose rules make up those of `role`: itself if it aggregates nothing, else what stands at the ends of
     /// the chains of aggregation that start there.
     fn leaves(&mut self, role: RoleId) -> Vec<RoleId> {
+        if self.inventory.role(role).aggregation.is_none() {
+            return vec![role];
+        }
         let mut leaves = BTreeSet::new();
         for reached in self.reachable(role) {
             if self.inventory.role(reached).aggregation.is_none() || self.keeps_own_rules(reached) {

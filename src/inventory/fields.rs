@@ -70,6 +70,8 @@ impl<'p> FieldReader<'p> {
                 None => ok = false,
             }
         }
+        // Most lists are short, and a vector that grows leaves room for more.
+        texts.shrink_to_fit();
         (texts, ok)
     }
 

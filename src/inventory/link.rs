@@ -1,11 +1,12 @@
 //! Which binding reaches which role, and which definitions of an object are the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use smol_str::SmolStr;
+use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
 use super::{BindingId, Inventory, RoleId};
@@ -17,9 +18,12 @@ const MAX_NEAR_MISSES: usize = 100;
 /// The bindings of every role.
 #[derive(Debug)]
 pub struct Links {
-    bindings: Vec<Arc<[BindingId]>>,
-    near_misses: Vec<Arc<[BindingId]>>,
+    bindings: Vec<Vec<BindingId>>,
+    near_misses: Vec<Vec<BindingId>>,
 }
+
+/// A list that mostly has one element.
+type Few<T> = SmallVec<[T; 1]>;
 
 impl Links {
     /// Looks up the role of every binding.
@@ -27,16 +31,22 @@ impl Links {
     /// A role that is defined more than once, with different content, is looked up from the binding's directory
     /// upward: the first directory that has a definition anywhere below it decides, and all definitions there count.
     pub fn new(inventory: &Inventory) -> Self {
-        let mut by_key: HashMap<RoleKey<'_>, Vec<RoleId>, RandomState> = HashMap::default();
-        let mut by_name: HashMap<&str, Vec<RoleId>, RandomState> = HashMap::default();
+        let mut by_key: HashMap<RoleKey<'_>, Few<RoleId>, RandomState> = HashMap::default();
+        let mut by_name: HashMap<&str, Few<RoleId>, RandomState> = HashMap::default();
+        let referred: HashSet<&str, RandomState> =
+            inventory.bindings.iter().map(|binding| binding.role_ref.name.as_str()).collect();
         // What has no name cannot be referred to: two names that are missing, or that a template fills in, are not the
         // same.
-        for (id, role) in inventory.role_ids().filter(|(_, role)| !role.meta.name.value.is_empty()) {
+        for (id, role) in inventory.role_ids() {
+            let name = role.meta.name.as_str();
+            if name.is_empty() || !referred.contains(name) {
+                continue;
+            }
             by_key.entry(key_of_role(role)).or_default().push(id);
-            by_name.entry(role.meta.name.as_str()).or_default().push(id);
+            by_name.entry(name).or_default().push(id);
         }
         // Bindings of one directory to one name share their answer.
-        let mut groups: HashMap<(RoleKey<'_>, &str), Vec<BindingId>, RandomState> = HashMap::default();
+        let mut groups: HashMap<(RoleKey<'_>, &str), Few<BindingId>, RandomState> = HashMap::default();
         let mut order = Vec::new();
         for (id, binding) in inventory.binding_ids().filter(|(_, binding)| !binding.role_ref.name.value.is_empty()) {
             let key = RoleKey {
@@ -72,26 +82,20 @@ impl Links {
                 into[role.0].extend(members.iter().take(free));
             }
         }
-        let seal = |lists: Vec<Vec<BindingId>>| {
-            lists
-                .into_iter()
-                .map(|mut list| {
-                    list.sort_unstable();
-                    Arc::from(list)
-                })
-                .collect()
-        };
-        Self { bindings: seal(bindings), near_misses: seal(near_misses) }
+        for list in bindings.iter_mut().chain(&mut near_misses) {
+            list.sort_unstable();
+        }
+        Self { bindings, near_misses }
     }
 
     /// The bindings that grant a role.
-    pub fn bindings_of(&self, role: RoleId) -> &Arc<[BindingId]> {
+    pub fn bindings_of(&self, role: RoleId) -> &[BindingId] {
         &self.bindings[role.0]
     }
 
     /// The bindings that grant nothing in this input, because their roleRef has the role's name, but another kind or
     /// namespace.
-    pub fn near_misses_of(&self, role: RoleId) -> &Arc<[BindingId]> {
+    pub fn near_misses_of(&self, role: RoleId) -> &[BindingId] {
         &self.near_misses[role.0]
     }
 }
@@ -115,20 +119,20 @@ fn key_of_role(role: &Role) -> RoleKey<'_> {
 }
 
 /// The candidates below the nearest directory, from `from` upward, that has one.
-fn nearest(inventory: &Inventory, candidates: &[RoleId], from: &str) -> Vec<RoleId> {
+fn nearest(inventory: &Inventory, candidates: &[RoleId], from: &str) -> Few<RoleId> {
     if candidates.len() < 2 {
-        return candidates.to_vec();
+        return candidates.into();
     }
     let mut level = Some(from);
     while let Some(directory) = level {
-        let hits: Vec<RoleId> =
+        let hits: Few<RoleId> =
             candidates.iter().copied().filter(|id| stands_below(&inventory.role(*id).meta, directory)).collect();
         if !hits.is_empty() {
             return hits;
         }
         level = parent(directory);
     }
-    candidates.to_vec()
+    candidates.into()
 }
 
 fn stands_below(meta: &ObjectMeta, directory: &str) -> bool {
@@ -149,6 +153,7 @@ fn parent(directory: &str) -> Option<&str> {
 pub(super) fn merge_copies(inventory: &mut Inventory) {
     merge(
         &mut inventory.roles,
+        |role| &role.meta,
         |role| &mut role.meta,
         Role::same_as,
         |role, state| {
@@ -162,6 +167,7 @@ pub(super) fn merge_copies(inventory: &mut Inventory) {
     );
     merge(
         &mut inventory.bindings,
+        |binding| &binding.meta,
         |binding| &mut binding.meta,
         super::Binding::same_as,
         |binding, state| {
@@ -174,40 +180,49 @@ pub(super) fn merge_copies(inventory: &mut Inventory) {
     );
 }
 
-/// What identical definitions have in common: kind, namespace, name, and a hash of the content.
-type ContentKey = (ObjectKind, Option<SmolStr>, SmolStr, u64);
-
-fn merge<T>(
+fn merge<T: Send + Sync>(
     objects: &mut Vec<T>,
-    meta: impl Fn(&mut T) -> &mut ObjectMeta,
+    meta: impl Fn(&T) -> &ObjectMeta + Sync,
+    meta_mut: impl Fn(&mut T) -> &mut ObjectMeta,
     same: impl Fn(&T, &T) -> bool,
-    content: impl Fn(&T, &mut foldhash::fast::FoldHasher<'_>),
+    content: impl Fn(&T, &mut foldhash::fast::FoldHasher<'_>) + Sync,
 ) {
     let state = RandomState::default();
-    let mut first: HashMap<ContentKey, Vec<usize>, RandomState> = HashMap::default();
-    let mut kept: Vec<T> = Vec::with_capacity(objects.len());
-    for mut object in objects.drain(..) {
+    let hash = |object: &T| {
         let mut hasher = state.build_hasher();
-        content(&object, &mut hasher);
-        let own = meta(&mut object);
+        let own = meta(object);
+        (own.kind, own.effective_namespace(), &own.name).hash(&mut hasher);
+        content(object, &mut hasher);
+        hasher.finish()
+    };
+    let hashes: Vec<u64> = objects.par_iter().with_min_len(1024).map(hash).collect();
+    let mut first: HashMap<u64, Few<usize>, RandomState> =
+        HashMap::with_capacity_and_hasher(objects.len(), RandomState::default());
+    // Each copy, and of what.
+    let mut copies: Vec<(usize, usize)> = Vec::new();
+    for (index, hash) in hashes.into_iter().enumerate() {
         // Nothing can refer to an object without a name, so two of them need not be the same one.
-        if own.name.value.is_empty() {
-            kept.push(object);
+        if meta(&objects[index]).name.value.is_empty() {
             continue;
         }
-        let namespace = own.effective_namespace().map(SmolStr::new);
-        let key = (own.kind, namespace, own.name.value.clone(), hasher.finish());
-        let place = (Arc::clone(&own.path), own.name.place);
-        let known = first.entry(key).or_default();
-        match known.iter().find(|index| same(&kept[**index], &object)) {
-            Some(index) => meta(&mut kept[*index]).copies.push(place),
-            None => {
-                known.push(kept.len());
-                kept.push(object);
-            }
+        let known = first.entry(hash).or_default();
+        match known.iter().find(|known| same(&objects[**known], &objects[index])) {
+            Some(original) => copies.push((index, *original)),
+            None => known.push(index),
         }
     }
-    *objects = kept;
+    for (copy, original) in &copies {
+        let own = meta(&objects[*copy]);
+        let place = (Arc::clone(&own.path), own.name.place);
+        meta_mut(&mut objects[*original]).copies.push(place);
+    }
+    let mut copies = copies.into_iter().map(|(copy, _)| copy).peekable();
+    let mut index = 0;
+    objects.retain(|_| {
+        let is_copy = copies.next_if_eq(&index).is_some();
+        index += 1;
+        !is_copy
+    });
 }
 
 #[cfg(test)]
@@ -248,8 +263,8 @@ mod tests {
             ("b.yaml", &BINDING.replace("NAME", "both")),
         ]);
         let links = Links::new(&all);
-        assert_eq!(links.bindings_of(RoleId(0)).as_ref(), [BindingId(0), BindingId(1)]);
-        assert_eq!(links.bindings_of(RoleId(1)).as_ref(), [BindingId(1)]);
+        assert_eq!(links.bindings_of(RoleId(0)), [BindingId(0), BindingId(1)]);
+        assert_eq!(links.bindings_of(RoleId(1)), [BindingId(1)]);
     }
 
     #[test]

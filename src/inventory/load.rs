@@ -106,10 +106,19 @@ fn absorb(inventory: &mut Inventory, result: FileResult) {
     coverage.files_without_rbac += usize::from(result.read && !result.parsed);
     coverage.documents += result.documents;
     coverage.unread.extend(result.unread);
-    inventory.roles.extend(result.contents.roles);
-    inventory.bindings.extend(result.contents.bindings);
-    inventory.problems.extend(result.contents.problems);
+    append(&mut inventory.roles, result.contents.roles);
+    append(&mut inventory.bindings, result.contents.bindings);
+    append(&mut inventory.problems, result.contents.problems);
     inventory.streams.extend(result.stream);
+}
+
+/// Puts `more` behind what is there. One file may hold all there is, and is not copied then.
+fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
 }
 
 fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> FileResult {

@@ -119,6 +119,7 @@ impl Reader<'_> {
                     let rule = self.rule(rule);
                     role.rules.push(rule);
                 }
+                role.rules.shrink_to_fit();
             } else {
                 self.fields.wrong_type("rules", "a list of rules", rules);
             }

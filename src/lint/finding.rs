@@ -1,10 +1,11 @@
 //! Findings and their parts.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
@@ -103,17 +104,20 @@ pub(super) fn finding_of(site: &Site<'_>, rule: &'static str, diagnosis: Diagnos
 
 /// Numbers the findings that would have the same fingerprint, in the order of their places.
 pub(super) fn number_fingerprints(findings: &mut [Finding]) {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for finding in findings {
-        let count = seen.entry(finding.fingerprint.clone()).or_default();
+    let mut seen: HashMap<&str, usize, RandomState> =
+        HashMap::with_capacity_and_hasher(findings.len(), RandomState::default());
+    let mut counts = Vec::with_capacity(findings.len());
+    for finding in findings.iter() {
+        let count = seen.entry(&finding.fingerprint).or_default();
         *count += 1;
-        if *count > 1 {
-            finding.fingerprint = digest(&[finding.fingerprint.as_str(), &count.to_string()]);
-        }
+        counts.push(*count);
+    }
+    for (finding, count) in findings.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
+        finding.fingerprint = digest([finding.fingerprint.as_str(), &count.to_string()]);
     }
 }
 
-/// Gives the findings of a role their fingerprints.
+/// Gives the findings of some roles their fingerprints.
 pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
     // Findings come rule by rule and, mostly, subjects by subjects: what they share is hashed once.
     let mut rule: Option<((RoleId, usize), String)> = None;
@@ -124,18 +128,17 @@ pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
             rule = Some((at, rule_digest(grants.inventory().role(finding.role), finding.rule_index)));
         }
         if subjects.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, &finding.subjects)) {
-            let names = |subject: &'_ Subject| -> [SmolStr; 3] {
-                let namespace = subject.namespace.clone().unwrap_or_default();
-                [SmolStr::new(subject.kind.as_str()), namespace, subject.name.value.clone()]
-            };
-            let names: Vec<SmolStr> = finding.subjects.iter().flat_map(names).collect();
-            subjects = Some((Arc::clone(&finding.subjects), digest(&names)));
+            let names = finding.subjects.iter().flat_map(|subject| {
+                let namespace = subject.namespace.as_deref().unwrap_or_default();
+                [subject.kind.as_str(), namespace, subject.name.as_str()]
+            });
+            subjects = Some((Arc::clone(&finding.subjects), digest(names)));
         }
         let rule = rule.as_ref().map_or("", |(_, digest)| digest);
         // Another subject is another grant: a baseline must not hide it.
         let subjects = subjects.as_ref().map_or("", |(_, digest)| digest);
         let left_out = finding.subjects_left_out.to_string();
-        finding.fingerprint = digest(&[finding.rule, rule, &finding.verb, subjects, &left_out]);
+        finding.fingerprint = digest([finding.rule, rule, &finding.verb, subjects, &left_out]);
     }
 }
 
@@ -143,28 +146,23 @@ pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
 fn rule_digest(role: &Role, index: usize) -> String {
     let meta = &role.meta;
     let namespace = meta.effective_namespace().unwrap_or_default();
-    let mut parts = vec![SmolStr::new(meta.kind.as_str()), SmolStr::new(namespace), meta.name.value.clone()];
-    if let Some(rule) = role.rules.get(index) {
-        for list in [&rule.api_groups, &rule.resources, &rule.resource_names] {
-            parts.push(SmolStr::from(list.len().to_string()));
-            parts.extend(list.iter().map(|text| text.value.clone()));
-        }
-    }
-    digest(&parts)
+    let lists = role.rules.get(index).map(|rule| [&rule.api_groups, &rule.resources, &rule.resource_names]);
+    let lists = lists.into_iter().flatten().flat_map(|list| {
+        let length = Cow::Owned(list.len().to_string());
+        std::iter::once(length).chain(list.iter().map(|text| Cow::Borrowed(text.as_str())))
+    });
+    let object = [meta.kind.as_str(), namespace, meta.name.as_str()].map(Cow::Borrowed);
+    digest(object.into_iter().chain(lists))
 }
 
 /// A hash that nobody can steer to a known one, and that stays the same from release to release.
-fn digest<S: AsRef<str>>(parts: &[S]) -> String {
+fn digest(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         let part = part.as_ref();
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    let mut text = String::with_capacity(32);
-    for byte in hasher.finalize().iter().take(16) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let digits = hasher.finalize().into_iter().take(16).flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }

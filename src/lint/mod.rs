@@ -28,13 +28,11 @@ use finding::{finding_of, fingerprint, number_fingerprints};
 /// Judges all grants by the selected rules. Findings come in the order of their places, those at one place by severity
 /// and rule.
 pub fn check(grants: &Grants<'_>, selection: &Selection) -> Vec<Finding> {
-    // Role by role, side by side; collected and sorted once.
+    // Side by side, a few roles at a time; collected and sorted once.
     let roles: Vec<RoleId> = grants.inventory().role_ids().map(|(role, _)| role).collect();
-    let mut findings: Vec<Finding> = roles
-        .par_iter()
-        .with_min_len(64)
-        .flat_map_iter(|role| {
-            let mut findings = Vec::new();
+    let judge = |roles: &[RoleId]| {
+        let mut findings = Vec::new();
+        for role in roles {
             site::visit(grants, *role, &mut |site| {
                 for rule in catalogue().iter().filter(|rule| selection.has(rule.id())) {
                     if let Some(diagnosis) = rule.check(site) {
@@ -42,10 +40,13 @@ pub fn check(grants: &Grants<'_>, selection: &Selection) -> Vec<Finding> {
                     }
                 }
             });
-            fingerprint(&mut findings, grants);
-            findings
-        })
-        .collect();
+        }
+        fingerprint(&mut findings, grants);
+        findings
+    };
+    let judged: Vec<Vec<Finding>> = roles.par_chunks(64).map(judge).collect();
+    let mut findings: Vec<Finding> = Vec::with_capacity(judged.iter().map(Vec::len).sum());
+    findings.extend(judged.into_iter().flatten());
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     number_fingerprints(&mut findings);
     findings

@@ -249,12 +249,13 @@ impl<'a> Site<'a> {
             return Vec::new();
         }
         // The default roles are chained: `view` is aggregated into `edit`, and `edit` into `admin`.
-        let labelled = |name: &str| {
-            let key = format!("rbac.authorization.k8s.io/aggregate-to-{name}");
-            self.role.meta.label(&key) == Some("true")
-        };
-        let roles = ["view", "edit", "admin"];
-        roles.into_iter().skip_while(|name| !labelled(name)).collect()
+        let roles = [
+            ("view", "rbac.authorization.k8s.io/aggregate-to-view"),
+            ("edit", "rbac.authorization.k8s.io/aggregate-to-edit"),
+            ("admin", "rbac.authorization.k8s.io/aggregate-to-admin"),
+        ];
+        let chain = roles.into_iter().skip_while(|(_, label)| self.role.meta.label(label) != Some("true"));
+        chain.map(|(name, _)| name).collect()
     }
 
     /// The identities in words.

@@ -228,10 +228,8 @@ impl<'t> Node<'t> {
     fn key_text(self) -> Option<Cow<'t, str>> {
         let raw = self.target().raw();
         match &raw.kind {
-            RawKind::Scalar { value, style } => match scalar_kind(value, *style, raw.tag) {
-                NodeKind::String(text) => Some(text),
-                _ => Some(Cow::Borrowed(value)),
-            },
+            RawKind::Scalar { value, .. } if raw.tag == TagKind::Binary => Some(decoded(value)),
+            RawKind::Scalar { value, .. } => Some(Cow::Borrowed(value)),
             _ => None,
         }
     }
@@ -326,17 +324,20 @@ fn scalar_kind<'t>(value: &'t str, style: Style, tag: TagKind) -> NodeKind<'t> {
             other => NodeKind::Other(other),
         },
         TagKind::None | TagKind::String | TagKind::Other => NodeKind::String(Cow::Borrowed(value)),
-        TagKind::Binary => {
-            let compact: String = value.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            let decoded = base64::engine::general_purpose::STANDARD.decode(compact).ok();
-            match decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
-                Some(text) => NodeKind::String(Cow::Owned(text)),
-                None => NodeKind::String(Cow::Borrowed(value)),
-            }
-        }
+        TagKind::Binary => NodeKind::String(decoded(value)),
         TagKind::Null => NodeKind::Other(ScalarType::Null),
         TagKind::Boolean => NodeKind::Other(ScalarType::Boolean),
         TagKind::Number => NodeKind::Other(ScalarType::Number),
+    }
+}
+
+/// The text of a `!!binary` scalar; the value as written where it is none.
+fn decoded(value: &str) -> Cow<'_, str> {
+    let compact: String = value.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(compact).ok();
+    match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Some(text) => Cow::Owned(text),
+        None => Cow::Borrowed(value),
     }
 }
 
