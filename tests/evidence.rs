@@ -68,6 +68,50 @@ fn shards_condensed_anywhere_and_merged_in_any_order_are_the_whole() {
 }
 
 #[test]
+fn a_large_file_shows_what_its_stream_shows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.log");
+    for seed in 0..6 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut text = String::new();
+        for line in log(seed) {
+            // Padding in the line or behind it moves ends of lines over the ends of blocks; one line is longer than two.
+            let length = if rng.u32(0..100) == 0 { rng.usize(1 << 20..3 << 20) } else { rng.usize(0..8 << 10) };
+            let padding = "x".repeat(length);
+            if rng.bool() {
+                text += &line.replacen('{', &format!("{{\"padding\":\"{padding}\","), 1);
+            } else {
+                text += &format!("{line}\n{{\"padding\":\"{padding}\"}}");
+            }
+            text.push('\n');
+        }
+        // Ends of lines right at the end of a block, and behind it.
+        for end in [4 << 20, (6 << 20) + 1] {
+            let begin = text[..end].rfind('\n').unwrap() + 1;
+            text.replace_range(begin..end - 1, &" ".repeat(end - 1 - begin));
+            text.replace_range(end - 1..end, "\n");
+        }
+        // The last line is cut off.
+        text.truncate(text.len() - rng.usize(0..30));
+        std::fs::write(&path, &text).unwrap();
+        let file = deputize_in(directory.path(), &["evidence", "audit.log"]);
+        assert_eq!(file, deputize_with(&["evidence"], text.as_bytes()), "{seed}");
+        assert!(file.stdout.lines().count() > 5);
+    }
+}
+
+#[test]
+fn values_over_many_lines_are_read() {
+    let lines = log(5);
+    let expected = condense(&lines.join("\n"));
+    let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stream: Vec<String> = events.iter().map(|event| serde_json::to_string_pretty(event).unwrap()).collect();
+    assert_eq!(condense(&stream.join("\n")), expected);
+    assert_eq!(condense(&serde_json::to_string_pretty(&events).unwrap()), expected);
+    assert_eq!(condense(&serde_json::to_string_pretty(&json!({"items": events})).unwrap()), expected);
+}
+
+#[test]
 fn a_directory_of_rotated_logs_is_one_log() {
     let lines = log(7);
     let directory = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ pub struct Attributes<'a> {
 }
 
 /// A user who has authenticated (`pkg/authentication/user`, `Info`). The UID does not matter to any decision.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct User {
     /// The username.
     pub name: String,

@@ -19,14 +19,17 @@ pub(super) fn run(args: &Args) -> Outcome {
     let logs::LogsRead { evidence, logs, status } = logs::read(&args.logs)?;
     let mut out = terminal::stdout();
     terminal::unless_closed(write_evidence(&mut out, &evidence).and_then(|()| out.flush()))?;
-    let distinct = evidence.iter().count();
-    let total: u64 = evidence.iter().map(|(_, tally)| tally.count()).sum();
-    let refused = evidence.iter().filter(|(observation, _)| observation.refused.is_some()).count();
+    let (mut total, mut refused) = (0, 0);
+    for (observation, tally) in evidence.iter() {
+        total += tally.count();
+        refused += u64::from(observation.refused.is_some());
+    }
     let mut err = terminal::stderr();
     writeln!(
         err,
-        "read {}: {total} impersonated requests, {distinct} distinct, {refused} of them refused",
+        "read {}: {total} impersonated requests, {} distinct, {refused} of them refused",
         human::count(logs, "log"),
+        evidence.len(),
     )?;
     if evidence.not_events > 0 {
         let lines = human::count(evidence.not_events, "line");

@@ -1,9 +1,9 @@
 //! Observed requests, each once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::OwnedRequest;
-use super::request::EvidenceShape;
 use crate::authority::Mode;
 
 /// One request as logs show it.
@@ -37,39 +37,30 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Adds requests: `ended` of them, or none for one that is still open.
-    pub(super) fn add(&mut self, observation: Observation, ended: u64, first: &str, last: &str) {
-        let tally = self.requests.entry(observation).or_default();
-        tally.ended += ended;
-        if tally.first.is_empty() || (!first.is_empty() && first < tally.first.as_str()) {
-            tally.first = first.to_owned();
-        }
-        if last > tally.last.as_str() {
-            tally.last = last.to_owned();
-        }
-    }
-
-    /// Adds a line that was condensed before. False if its mode is none that there is.
-    pub(super) fn add_condensed(&mut self, shape: EvidenceShape) -> bool {
-        let mode = match shape.mode.as_deref() {
-            None => None,
-            Some(name) => match Mode::ALL.into_iter().find(|mode| mode.as_str() == name) {
-                Some(mode) => Some(mode),
-                None => return false,
-            },
-        };
-        let ended = if shape.open { 0 } else { shape.count };
-        let observation = Observation { request: shape.request.into(), mode, refused: shape.refused };
-        self.add(observation, ended, &shape.first, &shape.last);
-        true
+    /// Adds requests and how often they were seen.
+    pub(super) fn add_all(&mut self, requests: impl Iterator<Item = (Observation, Tally)>) {
+        requests.for_each(|(observation, tally)| match self.requests.entry(observation) {
+            Entry::Occupied(mut own) => own.get_mut().add(tally.ended, &tally.first, &tally.last),
+            Entry::Vacant(place) => {
+                place.insert(tally);
+            }
+        });
     }
 
     /// Adds everything that another log has shown.
     pub fn merge(&mut self, other: Self) {
-        for (observation, tally) in other.requests {
-            self.add(observation, tally.ended, &tally.first, &tally.last);
-        }
+        self.add_all(other.requests.into_iter());
         self.not_events += other.not_events;
+    }
+
+    /// How many distinct requests there are.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether there is no request.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
     }
 
     /// The requests, in a fixed order.
@@ -79,6 +70,17 @@ impl Evidence {
 }
 
 impl Tally {
+    /// Adds requests: `ended` of them, or none for one that is still open.
+    pub(super) fn add(&mut self, ended: u64, first: &str, last: &str) {
+        self.ended += ended;
+        if self.first.is_empty() || (!first.is_empty() && first < self.first.as_str()) {
+            first.clone_into(&mut self.first);
+        }
+        if last > self.last.as_str() {
+            last.clone_into(&mut self.last);
+        }
+    }
+
     /// How many requests: one at least, since a request that has not ended is one too.
     pub fn count(&self) -> u64 {
         self.ended.max(1)

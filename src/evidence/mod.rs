@@ -1,9 +1,11 @@
 //! What impersonators do while they impersonate: "any action" cannot be granted, so a migration needs to know.
 
 mod audit;
+mod collect;
 mod condense;
 mod declared;
 mod derived;
+mod event;
 mod logs;
 mod refused;
 mod request;

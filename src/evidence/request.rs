@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::authority::{Attributes, Extra, Headers, Request, User};
+use super::Observation;
+use super::collect::Collected;
+use crate::authority::{Attributes, Extra, Headers, Mode, Request, User};
 
 /// A request as a line has it. Absent fields are empty.
 #[derive(Debug, Default, Deserialize)]
@@ -51,19 +53,34 @@ struct ImpersonateShape {
 pub(super) struct EvidenceShape {
     #[serde(rename = "schema")]
     _schema: String,
-    pub(super) request: RequestShape,
+    request: RequestShape,
     #[serde(default)]
-    pub(super) mode: Option<String>,
+    mode: Option<String>,
     #[serde(default)]
-    pub(super) count: u64,
+    count: u64,
     #[serde(default, deserialize_with = "or_empty")]
-    pub(super) first: String,
+    first: String,
     #[serde(default, deserialize_with = "or_empty")]
-    pub(super) last: String,
+    last: String,
     #[serde(default)]
-    pub(super) open: bool,
+    open: bool,
     #[serde(default)]
-    pub(super) refused: Option<String>,
+    refused: Option<String>,
+}
+
+impl EvidenceShape {
+    /// Adds what the line shows. False if its mode is none that there is.
+    pub(super) fn add_to(self, seen: &mut Collected) -> bool {
+        let known = |name: &String| Mode::ALL.into_iter().find(|mode| mode.as_str() == name);
+        let mode = self.mode.as_ref().and_then(known);
+        if mode.is_none() && self.mode.is_some() {
+            return false;
+        }
+        let observation = Observation { request: self.request.into(), mode, refused: self.refused };
+        let ended = if self.open { 0 } else { self.count };
+        seen.add_request(ended, &self.first, &self.last, |key| key.observation(&observation));
+        true
+    }
 }
 
 /// Programs in some languages write null for an empty list.
@@ -74,7 +91,7 @@ pub(super) fn or_empty<'de, D: serde::Deserializer<'de>, T: Default + Deserializ
 }
 
 /// A request that was read.
-#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnedRequest {
     /// The requestor, with the groups that authentication adds.
     pub requestor: User,

@@ -1,0 +1,223 @@
+//! What logs show while they are read: many times the same, so each distinct thing is one piece of memory, found without
+//! being copied.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::{Evidence, Observation, OwnedRequest, Tally};
+use crate::authority::{Extra, Headers, Mode, User};
+
+/// What one thread has seen.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    requests: Tallies,
+    pub(super) not_events: usize,
+    /// Used again and again.
+    key: Key,
+}
+
+impl Collected {
+    /// Adds requests: `ended` of them, or none for one that is still open. `write` writes what they are, as
+    /// [`observation`] reads it.
+    pub(super) fn add_request(&mut self, ended: u64, first: &str, last: &str, write: impl FnOnce(&mut Key)) {
+        self.key.0.clear();
+        write(&mut self.key);
+        self.requests.add(&self.key.0, ended, first, last);
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.requests.merge(other.requests);
+        self.not_events += other.not_events;
+    }
+
+    /// How much is kept.
+    pub(super) fn len(&self) -> usize {
+        self.requests.0.len()
+    }
+
+    pub(super) fn add_to(self, evidence: &mut Evidence) {
+        evidence.add_all(self.requests.0.into_iter().map(|(key, tally)| (observation(&mut Reader(&key)), tally)));
+        evidence.not_events += self.not_events;
+    }
+}
+
+/// Tallies by what was seen.
+#[derive(Debug, Default)]
+struct Tallies(HashMap<Box<[u8]>, Tally, RandomState>);
+
+impl Tallies {
+    fn add(&mut self, key: &[u8], ended: u64, first: &str, last: &str) {
+        match self.0.get_mut(key) {
+            Some(tally) => tally.add(ended, first, last),
+            None => {
+                let tally = Tally { ended, first: first.to_owned(), last: last.to_owned() };
+                self.0.insert(key.into(), tally);
+            }
+        }
+    }
+
+    fn merge(&mut self, mut other: Self) {
+        // The smaller into the larger: the result is the same.
+        if self.0.len() < other.0.len() {
+            std::mem::swap(self, &mut other);
+        }
+        other.0.into_iter().for_each(|(key, tally)| match self.0.get_mut(&key) {
+            Some(own) => own.add(tally.ended, &tally.first, &tally.last),
+            None => {
+                self.0.insert(key, tally);
+            }
+        });
+    }
+}
+
+/// Strings in one piece of memory, each ended by a byte that UTF-8 does not have.
+#[derive(Debug, Default)]
+pub(super) struct Key(Vec<u8>);
+
+const END: u8 = 0xff;
+const END_OF_LIST: u8 = 0xfe;
+
+impl Key {
+    pub(super) fn text(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+        self.0.push(END);
+    }
+
+    pub(super) fn list<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        texts.into_iter().for_each(|text| self.text(text));
+        self.0.push(END_OF_LIST);
+    }
+
+    pub(super) fn extra<'a, V>(&mut self, extra: impl IntoIterator<Item = (&'a str, V)>)
+    where
+        V: IntoIterator<Item = &'a str>,
+    {
+        for (key, values) in extra {
+            self.text(key);
+            self.list(values);
+        }
+        self.0.push(END_OF_LIST);
+    }
+
+    /// What an observation begins with.
+    pub(super) fn mode_and_refusal(&mut self, mode: Option<Mode>, refused: Option<&str>) {
+        self.text(mode.map_or("", Mode::as_str));
+        self.list(refused);
+    }
+
+    pub(super) fn observation(&mut self, observation: &Observation) {
+        let Observation { request, mode, refused } = observation;
+        self.mode_and_refusal(*mode, refused.as_deref());
+        self.text(&request.requestor.name);
+        self.list(request.requestor.groups.iter().map(String::as_str));
+        self.extra(texts_of(&request.requestor.extra));
+        self.text(request.headers.user());
+        self.text(request.headers.uid());
+        self.list(request.headers.groups().iter().map(String::as_str));
+        self.extra(texts_of(request.headers.extra()));
+        self.text(&request.verb);
+        self.text(&request.api_group);
+        self.text(&request.resource);
+        self.text(&request.subresource);
+        self.text(&request.namespace);
+        self.text(&request.name);
+        self.text(&request.path);
+    }
+}
+
+fn texts_of(extra: &Extra) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+    extra.iter().map(|(key, values)| (key.as_str(), values.iter().map(String::as_str)))
+}
+
+/// Reads what a [`Key`] holds, in the order in which it was written.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn text(&mut self) -> String {
+        let length = memchr::memchr(END, self.0).unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at(length);
+        self.0 = rest.get(1..).unwrap_or_default();
+        String::from_utf8_lossy(text).into_owned()
+    }
+
+    fn is_at_end(&mut self) -> bool {
+        match self.0.split_first() {
+            Some((&END_OF_LIST, rest)) => {
+                self.0 = rest;
+                true
+            }
+            first => first.is_none(),
+        }
+    }
+
+    fn list(&mut self) -> Vec<String> {
+        let mut texts = Vec::new();
+        while !self.is_at_end() {
+            texts.push(self.text());
+        }
+        texts
+    }
+
+    fn extra(&mut self) -> Extra {
+        let mut extra = Extra::new();
+        while !self.is_at_end() {
+            let key = self.text();
+            extra.insert(key, self.list());
+        }
+        extra
+    }
+}
+
+/// The observation in a key. The groups that authentication adds are added here, once for each distinct request.
+fn observation(key: &mut Reader<'_>) -> Observation {
+    let mode = key.text();
+    let mode = Mode::ALL.into_iter().find(|known| known.as_str() == mode);
+    let refused = key.list().pop();
+    let mut requestor = User { name: key.text(), groups: key.list(), extra: key.extra() };
+    requestor.complete_groups();
+    let request = OwnedRequest {
+        requestor,
+        headers: Headers::received(key.text(), key.text(), key.list(), key.extra()),
+        verb: key.text(),
+        api_group: key.text(),
+        resource: key.text(),
+        subresource: key.text(),
+        namespace: key.text(),
+        name: key.text(),
+        path: key.text(),
+    };
+    Observation { request, mode, refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = |text: &str| text.to_owned();
+        let extra = Extra::from([(text("a"), vec![text("1"), text("")]), (text("b"), vec![text("2")])]);
+        let mut requestor = User { name: text("alice"), groups: vec![text(""), text("x\u{0}y")], extra: extra.clone() };
+        requestor.complete_groups();
+        let request = OwnedRequest {
+            requestor,
+            headers: Headers::received(text("panda"), text("uid"), vec![text("g")], extra),
+            verb: text("get"),
+            api_group: text("apps"),
+            resource: text("deployments"),
+            subresource: text("scale"),
+            namespace: text("shop"),
+            name: text("wéb"),
+            path: text("/x"),
+        };
+        for (mode, refused) in
+            [(Some(Mode::Legacy), None), (None, Some(text("impersonate x"))), (None, Some(text(""))), (None, None)]
+        {
+            let expected = Observation { request: request.clone(), mode, refused };
+            let mut key = Key::default();
+            key.observation(&expected);
+            assert_eq!(observation(&mut Reader(&key.0)), expected);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Events of the API server's audit log (`audit.k8s.io/v1`, `Event`), and what they show.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+
+use percent_encoding::percent_decode_str;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+use smallvec::SmallVec;
+
+use super::collect::{Collected, Key};
+use super::request::or_empty;
+use crate::authority::{
+    Mode, NODE_NAME_EXTRA, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED,
+    Username,
+};
+
+/// A string that is copied only where it has escapes; null is empty.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<'a>(Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+}
+
+/// What matters of an event; all other fields are skipped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Event<'a> {
+    #[serde(borrow)]
+    stage: Option<Text<'a>>,
+    #[serde(borrow, rename = "requestURI")]
+    request_uri: Text<'a>,
+    #[serde(borrow)]
+    verb: Option<Text<'a>>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    user: Requestor<'a>,
+    #[serde(borrow)]
+    impersonated_user: Option<Target<'a>>,
+    #[serde(borrow)]
+    object_ref: Option<ObjectRef<'a>>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    response_status: ResponseStatus<'a>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    authentication_metadata: AuthenticationMetadata<'a>,
+    #[serde(borrow)]
+    request_received_timestamp: Text<'a>,
+    /// What old versions have in its place.
+    #[serde(borrow)]
+    timestamp: Text<'a>,
+}
+
+/// Who made the request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Requestor<'a> {
+    #[serde(borrow)]
+    username: Text<'a>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    groups: Vec<Text<'a>>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    extra: RequestorExtra<'a>,
+}
+
+/// Of the requestor's extras only the node of its pod matters, and the others would keep requests apart.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RequestorExtra<'a> {
+    #[serde(borrow, rename = "authentication.kubernetes.io/node-name")]
+    node_name: Option<Vec<Text<'a>>>,
+}
+
+/// Whom the request has become.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Target<'a> {
+    #[serde(borrow)]
+    username: Text<'a>,
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    groups: Vec<Text<'a>>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    extra: BTreeMap<Text<'a>, Vec<Text<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectRef<'a> {
+    #[serde(borrow)]
+    resource: Text<'a>,
+    #[serde(borrow)]
+    subresource: Text<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    api_group: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ResponseStatus<'a> {
+    code: Option<u32>,
+    #[serde(borrow)]
+    message: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AuthenticationMetadata<'a> {
+    #[serde(borrow)]
+    impersonation_constraint: Text<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads an event; none if the text is anything else.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|event: &Self| event.stage.is_some() && event.verb.is_some())
+    }
+
+    fn verb(&self) -> &str {
+        self.verb.as_deref().unwrap_or_default()
+    }
+
+    /// Adds what the event shows: an impersonated request, or an impersonation that was refused.
+    pub(super) fn observe(&self, seen: &mut Collected) {
+        // Nothing is known at RequestReceived. ResponseStarted is the only stage of a request that goes on.
+        let ended = match self.stage.as_deref() {
+            Some("ResponseComplete" | "Panic") => 1,
+            Some("ResponseStarted") => 0,
+            _ => return,
+        };
+        let time =
+            if self.request_received_timestamp.is_empty() { &self.timestamp } else { &self.request_received_timestamp };
+        if let Some(target) = &self.impersonated_user {
+            let mode = self.authentication_metadata.impersonation_constraint.strip_prefix("impersonate:");
+            let mode = mode.and_then(Mode::parse_constrained).unwrap_or(Mode::Legacy);
+            seen.add_request(ended, time, time, |key| {
+                key.mode_and_refusal(Some(mode), None);
+                self.user.write(key);
+                target.write_headers(mode, key);
+                self.write_attributes(key);
+            });
+        } else if let Some(refused) = self.refused_check().filter(|_| ended == 1) {
+            seen.add_request(ended, time, time, |key| {
+                key.mode_and_refusal(None, Some(&refused));
+                self.user.write(key);
+                Target::default().write_headers(Mode::Legacy, key);
+                self.write_attributes(key);
+            });
+        }
+    }
+
+    /// The check that refused the impersonation: `User "…" cannot impersonate-on:user-info:get path "/api"`.
+    fn refused_check(&self) -> Option<String> {
+        let (_, check) = self.response_status.message.split_once("cannot impersonate")?;
+        (self.response_status.code == Some(403)).then(|| format!("impersonate{check}"))
+    }
+
+    /// Verb, resource and path of the request, as they were authorized.
+    fn write_attributes(&self, key: &mut Key) {
+        key.text(self.verb());
+        let (path, query) = self.request_uri.split_once('?').unwrap_or((&self.request_uri, ""));
+        let Some(object) = &self.object_ref else {
+            ["", "", "", "", "", path].into_iter().for_each(|text| key.text(text));
+            return;
+        };
+        key.text(&object.api_group);
+        key.text(&object.resource);
+        key.text(&object.subresource);
+        match namespace_and_name(path) {
+            Some((namespace, name)) => {
+                key.text(&namespace);
+                key.text(&name.or_else(|| selected_name(self.verb(), query)).unwrap_or_default());
+            }
+            None => {
+                key.text(&object.namespace);
+                // What a `create` without a subresource shows is the name in the body, which nobody was asked about.
+                let of_body = self.verb() == "create" && object.subresource.is_empty();
+                key.text(if of_body { "" } else { &object.name });
+            }
+        }
+        key.text("");
+    }
+}
+
+/// Groups, or what else there is many of.
+type Texts<'t> = SmallVec<[&'t str; 16]>;
+
+fn texts<'t>(texts: &'t [Text<'_>]) -> Texts<'t> {
+    texts.iter().map(Deref::deref).collect()
+}
+
+impl Requestor<'_> {
+    fn write(&self, key: &mut Key) {
+        let mut groups = texts(&self.groups);
+        groups.sort_unstable();
+        groups.dedup();
+        key.text(&self.username);
+        key.list(groups);
+        let nodes = self.extra.node_name.as_ref();
+        key.extra(nodes.map(|nodes| (NODE_NAME_EXTRA, texts(nodes))));
+    }
+}
+
+impl Target<'_> {
+    /// Writes the headers that a client has sent, rebuilt from what became of them. Groups that the server adds cannot be
+    /// told from the same groups sent by the client; they are taken to be the server's.
+    fn write_headers(&self, mode: Mode, key: &mut Key) {
+        let mut groups = texts(&self.groups);
+        let added = if &*self.username == SYSTEM_ANONYMOUS { SYSTEM_UNAUTHENTICATED } else { SYSTEM_AUTHENTICATED };
+        if groups.last() == Some(&added) {
+            groups.pop();
+        }
+        if matches!(mode, Mode::AssociatedNode | Mode::ArbitraryNode) || self.has_own_groups(&groups) {
+            groups.clear();
+        }
+        groups.sort_unstable();
+        key.text(&self.username);
+        key.text(&self.uid);
+        key.list(groups);
+        key.extra(self.extra.iter().map(|(key, values)| (&**key, texts(values))));
+    }
+
+    /// Whether the groups are those of a service account, and no others.
+    fn has_own_groups(&self, groups: &[&str]) -> bool {
+        let Username::ServiceAccount { namespace, .. } = Username::parse(&self.username) else { return false };
+        let [all, own] = groups else { return false };
+        let own = own.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).and_then(|rest| rest.strip_prefix(':'));
+        *all == SYSTEM_SERVICE_ACCOUNTS && own == Some(namespace)
+    }
+}
+
+/// The namespace and the name in the path of a request for a resource (`pkg/endpoints/request/requestinfo.go`); none if it
+/// is no such path.
+fn namespace_and_name(path: &str) -> Option<(Cow<'_, str>, Option<Cow<'_, str>>)> {
+    let mut parts = path.trim_matches('/').split('/');
+    match parts.next()? {
+        "api" => parts.next()?,
+        "apis" => {
+            parts.next()?;
+            parts.next()?
+        }
+        _ => return None,
+    };
+    let mut parts: SmallVec<[&str; 8]> = parts.collect();
+    if parts.first().is_some_and(|first| ["watch", "proxy"].contains(first)) {
+        parts.remove(0);
+    }
+    match parts.as_slice() {
+        [] => None,
+        ["namespaces"] => Some((Cow::Borrowed(""), None)),
+        // A namespace is in itself, and so are its parts.
+        ["namespaces", name] | ["namespaces", name, "status" | "finalize"] => {
+            Some((decoded(name), Some(decoded(name))))
+        }
+        ["namespaces", namespace, _, rest @ ..] => Some((decoded(namespace), rest.first().map(|name| decoded(name)))),
+        [_, rest @ ..] => Some((Cow::Borrowed(""), rest.first().map(|name| decoded(name)))),
+    }
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+/// The name that a list or watch is limited to, by which rules with names allow it.
+fn selected_name<'q>(verb: &str, query: &'q str) -> Option<Cow<'q, str>> {
+    if !["list", "watch", "deletecollection"].contains(&verb) {
+        return None;
+    }
+    let selector = decoded(query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector="))?);
+    let name = selector.split(',').find_map(|term| term.strip_prefix("metadata.name="))?;
+    Some(name.trim_start_matches('=').to_owned().into()).filter(|name: &Cow<'_, str>| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Evidence;
+
+    #[test]
+    fn the_authorized_name_is_that_of_the_path() {
+        for (verb, uri, expected) in [
+            ("create", "/api/v1/namespaces/shop/pods", ("shop", "")),
+            ("create", "/api/v1/namespaces/shop/pods/web/exec?command=sh", ("shop", "web")),
+            ("get", "/apis/apps/v1/namespaces/shop/deployments/web/scale", ("shop", "web")),
+            ("get", "/api/v1/namespaces/shop", ("shop", "shop")),
+            ("create", "/api/v1/namespaces", ("", "")),
+            ("get", "/api/v1/nodes/n1", ("", "n1")),
+            ("watch", "/api/v1/namespaces/shop/secrets?fieldSelector=metadata.name%3Dweb&watch=true", ("shop", "web")),
+        ] {
+            let text = format!(
+                r#"{{"stage":"Panic","verb":"{verb}","requestURI":"{uri}","impersonatedUser":{{}},"objectRef":{{"name":"body","namespace":"body"}}}}"#
+            );
+            let mut seen = Collected::default();
+            Event::parse(&text).unwrap().observe(&mut seen);
+            let mut evidence = Evidence::default();
+            seen.add_to(&mut evidence);
+            let (observation, _) = evidence.iter().next().unwrap();
+            let request = &observation.request;
+            assert_eq!((request.namespace.as_str(), request.name.as_str()), expected, "{verb} {uri}");
+        }
+    }
+}
