@@ -32,6 +32,12 @@ fn log(seed: u64) -> Vec<String> {
                     json!({"code": 403, "message": format!("User \"{user}\" cannot impersonate resource \"users\"")})
             }
             1 => {}
+            2 => {
+                event["verb"] = json!("create");
+                event["objectRef"] = json!({"resource": "subjectaccessreviews", "apiGroup": "authorization.k8s.io"});
+                event["requestObject"] = json!({"spec": {"user": target, "groups": groups, "resourceAttributes":
+                    {"verb": "impersonate", "resource": "users", "name": "\u{202e}panda"}}});
+            }
             _ => event["impersonatedUser"] = json!({"username": target, "groups": groups}),
         }
         if target == "system:node:n1" {
@@ -145,9 +151,40 @@ fn a_log_that_breaks_off_is_read_as_far_as_it_goes() {
 }
 
 #[test]
+fn reviews_for_the_verb_itself_follow_the_requests() {
+    let event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request", "stage": "ResponseComplete",
+        "verb": "create", "requestURI": "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        "user": {"username": "system:serviceaccount:proxy:proxy", "groups": ["system:authenticated"]},
+        "objectRef": {"resource": "subjectaccessreviews", "apiGroup": "authorization.k8s.io"},
+        "responseStatus": {"code": 201}, "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z",
+        "requestObject": {"kind": "SubjectAccessReview", "spec": {"user": "alice", "groups": ["devs"],
+            "resourceAttributes": {"verb": "impersonate", "group": "authentication.k8s.io", "resource": "userextras",
+                "subresource": "scopes", "name": "view"}}},
+    });
+    let run = deputize_with(&["evidence"], format!("{event}\n{event}").as_bytes());
+    let expected = concat!(
+        r#"{"schema":"deputize.evidence/v1","review":{"asker":"system:serviceaccount:proxy:proxy","user":"alice","#,
+        r#""groups":["devs"],"verb":"impersonate","apiGroup":"authentication.k8s.io","resource":"userextras","subresource":"scopes","#,
+        r#""namespace":"","name":"view"},"count":2,"first":"2026-01-01T00:00:00.000000Z","#,
+        r#""last":"2026-01-01T00:00:00.000000Z"}"#,
+        "\n"
+    );
+    assert_eq!(run.stdout, expected);
+    assert!(
+        run.stderr.contains("\n1 distinct SubjectAccessReview for the verb `impersonate` itself\n"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(condense(&run.stdout), run.stdout);
+}
+
+#[test]
 fn simulate_takes_condensed_evidence() {
     let evidence = condense(&log(1).join("\n"));
     let run = deputize_with(&["simulate", "testdata/platform"], evidence.as_bytes());
-    assert_eq!(run.stdout.lines().count(), evidence.lines().count());
+    let requests = evidence.lines().filter(|line| !line.contains("\"review\":")).count();
+    assert!(requests < evidence.lines().count());
+    assert_eq!(run.stdout.lines().count(), requests);
     assert!(run.stdout.lines().all(|line| serde_json::from_str::<Value>(line).unwrap().get("error").is_none()));
 }

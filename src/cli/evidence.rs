@@ -31,6 +31,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         human::count(logs, "log"),
         evidence.len(),
     )?;
+    let reviews = evidence.reviews().count();
+    if reviews > 0 {
+        writeln!(err, "{} for the verb `impersonate` itself", human::count(reviews, "distinct SubjectAccessReview"))?;
+    }
     if evidence.not_events > 0 {
         let lines = human::count(evidence.not_events, "line");
         writeln!(err, "{lines} with the word `impersonate` could not be read as events")?;

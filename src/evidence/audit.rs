@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Evidence;
 use super::collect::Collected;
 use super::event::Event;
-use super::request::EvidenceShape;
+use super::request::{EvidenceShape, ReviewShape};
 
 /// How much is read at a time, in bytes: little enough to be still in the cache when it is searched.
 pub(super) const BLOCK: usize = 1 << 20;
@@ -189,7 +189,14 @@ fn read_line(line: &[u8], seen: &mut Collected) -> bool {
         return true;
     }
     if line.contains("\"deputize.evidence/") {
-        return serde_json::from_str::<EvidenceShape>(line).is_ok_and(|shape| shape.add_to(seen));
+        return match (serde_json::from_str::<EvidenceShape>(line), serde_json::from_str::<ReviewShape>(line)) {
+            (Ok(request), _) => request.add_to(seen),
+            (_, Ok(review)) => {
+                review.add_to(seen);
+                true
+            }
+            _ => false,
+        };
     }
     serde_json::from_str(line).is_ok_and(|value: Value| unwrap(value, seen, 0))
 }

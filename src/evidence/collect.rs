@@ -5,13 +5,14 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Evidence, Observation, OwnedRequest, Tally};
+use super::{Evidence, Observation, OwnedRequest, Review, Tally};
 use crate::authority::{Extra, Headers, Mode, User};
 
 /// What one thread has seen.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     requests: Tallies,
+    reviews: Tallies,
     pub(super) not_events: usize,
     /// Used again and again.
     key: Key,
@@ -26,18 +27,27 @@ impl Collected {
         self.requests.add(&self.key.0, ended, first, last);
     }
 
+    /// Adds reviews. `write` writes what they are, as [`review`] reads it.
+    pub(super) fn add_review(&mut self, count: u64, first: &str, last: &str, write: impl FnOnce(&mut Key)) {
+        self.key.0.clear();
+        write(&mut self.key);
+        self.reviews.add(&self.key.0, count, first, last);
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.requests.merge(other.requests);
+        self.reviews.merge(other.reviews);
         self.not_events += other.not_events;
     }
 
     /// How much is kept.
     pub(super) fn len(&self) -> usize {
-        self.requests.0.len()
+        self.requests.0.len() + self.reviews.0.len()
     }
 
     pub(super) fn add_to(self, evidence: &mut Evidence) {
-        evidence.add_all(self.requests.0.into_iter().map(|(key, tally)| (observation(&mut Reader(&key)), tally)));
+        evidence.add_requests(self.requests.0.into_iter().map(|(key, tally)| (observation(&mut Reader(&key)), tally)));
+        evidence.add_reviews(self.reviews.0.into_iter().map(|(key, tally)| (review(&mut Reader(&key)), tally)));
         evidence.not_events += self.not_events;
     }
 }
@@ -188,6 +198,20 @@ fn observation(key: &mut Reader<'_>) -> Observation {
         path: key.text(),
     };
     Observation { request, mode, refused }
+}
+
+/// The review in a key.
+fn review(key: &mut Reader<'_>) -> Review {
+    Review {
+        asker: key.text(),
+        user: key.text(),
+        groups: key.list(),
+        api_group: key.text(),
+        resource: key.text(),
+        subresource: key.text(),
+        namespace: key.text(),
+        name: key.text(),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,28 @@ pub struct Observation {
     pub refused: Option<String>,
 }
 
+/// A SubjectAccessReview for the verb `impersonate`: a server that asks for the verb itself, on behalf of a user of its own,
+/// and to which constrained grants mean nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Review {
+    /// Who has asked.
+    pub asker: String,
+    /// About whom.
+    pub user: String,
+    /// The groups of the user, as the asker has named them.
+    pub groups: Vec<String>,
+    /// The API group of the identity.
+    pub api_group: String,
+    /// The kind of the identity, such as `users`.
+    pub resource: String,
+    /// The subresource; the key, for `userextras`.
+    pub subresource: String,
+    /// The namespace of the identity.
+    pub namespace: String,
+    /// The name of the identity.
+    pub name: String,
+}
+
 /// How often and when a request was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
@@ -32,24 +54,24 @@ pub struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evidence {
     requests: BTreeMap<Observation, Tally>,
+    reviews: BTreeMap<Review, Tally>,
     /// Lines that could matter, but are neither events nor evidence.
     pub not_events: usize,
 }
 
 impl Evidence {
-    /// Adds requests and how often they were seen.
-    pub(super) fn add_all(&mut self, requests: impl Iterator<Item = (Observation, Tally)>) {
-        requests.for_each(|(observation, tally)| match self.requests.entry(observation) {
-            Entry::Occupied(mut own) => own.get_mut().add(tally.ended, &tally.first, &tally.last),
-            Entry::Vacant(place) => {
-                place.insert(tally);
-            }
-        });
+    pub(super) fn add_requests(&mut self, requests: impl Iterator<Item = (Observation, Tally)>) {
+        add_all(&mut self.requests, requests);
+    }
+
+    pub(super) fn add_reviews(&mut self, reviews: impl Iterator<Item = (Review, Tally)>) {
+        add_all(&mut self.reviews, reviews);
     }
 
     /// Adds everything that another log has shown.
     pub fn merge(&mut self, other: Self) {
-        self.add_all(other.requests.into_iter());
+        self.add_requests(other.requests.into_iter());
+        self.add_reviews(other.reviews.into_iter());
         self.not_events += other.not_events;
     }
 
@@ -67,6 +89,20 @@ impl Evidence {
     pub fn iter(&self) -> impl Iterator<Item = (&Observation, &Tally)> {
         self.requests.iter()
     }
+
+    /// The reviews for the verb `impersonate`, in a fixed order.
+    pub fn reviews(&self) -> impl Iterator<Item = (&Review, &Tally)> {
+        self.reviews.iter()
+    }
+}
+
+fn add_all<T: Ord>(to: &mut BTreeMap<T, Tally>, from: impl Iterator<Item = (T, Tally)>) {
+    from.for_each(|(what, tally)| match to.entry(what) {
+        Entry::Occupied(mut own) => own.get_mut().add(tally.ended, &tally.first, &tally.last),
+        Entry::Vacant(place) => {
+            place.insert(tally);
+        }
+    });
 }
 
 impl Tally {

@@ -8,6 +8,7 @@ use std::ops::Deref;
 use percent_encoding::percent_decode_str;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::collect::{Collected, Key};
@@ -75,6 +76,9 @@ pub(super) struct Event<'a> {
     object_ref: Option<ObjectRef<'a>>,
     #[serde(borrow, deserialize_with = "or_empty")]
     response_status: ResponseStatus<'a>,
+    /// What was sent, read only where it matters.
+    #[serde(borrow)]
+    request_object: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "or_empty")]
     authentication_metadata: AuthenticationMetadata<'a>,
     #[serde(borrow)]
@@ -148,6 +152,42 @@ struct AuthenticationMetadata<'a> {
     impersonation_constraint: Text<'a>,
 }
 
+/// `authorization.k8s.io/v1`, `SubjectAccessReview`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ReviewObject<'a> {
+    #[serde(borrow, deserialize_with = "or_empty")]
+    spec: ReviewSpec<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ReviewSpec<'a> {
+    #[serde(borrow)]
+    user: Text<'a>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    groups: Vec<Text<'a>>,
+    #[serde(borrow, deserialize_with = "or_empty")]
+    resource_attributes: ResourceAttributes<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ResourceAttributes<'a> {
+    #[serde(borrow)]
+    verb: Text<'a>,
+    #[serde(borrow)]
+    group: Text<'a>,
+    #[serde(borrow)]
+    resource: Text<'a>,
+    #[serde(borrow)]
+    subresource: Text<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
 impl<'a> Event<'a> {
     /// Reads an event; none if the text is anything else.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
@@ -168,6 +208,9 @@ impl<'a> Event<'a> {
         };
         let time =
             if self.request_received_timestamp.is_empty() { &self.timestamp } else { &self.request_received_timestamp };
+        if let Some(spec) = self.review().filter(|_| ended == 1) {
+            seen.add_review(1, time, time, |key| spec.write(&self.user.username, key));
+        }
         if let Some(target) = &self.impersonated_user {
             let mode = self.authentication_metadata.impersonation_constraint.strip_prefix("impersonate:");
             let mode = mode.and_then(Mode::parse_constrained).unwrap_or(Mode::Legacy);
@@ -185,6 +228,18 @@ impl<'a> Event<'a> {
                 self.write_attributes(key);
             });
         }
+    }
+
+    /// The SubjectAccessReview for the verb `impersonate` that the event created.
+    fn review(&self) -> Option<ReviewSpec<'a>> {
+        let object = self.object_ref.as_ref()?;
+        let is_review = matches!(&*object.resource, "subjectaccessreviews" | "localsubjectaccessreviews")
+            && &*object.api_group == "authorization.k8s.io"
+            && self.verb() == "create"
+            && self.response_status.code.is_none_or(|code| code < 400);
+        let body = self.request_object.filter(|_| is_review)?;
+        let ReviewObject { spec } = serde_json::from_str(body.get()).ok()?;
+        (&*spec.resource_attributes.verb == "impersonate").then_some(spec)
     }
 
     /// The check that refused the impersonation: `User "…" cannot impersonate-on:user-info:get path "/api"`.
@@ -227,13 +282,30 @@ fn texts<'t>(texts: &'t [Text<'_>]) -> Texts<'t> {
     texts.iter().map(Deref::deref).collect()
 }
 
+impl ReviewSpec<'_> {
+    fn write(&self, asker: &str, key: &mut Key) {
+        let asked = &self.resource_attributes;
+        key.text(asker);
+        key.text(&self.user);
+        key.list(sorted(&self.groups));
+        [&asked.group, &asked.resource, &asked.subresource, &asked.namespace, &asked.name]
+            .into_iter()
+            .for_each(|text| key.text(text));
+    }
+}
+
+/// Groups whose order does not matter, each once.
+fn sorted<'t>(groups: &'t [Text<'_>]) -> Texts<'t> {
+    let mut groups = texts(groups);
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
 impl Requestor<'_> {
     fn write(&self, key: &mut Key) {
-        let mut groups = texts(&self.groups);
-        groups.sort_unstable();
-        groups.dedup();
         key.text(&self.username);
-        key.list(groups);
+        key.list(sorted(&self.groups));
         let nodes = self.extra.node_name.as_ref();
         key.extra(nodes.map(|nodes| (NODE_NAME_EXTRA, texts(nodes))));
     }
@@ -336,5 +408,30 @@ mod tests {
             let request = &observation.request;
             assert_eq!((request.namespace.as_str(), request.name.as_str()), expected, "{verb} {uri}");
         }
+    }
+
+    #[test]
+    fn a_review_for_the_verb_impersonate_is_kept_apart() {
+        let event = |verb: &str, resource: &str, code: u32| {
+            format!(
+                r#"{{"stage":"ResponseComplete","verb":"create","user":{{"username":"proxy"}},"requestReceivedTimestamp":"t","responseStatus":{{"code":{code}}},"objectRef":{{"resource":"{resource}","apiGroup":"authorization.k8s.io"}},"requestObject":{{"spec":{{"user":"alice","groups":["b","a"],"resourceAttributes":{{"verb":"{verb}","resource":"users","name":"panda"}}}}}}}}"#
+            )
+        };
+        let mut seen = Collected::default();
+        for (verb, resource, code) in [
+            ("impersonate", "subjectaccessreviews", 201),
+            ("impersonate", "localsubjectaccessreviews", 201),
+            ("impersonate", "subjectaccessreviews", 403),
+            ("impersonate", "selfsubjectaccessreviews", 201),
+            ("get", "subjectaccessreviews", 201),
+        ] {
+            Event::parse(&event(verb, resource, code)).unwrap().observe(&mut seen);
+        }
+        let mut evidence = Evidence::default();
+        seen.add_to(&mut evidence);
+        let [(review, tally)] = evidence.reviews().collect::<Vec<_>>()[..] else { panic!("{evidence:?}") };
+        assert_eq!((review.asker.as_str(), review.user.as_str(), tally.count()), ("proxy", "alice", 2));
+        assert_eq!((review.groups.join(","), review.name.as_str()), ("a,b".to_owned(), "panda"));
+        assert!(evidence.is_empty());
     }
 }

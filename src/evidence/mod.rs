@@ -11,9 +11,9 @@ mod refused;
 mod request;
 
 pub use audit::{LogError, read_log};
-pub use condense::{Evidence, Observation, Tally};
+pub use condense::{Evidence, Observation, Review, Tally};
 pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
 pub use derived::{Derived, derive_actions};
 pub use logs::{Logs, find_logs, read_logs};
 pub use refused::RefusedCheck;
-pub use request::{OwnedRequest, read_request};
+pub use request::{OwnedRequest, is_review, read_request};

@@ -83,6 +83,57 @@ impl EvidenceShape {
     }
 }
 
+/// A line of condensed evidence that is a review.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReviewShape {
+    #[serde(rename = "schema")]
+    _schema: String,
+    review: ReviewOf,
+    #[serde(default)]
+    count: u64,
+    #[serde(default, deserialize_with = "or_empty")]
+    first: String,
+    #[serde(default, deserialize_with = "or_empty")]
+    last: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReviewOf {
+    asker: String,
+    user: String,
+    groups: Vec<String>,
+    #[serde(rename = "verb")]
+    _verb: String,
+    api_group: String,
+    resource: String,
+    #[serde(default)]
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+impl ReviewShape {
+    /// Adds what the line shows.
+    pub(super) fn add_to(self, seen: &mut Collected) {
+        let of = self.review;
+        seen.add_review(self.count, &self.first, &self.last, |key| {
+            key.text(&of.asker);
+            key.text(&of.user);
+            key.list(of.groups.iter().map(String::as_str));
+            [&of.api_group, &of.resource, &of.subresource, &of.namespace, &of.name]
+                .into_iter()
+                .for_each(|text| key.text(text));
+        });
+    }
+}
+
+/// Whether a line of condensed evidence is a review, which is no request.
+pub fn is_review(line: &[u8]) -> bool {
+    serde_json::from_slice::<ReviewShape>(line).is_ok()
+}
+
 /// Programs in some languages write null for an empty list.
 pub(super) fn or_empty<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,

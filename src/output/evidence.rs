@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::json::write_line;
 use crate::authority::{Extra, Mode};
-use crate::evidence::{Evidence, Observation, OwnedRequest, Tally};
+use crate::evidence::{Evidence, Observation, OwnedRequest, Review, Tally};
+
+const SCHEMA: &str = "deputize.evidence/v1";
 
 #[derive(Debug, Serialize)]
 struct EvidenceLine<'a> {
@@ -46,17 +48,62 @@ struct ImpersonateLine<'a> {
     extra: &'a Extra,
 }
 
-/// Writes all requests in a fixed order.
+#[derive(Debug, Serialize)]
+struct ReviewLine<'a> {
+    schema: &'static str,
+    review: ReviewOf<'a>,
+    count: u64,
+    first: &'a str,
+    last: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewOf<'a> {
+    asker: &'a str,
+    user: &'a str,
+    groups: &'a [String],
+    /// By which the line is found, too: only lines with the word are looked at.
+    verb: &'static str,
+    api_group: &'a str,
+    resource: &'a str,
+    subresource: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+/// Writes all requests in a fixed order, then all reviews.
 ///
 /// # Errors
 /// When `out` does.
 pub fn write_evidence(out: &mut dyn io::Write, evidence: &Evidence) -> io::Result<()> {
-    evidence.iter().try_for_each(|(observation, tally)| write_line(&mut *out, &line(observation, tally)))
+    evidence.iter().try_for_each(|(observation, tally)| write_line(&mut *out, &line(observation, tally)))?;
+    evidence.reviews().try_for_each(|(review, tally)| write_line(&mut *out, &review_line(review, tally)))
+}
+
+fn review_line<'a>(review: &'a Review, tally: &'a Tally) -> ReviewLine<'a> {
+    ReviewLine {
+        schema: SCHEMA,
+        review: ReviewOf {
+            asker: &review.asker,
+            user: &review.user,
+            groups: &review.groups,
+            verb: "impersonate",
+            api_group: &review.api_group,
+            resource: &review.resource,
+            subresource: &review.subresource,
+            namespace: &review.namespace,
+            name: &review.name,
+        },
+        count: tally.count(),
+        first: &tally.first,
+        last: &tally.last,
+    }
 }
 
 fn line<'a>(observation: &'a Observation, tally: &'a Tally) -> EvidenceLine<'a> {
     EvidenceLine {
-        schema: "deputize.evidence/v1",
+        schema: SCHEMA,
         request: request_line(&observation.request),
         mode: observation.mode.map(Mode::as_str),
         count: tally.count(),
