@@ -35,6 +35,14 @@ pub(super) fn run(args: &Args) -> Outcome {
     if reviews > 0 {
         writeln!(err, "{} for the verb `impersonate` itself", human::count(reviews, "distinct SubjectAccessReview"))?;
     }
+    if evidence.only_user > 0 {
+        let entries = human::count(evidence.only_user, "impersonated request");
+        writeln!(
+            err,
+            "{entries} left out: Google Cloud logs the name of the user (`authoritySelector`), but neither groups, UID nor \
+             extras, nor the groups of the requestor"
+        )?;
+    }
     if evidence.not_events > 0 {
         let lines = human::count(evidence.not_events, "line");
         writeln!(err, "{lines} with the word `impersonate` could not be read as events")?;

@@ -75,15 +75,17 @@ pub(super) fn is_laid_out(start: &[u8]) -> bool {
 }
 
 fn read_text(log: &mut dyn BufRead, seen: &mut Collected) -> Result<(), LogError> {
-    if is_laid_out(log.fill_buf()?) { read_laid_out(log, seen) } else { read_lines(log, seen) }
+    let start = log.fill_buf()?;
+    let needle = Needle::of(start);
+    if is_laid_out(start) { read_laid_out(log, &needle, seen) } else { read_lines(log, &needle, seen) }
 }
 
 /// Reads values over many lines: an export, or a stream of events.
-fn read_laid_out(log: &mut dyn BufRead, seen: &mut Collected) -> Result<(), LogError> {
+fn read_laid_out(log: &mut dyn BufRead, needle: &Needle, seen: &mut Collected) -> Result<(), LogError> {
     let mut text = Vec::new();
     let read = log.take(MAX_VALUE as u64).read_to_end(&mut text);
     // What came before the log broke off counts.
-    if Needle::new().is_in(&text) {
+    if needle.find(&text).is_some() {
         let mut strange = false;
         for value in serde_json::Deserializer::from_slice(&text).into_iter::<Value>() {
             strange |= !value.is_ok_and(|value| unwrap(value, seen, 0));
@@ -95,8 +97,7 @@ fn read_laid_out(log: &mut dyn BufRead, seen: &mut Collected) -> Result<(), LogE
 }
 
 /// Reads block after block of lines.
-pub(super) fn read_lines(log: &mut dyn Read, seen: &mut Collected) -> Result<(), LogError> {
-    let needle = Needle::new();
+pub(super) fn read_lines(log: &mut dyn Read, needle: &Needle, seen: &mut Collected) -> Result<(), LogError> {
     let mut block = vec![0; BLOCK];
     let mut filled = 0;
     loop {
@@ -134,16 +135,24 @@ pub(super) fn read_lines(log: &mut dyn Read, seen: &mut Collected) -> Result<(),
 }
 
 /// What is looked for. Finding it in a block is many times faster than looking at each line.
-pub(super) struct Needle(Finder<'static>);
+pub(super) struct Needle {
+    word: Finder<'static>,
+    /// What else an export of Google Cloud may hold, whose form has no field with the word.
+    google: Option<Finder<'static>>,
+}
 
 impl Needle {
-    pub(super) fn new() -> Self {
+    /// What is looked for in a log that begins like this.
+    pub(super) fn of(start: &[u8]) -> Self {
+        let is_google = memchr::memmem::find(start, b"\"protoPayload\"").is_some();
         // It is in the field, in refusals, and in condensed evidence.
-        Self(Finder::new("impersonate"))
+        Self { word: Finder::new("impersonate"), google: is_google.then(|| Finder::new("authoritySelector")) }
     }
 
-    fn is_in(&self, text: &[u8]) -> bool {
-        self.0.find(text).is_some()
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        let word = self.word.find(text);
+        let google = self.google.as_ref().and_then(|finder| finder.find(&text[..word.unwrap_or(text.len())]));
+        google.or(word)
     }
 
     /// Looks at the lines that hold it.
@@ -168,7 +177,7 @@ impl Needle {
     fn hits<'a>(&'a self, lines: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = lines;
         std::iter::from_fn(move || {
-            let at = self.0.find(rest)?;
+            let at = self.find(rest)?;
             let start = memchr::memrchr(b'\n', &rest[..at]).map_or(0, |index| index + 1);
             let end = memchr::memchr(b'\n', &rest[at..]).map_or(rest.len(), |index| at + index);
             let line = &rest[start..end];
@@ -211,6 +220,10 @@ fn unwrap(value: Value, seen: &mut Collected, depth: usize) -> bool {
             // Of a key that stands twice the last is left now.
             observe(&Value::Object(fields).to_string(), seen)
         }
+        Value::Object(fields) if fields.get("protoPayload").is_some_and(names_only_the_user) => {
+            seen.only_user += 1;
+            true
+        }
         Value::Object(fields) => unwrap_all(fields.into_iter().map(|(_, value)| value), seen, depth),
         Value::Array(items) => unwrap_all(items.into_iter(), seen, depth),
         Value::String(text) if text.contains("\"stage\"") => {
@@ -226,6 +239,13 @@ fn observe(text: &str, seen: &mut Collected) -> bool {
         event.observe(seen);
         true
     })
+}
+
+/// Whether this is the form in which Google Cloud logs impersonated requests to an API server
+/// (`google.cloud.audit.AuditLog`). It has the name of the impersonated user, and nothing of groups, UID and extras.
+fn names_only_the_user(payload: &Value) -> bool {
+    let user = payload.pointer("/authenticationInfo/authoritySelector").and_then(Value::as_str);
+    payload.get("serviceName").and_then(Value::as_str) == Some("k8s.io") && user.is_some_and(|user| !user.is_empty())
 }
 
 /// Looks for events in each value. Whether there is any.
@@ -283,6 +303,25 @@ mod tests {
         ] {
             assert_eq!(read(&log), read(&plain), "{log}");
         }
+    }
+
+    #[test]
+    fn entries_of_google_cloud_are_counted() {
+        let entry = |service: &str, authentication: &str| {
+            format!(
+                r#"{{"logName":"x","protoPayload":{{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","serviceName":"{service}","methodName":"io.k8s.core.v1.pods.list","authenticationInfo":{{"principalEmail":"proxy"{authentication}}}}}}}"#
+            )
+        };
+        let selector = r#","authoritySelector":"alice""#;
+        let log = [
+            entry("k8s.io", ""),
+            entry("k8s.io", selector),
+            entry("storage.googleapis.com", selector),
+            entry("k8s.io", selector),
+        ];
+        let evidence = read(&log.join("\n"));
+        assert_eq!((evidence.iter().count(), evidence.only_user, evidence.not_events), (0, 2, 1));
+        assert_eq!(read(&format!("[\n{}\n]", log.join(",\n"))).only_user, 2);
     }
 
     #[test]

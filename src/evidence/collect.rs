@@ -14,6 +14,7 @@ pub(super) struct Collected {
     requests: Tallies,
     reviews: Tallies,
     pub(super) not_events: usize,
+    pub(super) only_user: usize,
     /// Used again and again.
     key: Key,
 }
@@ -38,6 +39,7 @@ impl Collected {
         self.requests.merge(other.requests);
         self.reviews.merge(other.reviews);
         self.not_events += other.not_events;
+        self.only_user += other.only_user;
     }
 
     /// How much is kept.
@@ -49,6 +51,7 @@ impl Collected {
         evidence.add_requests(self.requests.0.into_iter().map(|(key, tally)| (observation(&mut Reader(&key)), tally)));
         evidence.add_reviews(self.reviews.0.into_iter().map(|(key, tally)| (review(&mut Reader(&key)), tally)));
         evidence.not_events += self.not_events;
+        evidence.only_user += self.only_user;
     }
 }
 

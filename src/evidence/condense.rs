@@ -57,6 +57,8 @@ pub struct Evidence {
     reviews: BTreeMap<Review, Tally>,
     /// Lines that could matter, but are neither events nor evidence.
     pub not_events: usize,
+    /// Entries of Google Cloud that show a request as another user, but not in which groups: no evidence.
+    pub only_user: usize,
 }
 
 impl Evidence {
@@ -73,6 +75,7 @@ impl Evidence {
         self.add_requests(other.requests.into_iter());
         self.add_reviews(other.reviews.into_iter());
         self.not_events += other.not_events;
+        self.only_user += other.only_user;
     }
 
     /// How many distinct requests there are.

@@ -19,6 +19,8 @@ use crate::source::{STDIN, display_name};
 const RANGE: u64 = BLOCK as u64;
 /// How much is read at a time to find the end of a line, in bytes.
 const TAIL: usize = 8 << 10;
+/// How much is looked at to tell what form a log has, in bytes.
+const START: usize = 64 << 10;
 /// How many distinct requests a thread keeps apart from the others.
 const MAX_APART: usize = 4096;
 
@@ -112,30 +114,26 @@ impl Together<'_> {
 
     fn read_opened(&self, file: File) -> Result<(), LogError> {
         let metadata = file.metadata()?;
-        if can_read_at() && metadata.is_file() && metadata.len() >= 2 * RANGE && self.is_lines(&file)? {
-            self.read_ranges(&file, metadata.len() / RANGE)
-        } else {
-            self.read_stream(file)
+        if can_read_at() && metadata.is_file() && metadata.len() >= 2 * RANGE {
+            let mut start = vec![0; START];
+            let read = fill_at(&file, 0, &mut start)?;
+            let start = start.get(..read).unwrap_or_default();
+            if !is_gzip(start) && !is_laid_out(start) {
+                return self.read_ranges(&file, metadata.len() / RANGE, &Needle::of(start));
+            }
         }
-    }
-
-    fn is_lines(&self, file: &File) -> io::Result<bool> {
-        let mut start = [0; 4096];
-        let read = read_at(file, 0, &mut start)?;
-        let start = start.get(..read).unwrap_or_default();
-        Ok(!is_gzip(start) && !is_laid_out(start))
+        self.read_stream(file)
     }
 
     /// Reads a file in ranges, side by side. The last of them is open, so that what is added meanwhile is read too.
-    fn read_ranges(&self, file: &File, ranges: u64) -> Result<(), LogError> {
+    fn read_ranges(&self, file: &File, ranges: u64, needle: &Needle) -> Result<(), LogError> {
         let next = AtomicU64::new(0);
         let workers = 0..rayon::current_num_threads();
-        workers.into_par_iter().map(|_| self.read_some(file, ranges, &next)).collect()
+        workers.into_par_iter().map(|_| self.read_some(file, ranges, &next, needle)).collect()
     }
 
     /// Reads ranges until all are taken.
-    fn read_some(&self, file: &File, ranges: u64, next: &AtomicU64) -> Result<(), LogError> {
-        let needle = Needle::new();
+    fn read_some(&self, file: &File, ranges: u64, next: &AtomicU64, needle: &Needle) -> Result<(), LogError> {
         let mut buffer = Buffer::default();
         let mut part = Collected::default();
         let mut read = Ok(());
@@ -146,7 +144,7 @@ impl Together<'_> {
             }
             let start = range * RANGE;
             read = if range + 1 == ranges {
-                self.read_rest(file, start, &mut part)
+                self.read_rest(file, start, needle, &mut part)
             } else {
                 lines_of(file, start, &mut buffer).map_err(LogError::from).map(|lines| {
                     (self.progress)(RANGE);
@@ -162,14 +160,14 @@ impl Together<'_> {
         read
     }
 
-    fn read_rest(&self, file: &File, start: u64, part: &mut Collected) -> Result<(), LogError> {
+    fn read_rest(&self, file: &File, start: u64, needle: &Needle, part: &mut Collected) -> Result<(), LogError> {
         let rest = At { file, offset: start };
         let mut rest = BufReader::with_capacity(BLOCK, Counted { inner: rest, progress: self.progress });
         if start > 0 {
             // The line that began before is the range's before.
             rest.skip_until(b'\n')?;
         }
-        read_lines(&mut rest, part)
+        read_lines(&mut rest, needle, part)
     }
 }
 
