@@ -1,0 +1,129 @@
+//! How long `evidence` takes, side by side with what it cannot beat by much.
+//!
+//! `cargo bench --bench evidence` makes three logs (3.5 GB): 1 GB of which 2 % are impersonated requests, a million
+//! impersonated requests of which a hundred thousand are distinct, and the first one compressed. It runs `deputize
+//! evidence` and `rg -c impersonatedUser` over each in turn, with a warm cache. Medians are printed; nothing is asserted,
+//! since a timing is no test.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+const RUNS: usize = 7;
+/// Of the log that is mostly of no concern.
+const EVENTS: usize = 800_000;
+
+fn main() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let sparse = made(directory.join("sparse.log"), |out| write_log(out, EVENTS, 50, 5_000));
+    let dense = made(directory.join("dense.log"), |out| write_log(out, 1_000_000, 1, 100_000));
+    let gzip = made(directory.join("sparse.log.gz"), |out| {
+        let mut out = GzEncoder::new(out, Compression::fast());
+        write_log(&mut out, EVENTS, 50, 5_000);
+        out.finish().unwrap();
+    });
+    let text = std::fs::metadata(&sparse).unwrap().len();
+    println!("median of {RUNS}, warm cache");
+    compare("1 event in 50 impersonated", &sparse, text, RUNS, &[]);
+    compare("1,000,000 impersonated, 100,000 distinct", &dense, std::fs::metadata(&dense).unwrap().len(), 3, &[]);
+    compare("gzip of the first, one thread", &gzip, text, 3, &["--search-zip"]);
+}
+
+/// Prints how long both programs take; `bytes` is the size of the text.
+fn compare(what: &str, log: &Path, bytes: u64, runs: usize, rg_options: &[&str]) {
+    println!("{what}, {:.2} GB", bytes as f64 / 1e9);
+    let deputize = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deputize"));
+        if !rg_options.is_empty() {
+            command.env("RAYON_NUM_THREADS", "1");
+        }
+        run(command.arg("evidence").arg(log))
+    };
+    let rg = || run(Command::new("rg").args(rg_options).args(["-c", "impersonatedUser"]).arg(log));
+    deputize();
+    let has_rg = rg().is_some();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        ours.extend(deputize());
+        theirs.extend(rg());
+    }
+    let row = |name: &str, time: Duration| {
+        println!(
+            "  {name:<24} {:8.1} ms {:7.2} GB/s",
+            time.as_secs_f64() * 1e3,
+            bytes as f64 / 1e9 / time.as_secs_f64()
+        );
+    };
+    let ours = median(&mut ours);
+    row("deputize evidence", ours);
+    if has_rg {
+        let theirs = median(&mut theirs);
+        row("rg -c impersonatedUser", theirs);
+        println!("  {:<24} {:8.2} x", "speed beside rg", theirs.as_secs_f64() / ours.as_secs_f64());
+    } else {
+        println!("  rg is not installed, so there is nothing to compare with");
+    }
+}
+
+/// Wall time of a command; none if it cannot be started.
+fn run(command: &mut Command) -> Option<Duration> {
+    let start = Instant::now();
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    Some(start.elapsed())
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Makes a file once.
+fn made(path: PathBuf, write: impl FnOnce(&mut dyn Write)) -> PathBuf {
+    if !path.exists() {
+        let unfinished = path.with_extension("unfinished");
+        let mut out = BufWriter::new(File::create(&unfinished).unwrap());
+        write(&mut out);
+        out.flush().unwrap();
+        std::fs::rename(unfinished, &path).unwrap();
+    }
+    path
+}
+
+/// Events as API servers write them, every so many of them impersonated.
+fn write_log(mut out: &mut (impl Write + ?Sized), events: usize, every: usize, distinct: usize) {
+    let mut rng = fastrand::Rng::with_seed(1);
+    for index in 0..events {
+        let kind = rng.usize(0..distinct);
+        let (team, user, time) = (kind % 300, kind % 5000, index % 86_400);
+        let time = format!(
+            "2026-01-01T{:02}:{:02}:{:02}.{:06}Z",
+            time / 3600,
+            time / 60 % 60,
+            time % 60,
+            rng.u32(..1_000_000)
+        );
+        let impersonated = if index % every == 0 {
+            format!(
+                r#""impersonatedUser":{{"username":"user-{user}@example.com","groups":["devs","team-{team}","system:authenticated"]}},"#
+            )
+        } else {
+            String::new()
+        };
+        writeln!(
+            &mut out,
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{index:08x}-9c1d-4a5e-b0f2-{:012x}","stage":"ResponseComplete","requestURI":"/apis/apps/v1/namespaces/team-{team}/deployments/web-{kind}?timeout=30s","verb":"get","user":{{"username":"system:serviceaccount:team-{team}:controller","uid":"5b1d8d0e-{kind:08x}","groups":["system:serviceaccounts","system:serviceaccounts:team-{team}","system:authenticated"],"extra":{{"authentication.kubernetes.io/credential-id":["JTI={:016x}"],"authentication.kubernetes.io/node-name":["node-{}"],"authentication.kubernetes.io/node-uid":["0c8f7a52-3b7e-4b7d-8b2e-0e6d3b2f4a11"],"authentication.kubernetes.io/pod-name":["controller-6d4b75cb6d-hwt5g"],"authentication.kubernetes.io/pod-uid":["{kind:08x}-3b7e-4b7d-8b2e-0e6d3b2f4a11"]}}}},{impersonated}"sourceIPs":["10.0.{}.{}"],"userAgent":"controller-manager/v1.36.2 (linux/amd64) kubernetes/3b7e4b7","objectRef":{{"resource":"deployments","namespace":"team-{team}","name":"web-{kind}","apiGroup":"apps","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"requestReceivedTimestamp":"{time}","stageTimestamp":"{time}","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by ClusterRoleBinding \"controller\" of ClusterRole \"controller\" to ServiceAccount \"controller/team-{team}\""}}}}"#,
+            rng.u64(..1 << 48),
+            rng.u64(..),
+            kind % 50,
+            rng.u8(..),
+            rng.u8(..)
+        )
+        .unwrap();
+    }
+}
