@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::migration::{answers, evidence, inventory, migrate, read};
 use common::world::Generator;
 use deputize::authority::{Mode, User, Username, constrained_modes};
+use deputize::evidence::read_log;
 use deputize::grants::Grants;
 use deputize::migrate::{Memberships, Options, Unserved, widened};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
 const REQUESTS: usize = 150;
@@ -126,4 +127,44 @@ fn what_is_widened_is_found_over_the_rules() {
     }
     println!("{told} widened, {silent} not; {seen} seen by requests");
     assert!(silent > 20 && seen > 20);
+}
+
+/// A proxy that asks for the verb itself finds it after the cut-over, for those whom it was seen to ask about.
+#[test]
+fn who_is_asked_about_by_others_keeps_the_literal_verb() {
+    let role = |name: &str, api_group: &str, resource: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+               "rules": [{"verbs": ["impersonate"], "apiGroups": [api_group], "resources": [resource]}]})
+    };
+    let binding = |name: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+               "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "support"}]})
+    };
+    // To the API server the second is dead: it looks for UIDs in another group. The proxy does not.
+    let world = [role("users", "", "users"), binding("users"), role("odd", "", "uids"), binding("odd")];
+    let review = |resource: &str, name: &str| {
+        json!({"schema": "deputize.evidence/v1", "count": 1, "first": "a", "last": "b", "review": {
+               "asker": "system:serviceaccount:proxy:proxy", "user": "alice", "groups": ["support"],
+               "verb": "impersonate", "apiGroup": "", "resource": resource, "subresource": "", "namespace": "", "name": name}})
+    };
+    let request = json!({"user": "alice", "groups": ["support"], "impersonate": {"user": "koala"}, "verb": "list",
+                         "resource": "pods", "namespace": "shop"});
+    let mut evidence = evidence(&world, &[request]);
+    let lines = format!("{}\n{}\n", review("users", "panda"), review("uids", "u-1"));
+    read_log(lines.as_bytes(), &mut evidence).unwrap();
+    let outcomes = migrate(&world, &evidence, Options::default(), |plan, states| {
+        let after = inventory(&states.after);
+        let legacy: Vec<String> = after
+            .roles
+            .iter()
+            .flat_map(|role| &role.rules)
+            .filter(|rule| rule.verbs[0].as_str() == "impersonate")
+            .map(|rule| format!("{} {}", rule.resources[0].as_str(), rule.resource_names[0].as_str()))
+            .collect();
+        assert_eq!(legacy, ["users panda", "uids u-1"]);
+        assert_eq!(plan.requests[0].after, Some(Mode::UserInfo));
+        plan.grants.iter().map(|planned| format!("{:?} {:?}", planned.outcome, planned.modes)).collect::<Vec<_>>()
+    });
+    assert_eq!(outcomes.unwrap(), ["Kept(LiteralVerb) [UserInfo]", "Kept(LiteralVerb) []"]);
 }

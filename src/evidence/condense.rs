@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::OwnedRequest;
-use crate::authority::Mode;
+use crate::authority::{Attributes, Mode};
 
 /// One request as logs show it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,21 @@ pub struct Review {
     pub namespace: String,
     /// The name of the identity.
     pub name: String,
+}
+
+impl Review {
+    /// The question as the authorizer takes it.
+    pub fn attributes(&self) -> Attributes<'_> {
+        Attributes {
+            verb: Mode::Legacy.identity_verb(),
+            api_group: &self.api_group,
+            resource: &self.resource,
+            subresource: &self.subresource,
+            namespace: &self.namespace,
+            name: &self.name,
+            path: "",
+        }
+    }
 }
 
 /// How often and when a request was seen.

@@ -6,10 +6,10 @@ use smol_str::SmolStr;
 
 use crate::authority::{
     Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Impersonation, Mode,
-    SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, constrained_modes, decide,
+    SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, User, allows, constrained_modes, decide,
 };
-use crate::evidence::OwnedRequest;
-use crate::inventory::SubjectKind;
+use crate::evidence::{Evidence, OwnedRequest, Review};
+use crate::inventory::{PolicyRule, SubjectKind};
 
 use super::plan::Candidate;
 
@@ -95,7 +95,8 @@ impl LegacyIndex {
         };
         let decision = if std::ptr::eq(input, base) { decision } else { decide(base, &asked, Feature::Constrained) };
         if mode_of(&decision) == Some(Mode::Legacy) {
-            let holders = holders_of(request);
+            let User { name, groups, .. } = &request.requestor;
+            let holders = holders_of(name, groups);
             let legacy = decision.checks.iter().filter(|check| check.verb == CheckVerb::Identity(Mode::Legacy));
             served.uses = legacy.filter_map(|check| self.credit(&holders, candidates, check, &served.forms)).collect();
         }
@@ -142,9 +143,36 @@ pub(super) fn mode_of(decision: &Decision<'_>) -> Option<Mode> {
     }
 }
 
+/// The legacy grants by which reviews for the verb `impersonate` are answered with yes: someone other than the API server
+/// asks for the literal verb, and may ask in a way in which the server never does.
+pub(super) fn credit_reviews(candidates: &[Candidate<'_>], evidence: &Evidence) -> Vec<(usize, Taken)> {
+    let mut by_holder: HashMap<(bool, SmolStr), Vec<usize>> = HashMap::new();
+    if evidence.reviews().next().is_some() {
+        for (index, candidate) in candidates.iter().enumerate() {
+            if let Some(who) = candidate.impersonator.as_ref().filter(|_| candidate.is_held()) {
+                by_holder.entry((who.kind == SubjectKind::Group, who.username())).or_default().push(index);
+            }
+        }
+    }
+    let credit = |(review, _): (&Review, _)| {
+        let asked = review.attributes();
+        let answers = |index: &usize| {
+            let candidate = &candidates[*index];
+            let own = &candidate.rule.resources[candidate.grant.resource];
+            let rule = PolicyRule { resources: vec![own.clone()], ..candidate.rule.clone() };
+            candidate.namespace.is_none_or(|own| own == review.namespace) && allows(&rule, &asked)
+        };
+        let holders = holders_of(&review.user, &review.groups);
+        let index = holders.iter().filter_map(|holder| by_holder.get(holder)).flatten().copied().find(answers)?;
+        let key = (!review.subresource.is_empty()).then(|| SmolStr::new(&review.subresource));
+        Some((index, Taken { namespace: SmolStr::new(&review.namespace), key, name: SmolStr::new(&review.name) }))
+    };
+    evidence.reviews().filter_map(credit).collect()
+}
+
 /// The subjects that a requestor is, the most specific first.
-fn holders_of(request: &OwnedRequest) -> Vec<(bool, SmolStr)> {
-    let mut groups: Vec<&str> = request.requestor.groups.iter().map(String::as_str).collect();
+fn holders_of(user: &str, groups: &[String]) -> Vec<(bool, SmolStr)> {
+    let mut groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     groups.sort_unstable_by_key(|group| {
         let rank = match *group {
             SYSTEM_AUTHENTICATED => 3,
@@ -155,6 +183,6 @@ fn holders_of(request: &OwnedRequest) -> Vec<(bool, SmolStr)> {
         (rank, *group)
     });
     groups.dedup();
-    let user = std::iter::once((false, SmolStr::new(&request.requestor.name)));
+    let user = std::iter::once((false, SmolStr::new(user)));
     user.chain(groups.into_iter().map(|group| (true, SmolStr::new(group)))).collect()
 }

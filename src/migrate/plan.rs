@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::actions::{self, Doing};
-use super::credit::{LegacyIndex, Served, Taken};
+use super::credit::{LegacyIndex, Served, Taken, credit_reviews};
 use super::cutover::{self, Cutover, Residual};
 use super::manifest::{LABEL_MODE, Origin, Scope, role_and_binding, texts};
 use super::name::{Names, name_for};
@@ -107,6 +107,8 @@ pub enum Kept {
     NotEditable,
     /// Some of it cannot be had in a constrained mode.
     NoConstrainedForm,
+    /// Someone other than the API server was seen to ask for the literal verb.
+    LiteralVerb,
     /// More would be allowed than is: the mode that is asked for reaches more identities, or the impersonator holds
     /// others in it already, to which the actions would apply too.
     WouldWiden,
@@ -123,6 +125,7 @@ impl Kept {
             Self::WildcardVerb => "wildcard-verb",
             Self::NotEditable => "not-editable",
             Self::NoConstrainedForm => "no-constrained-form",
+            Self::LiteralVerb => "literal-verb",
             Self::WouldWiden => "would-widen",
             Self::NoEvidence => "no-evidence",
         }
@@ -211,6 +214,11 @@ impl Candidate<'_> {
         if self.reason == Some(Reason::BareUserextras) { Some("") } else { self.grant.identity.extra_key.as_deref() }
     }
 
+    /// Whether someone holds it, even if the server never asks for it.
+    pub fn is_held(&self) -> bool {
+        !matches!(self.reason, Some(Reason::Unbound | Reason::MissingRole | Reason::SubjectNeverMatches))
+    }
+
     pub fn stays_anyway(&self) -> bool {
         self.stays.is_some()
     }
@@ -231,12 +239,14 @@ pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options)
     let memberships = Memberships::of(requests.iter().map(|(request, _)| &request.requestor));
     let own = earlier_objects(grants, &memberships);
     let served = serve(grants, &own, &candidates, &requests);
+    let reviewed = sources.evidence.map(|evidence| credit_reviews(&candidates, evidence)).unwrap_or_default();
     let mut planner = Planner {
         grants,
         sources,
         options,
         candidates: &candidates,
         served: &served,
+        reviewed: &reviewed,
         requests: &requests,
         own: &own,
         withheld: BTreeSet::new(),
@@ -244,7 +254,8 @@ pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options)
     };
     for _ in 0..MAX_DRAFTS {
         let draft = planner.draft();
-        let proof = proof::prove(grants, &draft.added, &draft.cutover, &requests, &served, &memberships);
+        let proof =
+            proof::prove(grants, &draft.added, &draft.cutover, &requests, &served, &memberships, sources.evidence);
         if !planner.take_back(&draft, &proof) {
             return planner.finish(draft, &proof);
         }
@@ -403,6 +414,8 @@ struct Planner<'d, 'p> {
     candidates: &'d [Candidate<'p>],
     requests: &'d [(&'p OwnedRequest, u64)],
     served: &'d [Served],
+    /// The grants that others than the API server were seen to ask for.
+    reviewed: &'d [(usize, Taken)],
     /// The objects of an earlier run that this one replaces.
     own: &'d [ObjectKey],
     /// Modes that an impersonator must not get, since they would widen what is allowed.
@@ -547,6 +560,11 @@ impl<'p> Planner<'_, 'p> {
                 }
             }
         }
+        for (candidate, taken) in self.reviewed {
+            let used = &mut uses[*candidate];
+            used.legacy.insert(taken.clone());
+            used.why.get_or_insert(Kept::LiteralVerb);
+        }
         (known, uses)
     }
 
@@ -645,6 +663,9 @@ impl<'p> Planner<'_, 'p> {
             // What is only declared may be needed as a whole.
             let whole = !declared.is_empty() || needed.is_none();
             (Outcome::Kept(Kept::WouldWiden), if whole { Residual::Whole } else { needed })
+        } else if !needed.is_none() && !has_evidence {
+            // What is only asked for by others says nothing of what it is used for.
+            (Outcome::Kept(used_for.why.unwrap_or(Kept::LiteralVerb)), Residual::Whole)
         } else if !needed.is_none() {
             (Outcome::Kept(used_for.why.unwrap_or(Kept::NoConstrainedForm)), needed)
         } else if form.incomplete && !known.observed {

@@ -9,7 +9,7 @@ use super::credit::{Served, mode_of};
 use super::cutover::Cutover;
 use super::widen::{Memberships, Widening, widened};
 use crate::authority::{Authorizer, Feature, Mode, decide};
-use crate::evidence::{Evidence, OwnedRequest};
+use crate::evidence::{Evidence, OwnedRequest, Review};
 use crate::grants::Grants;
 use crate::inventory::{Inventory, Object};
 
@@ -25,6 +25,8 @@ pub(super) struct Proof {
     pub after: Vec<Option<Mode>>,
     /// Whether the impersonated user may still make it.
     pub allowed: Vec<bool>,
+    /// Reviews for the literal verb that were answered with yes and no longer are; who asked, about whom.
+    pub reviews: Vec<(String, String)>,
     /// What is allowed and was not.
     pub widened: Vec<Widening>,
 }
@@ -64,11 +66,13 @@ pub(super) fn prove(
     requests: &[(&OwnedRequest, u64)],
     served: &[Served],
     memberships: &Memberships,
+    evidence: Option<&Evidence>,
 ) -> Proof {
     let between = before.inventory().with(added, &[]);
     let put: Vec<Object> = added.iter().chain(cutover.applied()).cloned().collect();
     let after = before.inventory().with(&put, &cutover.deleted_keys());
-    let widened = widened(before, &Grants::new(&after), memberships);
+    let after_grants = Grants::new(&after);
+    let widened = widened(before, &after_grants, memberships);
     let answers = replay(&after, requests, Feature::Constrained);
     let lost_between = replay(&between, requests, Feature::Constrained)
         .iter()
@@ -78,8 +82,20 @@ pub(super) fn prove(
         })
         .map(|(index, _)| index)
         .collect();
-    let (after, allowed) = answers.into_iter().unzip();
-    Proof { lost_between, after, allowed, widened }
+    let (modes, allowed) = answers.into_iter().unzip();
+    let reviews = lost_reviews(before, &after_grants, evidence);
+    Proof { lost_between, after: modes, allowed, reviews, widened }
+}
+
+/// The reviews for the literal verb whose answer changes.
+fn lost_reviews(before: &Grants<'_>, after: &Grants<'_>, evidence: Option<&Evidence>) -> Vec<(String, String)> {
+    let Some(evidence) = evidence.filter(|evidence| evidence.reviews().next().is_some()) else { return Vec::new() };
+    let [was, is] = [before, after].map(|grants| Authorizer::new(grants.inventory(), grants.rules(), grants.links()));
+    let yes = |authorizer: &Authorizer<'_>, review: &Review| {
+        authorizer.authorize(&review.user, &review.groups, &review.attributes()).is_some()
+    };
+    let lost = evidence.reviews().filter(|(review, _)| yes(&was, review) && !yes(&is, review));
+    lost.map(|(review, _)| (review.asker.clone(), review.user.clone())).collect()
 }
 
 impl Proof {
@@ -101,6 +117,9 @@ impl Proof {
                 failures
                     .push(format!("the impersonated user would be refused after the cut-over: {}", describe(index)));
             }
+        }
+        for (asker, user) in &self.reviews {
+            failures.push(format!("{asker} asks whether {user} may impersonate, and would be told no"));
         }
         for widening in &self.widened {
             let (who, mode) = (widening.subject.describe(), widening.mode);

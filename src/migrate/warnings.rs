@@ -24,8 +24,24 @@ pub(super) fn of_plan(
     warnings.extend(kept_parts(grants, planned));
     warnings.extend(nodes(grants, planned));
     warnings.extend(mixed_clients(requests));
+    warnings.extend(reviews(sources));
     warnings.extend(literal_verb(grants, planned));
     warnings
+}
+
+/// Who was seen to ask for the literal verb, or that nobody could be.
+fn reviews(sources: &Sources<'_>) -> Option<String> {
+    let askers: BTreeSet<&str> = sources.evidence?.reviews().map(|(review, _)| review.asker.as_str()).collect();
+    if askers.is_empty() {
+        let unseen = "the logs show nobody who asks for the verb `impersonate` in a SubjectAccessReview; where these are \
+                      logged at level Metadata, it could not be seen";
+        return Some(unseen.to_owned());
+    }
+    let askers: Vec<String> = askers.into_iter().map(str::to_owned).collect();
+    Some(format!(
+        "{} asked for the verb `impersonate` in SubjectAccessReviews: the legacy grants that answer them stay",
+        shortened(&askers)
+    ))
 }
 
 /// Who may need the verb for other reasons than to impersonate: RBAC does not show it, names do (see
