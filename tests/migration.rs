@@ -7,9 +7,10 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::migration::{answers, evidence, inventory, migrate, read};
+use common::migration::{answers, evidence, inventory, is_real, migrate, options, read};
+use common::number;
 use common::world::Generator;
-use deputize::authority::{Mode, User, Username, constrained_modes};
+use deputize::authority::{Mode, constrained_modes};
 use deputize::evidence::read_log;
 use deputize::grants::Grants;
 use deputize::migrate::{Memberships, Options, Unserved, widened};
@@ -17,20 +18,6 @@ use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
 const REQUESTS: usize = 150;
-
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().map_or(default, |value| value.parse().expect("a number"))
-}
-
-/// Whether there may be such a requestor: service accounts are in their own groups alone, and nobody else is in them.
-fn is_real(requestor: &User) -> bool {
-    let mut alone = User { name: requestor.name.clone(), ..User::default() };
-    alone.complete_groups();
-    match Username::parse(&requestor.name) {
-        Username::ServiceAccount { .. } => requestor.groups.iter().all(|group| alone.groups.contains(group)),
-        _ => !requestor.groups.iter().any(|group| group.starts_with("system:serviceaccounts")),
-    }
-}
 
 #[test]
 fn nothing_is_lost_and_nothing_is_widened() {
@@ -42,13 +29,8 @@ fn nothing_is_lost_and_nothing_is_widened() {
         let world = generator.world();
         let observed: Vec<Value> = (0..REQUESTS).map(|_| generator.request()).collect();
         let probes: Vec<Value> = (0..REQUESTS * 2).map(|_| generator.request()).collect();
-        let options = Options {
-            observed_identities: index % 3 == 1,
-            cluster_actions: index % 5 == 1,
-            keep_unused: index % 7 == 1,
-        };
         let evidence = evidence(&world, &observed);
-        let checked = migrate(&world, &evidence, options, |plan, states| {
+        let checked = migrate(&world, &evidence, options(index), |plan, states| {
             let (between, after) = (inventory(&states.between), inventory(&states.after));
             let requests: Vec<_> = plan.requests.iter().map(|planned| planned.request.clone()).collect();
             let [befores, betweens, afters] =

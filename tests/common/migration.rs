@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use deputize::authority::{Authorizer, Decision, Feature, Impersonation, Mode, decide};
+use deputize::authority::{Authorizer, Decision, Feature, Impersonation, Mode, User, Username, decide};
 use deputize::evidence::{Evidence, OwnedRequest, read_log, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object, ObjectKey, RoleKind, Text, load_bytes};
@@ -31,6 +31,21 @@ pub fn answers(inventory: &Inventory, requests: &[OwnedRequest]) -> Vec<(Option<
         (mode, decision.request.is_some())
     };
     requests.iter().map(answer).collect()
+}
+
+/// Whether there may be such a requestor: service accounts are in their own groups alone, and nobody else is in them.
+pub fn is_real(requestor: &User) -> bool {
+    let mut alone = User { name: requestor.name.clone(), ..User::default() };
+    alone.complete_groups();
+    match Username::parse(&requestor.name) {
+        Username::ServiceAccount { .. } => requestor.groups.iter().all(|group| alone.groups.contains(group)),
+        _ => !requestor.groups.iter().any(|group| group.starts_with("system:serviceaccounts")),
+    }
+}
+
+/// All options come about, most worlds having none.
+pub fn options(index: usize) -> Options {
+    Options { observed_identities: index % 3 == 1, cluster_actions: index % 5 == 1, keep_unused: index % 7 == 1 }
 }
 
 /// Requests as they are read.

@@ -21,6 +21,11 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The number in an environment variable.
+pub fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |value| value.parse().expect("a number"))
+}
+
 /// Runs the binary in the checkout.
 pub fn deputize(arguments: &[&str]) -> Run {
     deputize_in(&root(), arguments)
