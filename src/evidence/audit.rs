@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::Evidence;
-use super::collect::Collected;
+use super::collect::{Collected, Condensed};
 use super::event::Event;
 use super::request::{EvidenceShape, ReviewShape};
 
@@ -47,19 +47,19 @@ impl std::error::Error for LogError {}
 /// # Errors
 /// When the log cannot be read to its end. What was read until then is kept.
 pub fn read_log(log: impl Read, evidence: &mut Evidence) -> Result<(), LogError> {
-    let mut seen = Collected::default();
-    let read = read_stream(log, &mut seen);
-    seen.add_to(evidence);
+    let mut all = Condensed::default();
+    let read = read_stream(log, &mut all);
+    all.add_to(evidence);
     read
 }
 
 /// As [`read_log`].
-pub(super) fn read_stream(log: impl Read, seen: &mut Collected) -> Result<(), LogError> {
+pub(super) fn read_stream(log: impl Read, all: &mut Condensed) -> Result<(), LogError> {
     let mut log = BufReader::with_capacity(BLOCK, log);
     if is_gzip(log.fill_buf()?) {
-        read_text(&mut BufReader::with_capacity(BLOCK, MultiGzDecoder::new(log)), seen)
+        read_text(&mut BufReader::with_capacity(BLOCK, MultiGzDecoder::new(log)), all)
     } else {
-        read_text(&mut log, seen)
+        read_text(&mut log, all)
     }
 }
 
@@ -74,30 +74,32 @@ pub(super) fn is_laid_out(start: &[u8]) -> bool {
     matches!(first.trim_ascii(), b"{" | b"[")
 }
 
-fn read_text(log: &mut dyn BufRead, seen: &mut Collected) -> Result<(), LogError> {
+fn read_text(log: &mut dyn BufRead, all: &mut Condensed) -> Result<(), LogError> {
     let start = log.fill_buf()?;
     let needle = Needle::of(start);
-    if is_laid_out(start) { read_laid_out(log, &needle, seen) } else { read_lines(log, &needle, seen) }
+    if is_laid_out(start) { read_laid_out(log, &needle, all) } else { read_lines(log, &needle, all) }
 }
 
 /// Reads values over many lines: an export, or a stream of events.
-fn read_laid_out(log: &mut dyn BufRead, needle: &Needle, seen: &mut Collected) -> Result<(), LogError> {
+fn read_laid_out(log: &mut dyn BufRead, needle: &Needle, all: &mut Condensed) -> Result<(), LogError> {
     let mut text = Vec::new();
     let read = log.take(MAX_VALUE as u64).read_to_end(&mut text);
     // What came before the log broke off counts.
     if needle.find(&text).is_some() {
+        let mut seen = Collected::default();
         let mut strange = false;
         for value in serde_json::Deserializer::from_slice(&text).into_iter::<Value>() {
-            strange |= !value.is_ok_and(|value| unwrap(value, seen, 0));
+            strange |= !value.is_ok_and(|value| unwrap(value, &mut seen, 0));
         }
         seen.not_events += usize::from(strange);
+        all.take(&mut seen);
     }
     read?;
     Ok(())
 }
 
 /// Reads block after block of lines.
-pub(super) fn read_lines(log: &mut dyn Read, needle: &Needle, seen: &mut Collected) -> Result<(), LogError> {
+pub(super) fn read_lines(log: &mut dyn Read, needle: &Needle, all: &mut Condensed) -> Result<(), LogError> {
     let mut block = vec![0; BLOCK];
     let mut filled = 0;
     loop {
@@ -115,7 +117,7 @@ pub(super) fn read_lines(log: &mut dyn Read, needle: &Needle, seen: &mut Collect
         } else {
             memchr::memrchr(b'\n', &block[new.clone()]).map_or(0, |last| new.start + last + 1)
         };
-        needle.read_hits_together(&block[..whole], seen);
+        needle.read_hits_together(&block[..whole], all);
         if new.is_empty() {
             read?;
             return Ok(());
@@ -125,7 +127,7 @@ pub(super) fn read_lines(log: &mut dyn Read, needle: &Needle, seen: &mut Collect
         if filled == block.len() {
             // A line that does not end is no event, but must not be held for ever.
             if filled >= MAX_VALUE {
-                needle.read_hits_together(&block, seen);
+                needle.read_hits_together(&block, all);
                 filled = 0;
             } else {
                 block.resize(2 * filled, 0);
@@ -161,17 +163,19 @@ impl Needle {
     }
 
     /// As [`Needle::read_hits`], with the help of other threads if there is much to do.
-    fn read_hits_together(&self, lines: &[u8], seen: &mut Collected) {
+    fn read_hits_together(&self, lines: &[u8], all: &mut Condensed) {
         let hits: Vec<&[u8]> = self.hits(lines).collect();
+        let read_some = |hits: &[&[u8]]| {
+            let mut seen = Collected::default();
+            hits.iter().for_each(|line| read_one(line, &mut seen));
+            seen
+        };
         if hits.len() <= CHUNK {
-            return hits.into_iter().for_each(|line| read_one(line, seen));
+            all.take(&mut read_some(&hits));
+        } else {
+            let parts: Vec<Collected> = hits.par_chunks(CHUNK).map(read_some).collect();
+            parts.into_iter().for_each(|mut part| all.take(&mut part));
         }
-        let parts = hits.par_chunks(CHUNK).map(|hits| {
-            let mut part = Collected::default();
-            hits.iter().for_each(|line| read_one(line, &mut part));
-            part
-        });
-        parts.collect::<Vec<_>>().into_iter().for_each(|part| seen.merge(part));
     }
 
     fn hits<'a>(&'a self, lines: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {

@@ -1,38 +1,86 @@
 //! What logs show while they are read: many times the same, so each distinct thing is one piece of memory, found without
-//! being copied.
+//! being copied. Threads write such pieces one behind the other, and now and then add them to what all have seen.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use rayon::prelude::*;
 
 use super::{Evidence, Observation, OwnedRequest, Review, Tally};
 use crate::authority::{Extra, Headers, Mode, User};
 
-/// What one thread has seen.
+/// What one thread has seen and not yet told the others, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    requests: Tallies,
-    reviews: Tallies,
+    key: Key,
+    entries: Vec<Entry>,
     pub(super) not_events: usize,
     pub(super) only_user: usize,
-    /// Used again and again.
-    key: Key,
+}
+
+/// Behind the key of each entry its first and its last time are written.
+#[derive(Debug)]
+struct Entry {
+    is_review: bool,
+    ended: u64,
+    key: usize,
+    first: usize,
+    last: usize,
 }
 
 impl Collected {
     /// Adds requests: `ended` of them, or none for one that is still open. `write` writes what they are, as
     /// [`observation`] reads it.
     pub(super) fn add_request(&mut self, ended: u64, first: &str, last: &str, write: impl FnOnce(&mut Key)) {
-        self.key.0.clear();
-        write(&mut self.key);
-        self.requests.add(&self.key.0, ended, first, last);
+        self.add(false, ended, [first, last], write);
     }
 
     /// Adds reviews. `write` writes what they are, as [`review`] reads it.
     pub(super) fn add_review(&mut self, count: u64, first: &str, last: &str, write: impl FnOnce(&mut Key)) {
-        self.key.0.clear();
+        self.add(true, count, [first, last], write);
+    }
+
+    fn add(&mut self, is_review: bool, ended: u64, times: [&str; 2], write: impl FnOnce(&mut Key)) {
+        let before = self.key.0.len();
         write(&mut self.key);
-        self.reviews.add(&self.key.0, count, first, last);
+        let key = self.key.0.len() - before;
+        let [first, last] = times.map(|time| {
+            self.key.0.extend_from_slice(time.as_bytes());
+            time.len()
+        });
+        self.entries.push(Entry { is_review, ended, key, first, last });
+    }
+
+    /// How much is kept, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.key.0.len()
+    }
+}
+
+/// All that was seen, each thing once.
+#[derive(Debug, Default)]
+pub(super) struct Condensed {
+    requests: Tallies,
+    reviews: Tallies,
+    not_events: usize,
+    only_user: usize,
+}
+
+impl Condensed {
+    /// Takes what was collected, and leaves nothing.
+    pub(super) fn take(&mut self, seen: &mut Collected) {
+        let mut rest = seen.key.0.as_slice();
+        for entry in seen.entries.drain(..) {
+            let (key, behind) = rest.split_at(entry.key);
+            let (first, behind) = behind.split_at(entry.first);
+            let (last, behind) = behind.split_at(entry.last);
+            rest = behind;
+            let tallies = if entry.is_review { &mut self.reviews } else { &mut self.requests };
+            tallies.add(key, entry.ended, first, last);
+        }
+        seen.key.0.clear();
+        self.not_events += std::mem::take(&mut seen.not_events);
+        self.only_user += std::mem::take(&mut seen.only_user);
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -42,14 +90,9 @@ impl Collected {
         self.only_user += other.only_user;
     }
 
-    /// How much is kept.
-    pub(super) fn len(&self) -> usize {
-        self.requests.0.len() + self.reviews.0.len()
-    }
-
     pub(super) fn add_to(self, evidence: &mut Evidence) {
-        evidence.add_requests(self.requests.0.into_iter().map(|(key, tally)| (observation(&mut Reader(&key)), tally)));
-        evidence.add_reviews(self.reviews.0.into_iter().map(|(key, tally)| (review(&mut Reader(&key)), tally)));
+        evidence.add_requests(self.requests.read(observation).into_iter());
+        evidence.add_reviews(self.reviews.read(review).into_iter());
         evidence.not_events += self.not_events;
         evidence.only_user += self.only_user;
     }
@@ -60,14 +103,22 @@ impl Collected {
 struct Tallies(HashMap<Box<[u8]>, Tally, RandomState>);
 
 impl Tallies {
-    fn add(&mut self, key: &[u8], ended: u64, first: &str, last: &str) {
+    fn add(&mut self, key: &[u8], ended: u64, first: &[u8], last: &[u8]) {
+        let text = |time| std::str::from_utf8(time).unwrap_or_default();
         match self.0.get_mut(key) {
-            Some(tally) => tally.add(ended, first, last),
+            Some(tally) => tally.add(ended, text(first), text(last)),
             None => {
-                let tally = Tally { ended, first: first.to_owned(), last: last.to_owned() };
+                let tally = Tally { ended, first: text(first).to_owned(), last: text(last).to_owned() };
                 self.0.insert(key.into(), tally);
             }
         }
+    }
+
+    /// What the keys hold, sorted: a sorted map takes it sooner then.
+    fn read<T: Ord + Send>(self, read: impl Fn(&mut Reader<'_>) -> T + Sync) -> Vec<(T, Tally)> {
+        let mut all: Vec<_> = self.0.into_par_iter().map(|(key, tally)| (read(&mut Reader(&key)), tally)).collect();
+        all.par_sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all
     }
 
     fn merge(&mut self, mut other: Self) {

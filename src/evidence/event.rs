@@ -385,6 +385,7 @@ fn selected_name<'q>(verb: &str, query: &'q str) -> Option<Cow<'q, str>> {
 mod tests {
     use super::*;
     use crate::evidence::Evidence;
+    use crate::evidence::collect::Condensed;
 
     #[test]
     fn the_authorized_name_is_that_of_the_path() {
@@ -403,7 +404,9 @@ mod tests {
             let mut seen = Collected::default();
             Event::parse(&text).unwrap().observe(&mut seen);
             let mut evidence = Evidence::default();
-            seen.add_to(&mut evidence);
+            let mut all = Condensed::default();
+            all.take(&mut seen);
+            all.add_to(&mut evidence);
             let (observation, _) = evidence.iter().next().unwrap();
             let request = &observation.request;
             assert_eq!((request.namespace.as_str(), request.name.as_str()), expected, "{verb} {uri}");
@@ -428,7 +431,9 @@ mod tests {
             Event::parse(&event(verb, resource, code)).unwrap().observe(&mut seen);
         }
         let mut evidence = Evidence::default();
-        seen.add_to(&mut evidence);
+        let mut all = Condensed::default();
+        all.take(&mut seen);
+        all.add_to(&mut evidence);
         let [(review, tally)] = evidence.reviews().collect::<Vec<_>>()[..] else { panic!("{evidence:?}") };
         assert_eq!((review.asker.as_str(), review.user.as_str(), tally.count()), ("proxy", "alice", 2));
         assert_eq!((review.groups.join(","), review.name.as_str()), ("a,b".to_owned(), "panda"));

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::Evidence;
 use super::audit::{BLOCK, LogError, MAX_VALUE, Needle, is_gzip, is_laid_out, read_lines, read_stream};
-use super::collect::Collected;
+use super::collect::{Collected, Condensed};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{STDIN, display_name};
 
@@ -21,8 +21,8 @@ const RANGE: u64 = BLOCK as u64;
 const TAIL: usize = 8 << 10;
 /// How much is looked at to tell what form a log has, in bytes.
 const START: usize = 64 << 10;
-/// How many distinct requests a thread keeps apart from the others.
-const MAX_APART: usize = 4096;
+/// How much a thread keeps apart from the others, in bytes.
+const MAX_APART: usize = 256 << 10;
 
 /// The logs that paths stand for.
 #[derive(Debug, Default)]
@@ -87,13 +87,22 @@ pub fn read_logs(logs: &Logs, progress: &(dyn Fn(u64) + Sync)) -> (Evidence, Vec
 
 /// What all threads share.
 struct Together<'a> {
-    seen: Mutex<Collected>,
+    seen: Mutex<Condensed>,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Together<'_> {
-    fn add(&self, part: Collected) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).merge(part);
+    fn seen(&self) -> MutexGuard<'_, Condensed> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what was seen. Who would have to wait for another thread goes on, but not for ever.
+    fn tell(&self, part: &mut Collected) {
+        match self.seen.try_lock() {
+            Ok(mut seen) => seen.take(part),
+            Err(_) if part.size() < 8 * MAX_APART => {}
+            Err(_) => self.seen().take(part),
+        }
     }
 
     fn read_file(&self, path: &Path) -> Option<Problem> {
@@ -106,9 +115,9 @@ impl Together<'_> {
     }
 
     fn read_stream(&self, log: impl Read) -> Result<(), LogError> {
-        let mut part = Collected::default();
+        let mut part = Condensed::default();
         let read = read_stream(Counted { inner: log, progress: self.progress }, &mut part);
-        self.add(part);
+        self.seen().merge(part);
         read
     }
 
@@ -144,7 +153,7 @@ impl Together<'_> {
             }
             let start = range * RANGE;
             read = if range + 1 == ranges {
-                self.read_rest(file, start, needle, &mut part)
+                self.read_rest(file, start, needle)
             } else {
                 lines_of(file, start, &mut buffer).map_err(LogError::from).map(|lines| {
                     (self.progress)(RANGE);
@@ -152,22 +161,25 @@ impl Together<'_> {
                 })
             };
             // What is kept apart stays small.
-            if part.len() > MAX_APART {
-                self.add(std::mem::take(&mut part));
+            if part.size() > MAX_APART {
+                self.tell(&mut part);
             }
         }
-        self.add(part);
+        self.seen().take(&mut part);
         read
     }
 
-    fn read_rest(&self, file: &File, start: u64, needle: &Needle, part: &mut Collected) -> Result<(), LogError> {
+    fn read_rest(&self, file: &File, start: u64, needle: &Needle) -> Result<(), LogError> {
         let rest = At { file, offset: start };
         let mut rest = BufReader::with_capacity(BLOCK, Counted { inner: rest, progress: self.progress });
         if start > 0 {
             // The line that began before is the range's before.
             rest.skip_until(b'\n')?;
         }
-        read_lines(&mut rest, needle, part)
+        let mut part = Condensed::default();
+        let read = read_lines(&mut rest, needle, &mut part);
+        self.seen().merge(part);
+        read
     }
 }
 
