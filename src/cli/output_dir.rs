@@ -1,15 +1,16 @@
 //! The directory that `migrate` writes: what to apply first, what to apply then, and how to go back (`contract.md`,
 //! `migrate`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use deputize::authority::KubeVersion;
 use deputize::grants::Grants;
 use deputize::inventory::Object;
-use deputize::migrate::Plan;
+use deputize::migrate::{Plan, short_hash};
 use deputize::output::{escape, json, yaml};
 
 use super::Failure;
@@ -22,6 +23,8 @@ const ROLLBACK: &str = "rollback";
 pub(super) const DELETE: &str = "delete.yaml";
 const KUSTOMIZATION: &str = "kustomization.yaml";
 const PLAN: &str = "plan.json";
+/// Longest name of a file without its extension, and without a hash.
+const MAX_NAME: usize = 150;
 
 /// Sees to it that the directory may be written: it does not exist, or is empty, or `force` is given.
 pub(super) fn check(directory: &Path, force: bool) -> Result<(), Failure> {
@@ -59,8 +62,10 @@ pub(super) fn write(
     for object in &plan.cutover.remainders {
         cutover.add(short_name(object), object);
     }
+    let names = source_names(&plan.cutover.originals);
+    let of_source = |object: &Object| names.get(&object.meta().path).cloned().unwrap_or_default();
     for object in &plan.cutover.changed {
-        cutover.add(full_name(object), object);
+        cutover.add(of_source(object), object);
     }
     cutover.write(true)?;
     let mut delete = Stage::new(directory.join(CUTOVER));
@@ -70,7 +75,7 @@ pub(super) fn write(
     delete.write(false)?;
     let mut rollback = Stage::new(directory.join(ROLLBACK));
     for object in &plan.cutover.originals {
-        rollback.add(full_name(object), object);
+        rollback.add(of_source(object), object);
     }
     rollback.write(false)?;
     let path = directory.join(PLAN);
@@ -128,23 +133,38 @@ fn short_name(object: &Object) -> String {
     file_name(name.strip_prefix("deputize:").unwrap_or(name))
 }
 
-/// The name of the file for an original object.
-fn full_name(object: &Object) -> String {
-    let meta = object.meta();
-    let namespace = meta.effective_namespace().map(|namespace| format!("{namespace}.")).unwrap_or_default();
-    file_name(&format!("{}.{namespace}{}", meta.kind.as_str().to_ascii_lowercase(), meta.name.as_str()))
+/// The names of the files for original objects: those that stand in one file stay together.
+fn source_names(originals: &[Object]) -> BTreeMap<Arc<str>, String> {
+    let mut names: BTreeMap<Arc<str>, String> = BTreeMap::new();
+    let mut taken: BTreeSet<String> = ["delete".to_owned(), "kustomization".to_owned()].into();
+    for object in originals {
+        let path = &object.meta().path;
+        if names.contains_key(path) {
+            continue;
+        }
+        let stem = [".yaml", ".yml", ".json"].iter().find_map(|extension| path.strip_suffix(extension));
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '.' };
+        let name: String = stem.unwrap_or(path).chars().map(plain).collect();
+        // The end of a path tells more than its beginning.
+        let name = name.get(name.len().saturating_sub(MAX_NAME)..).unwrap_or_default().trim_matches('.');
+        let name = if name.is_empty() || name == "-" { "input" } else { name };
+        let name = if taken.contains(name) { format!("{name}~{}", short_hash(path)) } else { name.to_owned() };
+        taken.insert(name.clone());
+        names.insert(Arc::clone(path), name);
+    }
+    names
 }
 
 /// A name that every file system takes; one that had to be changed has a hash of what it was.
 fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._~".contains(c);
-    let changed: String = name.chars().map(|c| if plain(c) { c } else { '.' }).take(150).collect();
-    let only_colons = name.chars().all(|c| plain(c) || c == ':') && name.len() <= 150;
+    let changed: String = name.chars().map(|c| if plain(c) { c } else { '.' }).take(MAX_NAME).collect();
+    let only_colons = name.chars().all(|c| plain(c) || c == ':') && name.len() <= MAX_NAME;
     // Two names that differ in these only would meet.
-    if only_colons && !(name.contains(':') && name.contains('.')) && changed != "kustomization" && changed != "delete" {
+    if only_colons && !(name.contains(':') && name.contains('.')) {
         return changed;
     }
-    format!("{changed}~{}", deputize::migrate::short_hash(name))
+    format!("{changed}~{}", short_hash(name))
 }
 
 /// Removes the manifests that an earlier run has left. What is a link is not followed.

@@ -1,8 +1,6 @@
 //! The proof that a migration loses nothing and widens nothing: all observed requests are answered in the states that it
 //! leads to, and the rules of these states are compared.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use super::credit::{Served, mode_of};
@@ -48,14 +46,18 @@ pub(super) fn replay(
 
 /// The impersonated requests that were allowed, each once, with how often they were seen.
 pub(super) fn allowed_requests(evidence: Option<&Evidence>) -> Vec<(&OwnedRequest, u64)> {
-    let mut requests: BTreeMap<&OwnedRequest, u64> = BTreeMap::new();
+    let mut requests: Vec<(&OwnedRequest, u64)> = Vec::new();
     for (observation, tally) in evidence.into_iter().flat_map(Evidence::iter) {
-        if observation.mode.is_some() {
-            let count = requests.entry(&observation.request).or_default();
-            *count = count.saturating_add(tally.count());
+        if observation.mode.is_none() {
+            continue;
+        }
+        // One request that was served by several modes is one after the other.
+        match requests.last_mut() {
+            Some((last, count)) if **last == observation.request => *count = count.saturating_add(tally.count()),
+            _ => requests.push((&observation.request, tally.count())),
         }
     }
-    requests.into_iter().collect()
+    requests
 }
 
 /// Answers all requests after each stage, and looks for what is widened.

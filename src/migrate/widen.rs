@@ -70,10 +70,17 @@ pub struct Memberships(BTreeSet<(SmolStr, SmolStr)>);
 impl Memberships {
     /// The groups of all requestors.
     pub fn of<'r>(requestors: impl Iterator<Item = &'r User>) -> Self {
-        let pairs = requestors.flat_map(|user| user.groups.iter().map(|group| (&user.name, group)));
-        // Most requestors were seen often.
-        let distinct: BTreeSet<(&String, &String)> = pairs.collect();
-        Self(distinct.into_iter().map(|(user, group)| (SmolStr::new(user), SmolStr::new(group))).collect())
+        let mut pairs = BTreeSet::new();
+        let mut last: Option<&User> = None;
+        for user in requestors {
+            // Those of one requestor mostly come one after the other.
+            if last.is_some_and(|last| last.name == user.name && last.groups == user.groups) {
+                continue;
+            }
+            last = Some(user);
+            pairs.extend(user.groups.iter().map(|group| (SmolStr::new(&user.name), SmolStr::new(group))));
+        }
+        Self(pairs)
     }
 
     /// Whether one requestor may be both subjects.
