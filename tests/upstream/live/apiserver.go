@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,7 +29,8 @@ type apiServer struct {
 	sent    int // requests, for their audit ids
 }
 
-func startAPIServer(p *processes, bin, dir string, i *identity, e *etcd, constrained bool) (*apiServer, error) {
+// startAPIServer takes more flags, which win over its own.
+func startAPIServer(p *processes, bin, dir string, i *identity, e *etcd, constrained bool, events io.Writer, flags ...string) (*apiServer, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -37,37 +39,38 @@ func startAPIServer(p *processes, bin, dir string, i *identity, e *etcd, constra
 		return nil, err
 	}
 	return withFreePort(func(port int) (*apiServer, *process, error) {
-		audit := newAuditLog()
-		started, err := p.start("kube-apiserver", filepath.Join(dir, "kube-apiserver.log"), audit, filepath.Join(bin, "kube-apiserver"),
+		audit := newAuditLog(events)
+		arguments := append([]string{
 			"--bind-address=127.0.0.1",
 			"--advertise-address=127.0.0.1", // else it looks for a network
 			"--endpoint-reconciler-type=none",
 			fmt.Sprint("--secure-port=", port),
-			"--cert-dir="+dir,
-			"--tls-cert-file="+i.certificateFile,
-			"--tls-private-key-file="+i.keyFile,
-			"--etcd-servers="+e.url,
-			"--etcd-prefix=/"+filepath.Base(dir),
+			"--cert-dir=" + dir,
+			"--tls-cert-file=" + i.certificateFile,
+			"--tls-private-key-file=" + i.keyFile,
+			"--etcd-servers=" + e.url,
+			"--etcd-prefix=/" + filepath.Base(dir),
 			"--service-cluster-ip-range=10.0.0.0/24",
 			"--service-account-issuer=https://kubernetes.default.svc",
-			"--service-account-key-file="+i.signerFile,
-			"--service-account-signing-key-file="+i.signerFile,
+			"--service-account-key-file=" + i.signerFile,
+			"--service-account-signing-key-file=" + i.signerFile,
 
 			"--authorization-mode=RBAC",
 			fmt.Sprintf("--feature-gates=ConstrainedImpersonation=%t", constrained),
-			"--requestheader-client-ca-file="+i.authorityFile,
-			"--requestheader-allowed-names="+proxyName,
-			"--requestheader-username-headers="+userHeader,
-			"--requestheader-group-headers="+groupHeader,
-			"--requestheader-extra-headers-prefix="+extraHeaderPrefix,
-			"--audit-policy-file="+policy,
+			"--requestheader-client-ca-file=" + i.authorityFile,
+			"--requestheader-allowed-names=" + proxyName,
+			"--requestheader-username-headers=" + userHeader,
+			"--requestheader-group-headers=" + groupHeader,
+			"--requestheader-extra-headers-prefix=" + extraHeaderPrefix,
+			"--audit-policy-file=" + policy,
 			"--audit-log-path=-",
 
 			// Worlds need not have namespaces, nor pods a controller that makes the service account's token.
 			"--disable-admission-plugins=NamespaceLifecycle,ServiceAccount",
 			"--enable-priority-and-fairness=false", // there is one client
 			"--profiling=false",                    // its paths take their time to answer
-		)
+		}, flags...)
+		started, err := p.start("kube-apiserver", filepath.Join(dir, "kube-apiserver.log"), audit, filepath.Join(bin, "kube-apiserver"), arguments...)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -15,17 +16,21 @@ const auditIDPrefix = "deputize-live-"
 
 // auditLog is the standard output of a kube-apiserver. Audit events are all that is written there, a line each.
 type auditLog struct {
+	copy    io.Writer // gets all of it
 	partial []byte
 	events  chan auditv1.Event
 }
 
-func newAuditLog() *auditLog {
+func newAuditLog(copy io.Writer) *auditLog {
 	// More than one request has events that nobody waits for: a watch has two.
-	return &auditLog{events: make(chan auditv1.Event, 1024)}
+	return &auditLog{copy: copy, events: make(chan auditv1.Event, 1024)}
 }
 
 // Write is told what the server writes. The server waits meanwhile, and so does the request that the event is about.
 func (l *auditLog) Write(data []byte) (int, error) {
+	if _, err := l.copy.Write(data); err != nil {
+		return 0, fmt.Errorf("audit log: %w", err)
+	}
 	l.partial = append(l.partial, data...)
 	for {
 		line, rest, complete := bytes.Cut(l.partial, []byte("\n"))

@@ -2,13 +2,15 @@
 //
 // It speaks the oracle's protocol: a line {"world": {"items": […]}, "constrained": true} starts an API server with these
 // RBAC objects and no others; every other line is a request like the input of `deputize simulate`, which is sent to that
-// server and answered by one line. Requests are sent one after the other, because a server remembers.
+// server and answered by one line. Requests are sent one after the other, because a server remembers. With -cluster it is
+// one cluster instead, whose objects others apply.
 package main
 
 import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 func main() {
 	bin := flag.String("bin", "", "directory of etcd and kube-apiserver (default: $KUBEBUILDER_ASSETS if they are there, else the directory of this program)")
 	tokens := flag.Bool("tokens", false, "let requestors be service accounts with tokens bound to a pod, on the node of their extras")
+	dir := flag.String("cluster", "", "directory of one cluster that stays, with its default roles and a kubeconfig: a world starts its API server anew")
 	timed := flag.Bool("time", false, "print on standard error how long starting and answering took")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -29,6 +32,9 @@ func main() {
 		os.Exit(2)
 	}
 	d := &driver{withTokens: *tokens}
+	if *dir != "" {
+		d.cluster = &cluster{dir: *dir}
+	}
 	err := d.open(*bin)
 	if err == nil {
 		err = protocol.Serve(d, os.Stdin, os.Stdout)
@@ -48,6 +54,7 @@ func main() {
 // driver is the API server of one world after the other. Their etcd is the same; each has its own part of it.
 type driver struct {
 	withTokens bool
+	cluster    *cluster // none: worlds
 	bin, dir   string
 	processes  *processes
 	identity   *identity
@@ -117,25 +124,31 @@ func binaries(wanted string) (string, error) {
 // requestor succeeded with.
 func (d *driver) Set(w *world.World, constrained bool) error {
 	start := time.Now()
+	defer func() { d.starting += time.Since(start) }()
 	if d.server != nil {
 		d.server.process.kill()
 	}
 	d.worlds++
-	server, err := startAPIServer(d.processes, d.bin, filepath.Join(d.dir, fmt.Sprint("world-", d.worlds)), d.identity, d.etcd, constrained)
+	dir := filepath.Join(d.dir, fmt.Sprint("world-", d.worlds))
+	if d.cluster != nil {
+		return d.restart(w, dir, constrained)
+	}
+	server, err := startAPIServer(d.processes, d.bin, dir, d.identity, d.etcd, constrained, io.Discard)
 	if err != nil {
 		return err
 	}
 	d.server, d.tokens = server, &tokens{server: server}
-	err = server.apply(w)
-	d.starting += time.Since(start)
-	return err
+	return server.apply(w)
 }
 
 func (d *driver) Answer(r *protocol.Request) (any, error) {
 	start := time.Now()
 	authenticate := asFrontProxy
-	if d.withTokens {
+	switch {
+	case d.withTokens:
 		authenticate = d.tokens.authenticate
+	case d.cluster != nil:
+		authenticate = d.tokens.orFrontProxy
 	}
 	a, err := d.server.answer(r, authenticate)
 	d.answering += time.Since(start)
