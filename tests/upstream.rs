@@ -8,11 +8,10 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::migration::{States, evidence, is_real, migrate, options};
 use common::number;
+use common::upstream::Upstream;
 use common::world::{Generator, shrink};
 use deputize::authority::{Authorizer, Feature, Impersonation, Mode, constrained_modes, decide_remembering};
 use deputize::evidence::read_request;
@@ -34,60 +33,6 @@ const PROBES_PER_MIGRATION: usize = 300;
 const LIVE_WORLDS: usize = 20;
 const REQUESTS_PER_LIVE_WORLD: usize = 550;
 const SERVERS: [&str; 2] = ["etcd", "kube-apiserver"];
-
-/// Upstream's code, as a process that answers lines: the filter and the authorizer alone, or a live API server.
-struct Oracle {
-    child: Child,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Oracle {
-    fn start(program: &str, needs: &[&str], arguments: &[&str]) -> Self {
-        let build = common::root().join("tests/upstream/build");
-        let output = Command::new(build).arg(program).args(needs).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "upstream's programs could not be built; they need Go");
-        let directory = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned();
-        let mut child = Command::new(format!("{directory}/{program}"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Self { child, answers }
-    }
-
-    /// The answers to requests in a world.
-    fn ask(&mut self, world: &[Value], constrained: bool, requests: &[Value]) -> Vec<Value> {
-        let mut lines = json!({"world": {"items": world}, "constrained": constrained}).to_string();
-        for request in requests {
-            lines.push('\n');
-            lines.push_str(&request.to_string());
-        }
-        lines.push('\n');
-        let stdin = self.child.stdin.as_mut().unwrap();
-        let answers = &mut self.answers;
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                stdin.write_all(lines.as_bytes()).unwrap();
-                stdin.flush().unwrap();
-            });
-            let mut read = || {
-                let mut line = String::new();
-                answers.read_line(&mut line).unwrap();
-                serde_json::from_str(&line).unwrap()
-            };
-            requests.iter().map(|_| read()).collect()
-        })
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
 
 /// Our own answers, by way of the lines that `simulate` reads and writes. A live server remembers for each requestor the
 /// mode that served it last, and its requests are in order; the oracle forgets.
@@ -125,7 +70,7 @@ fn without_reason(mut answer: Value) -> Value {
     answer
 }
 
-fn disagree(oracle: &mut Oracle, world: &[Value], constrained: bool, request: &Value) -> bool {
+fn disagree(oracle: &mut Upstream, world: &[Value], constrained: bool, request: &Value) -> bool {
     let requests = std::slice::from_ref(request);
     let theirs = oracle.ask(world, constrained, requests);
     let ours = answers(world, constrained, requests, false);
@@ -135,7 +80,7 @@ fn disagree(oracle: &mut Oracle, world: &[Value], constrained: bool, request: &V
 #[test]
 #[ignore = "needs Go: builds upstream's filter and authorizer from the module proxy"]
 fn the_engine_answers_as_upstream_does() {
-    let mut oracle = Oracle::start("oracle", &[], &[]);
+    let mut oracle = Upstream::start("oracle", &[], &[]);
     let seed = number("DEPUTIZE_SEED", 5284) as u64;
     let worlds = number("DEPUTIZE_WORLDS", WORLDS);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -203,7 +148,7 @@ fn mixed(observed: &[Value], rng: &mut Rng) -> Vec<Value> {
 
 /// What upstream says against a migration: of each observed request, and of requests that it should go on to refuse.
 fn judge(
-    oracle: &mut Oracle,
+    oracle: &mut Upstream,
     (world, plan, states): (&[Value], &Plan<'_>, &States),
     observed: &[Value],
     probes: &[Value],
@@ -259,7 +204,7 @@ fn judge(
 #[test]
 #[ignore = "needs Go: builds upstream's filter and authorizer from the module proxy"]
 fn migrations_hold_what_they_promise_upstream() {
-    let mut oracle = Oracle::start("oracle", &[], &[]);
+    let mut oracle = Upstream::start("oracle", &[], &[]);
     let seed = number("DEPUTIZE_SEED", 5284) as u64;
     let worlds = number("DEPUTIZE_WORLDS", MIGRATIONS);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -306,7 +251,7 @@ fn migrations_hold_what_they_promise_upstream() {
 #[test]
 #[ignore = "needs Go: builds and starts etcd and kube-apiserver"]
 fn a_live_server_answers_as_the_engine_does() {
-    let mut server = Oracle::start("live", &SERVERS, &[]);
+    let mut server = Upstream::start("live", &SERVERS, &[]);
     let seed = number("DEPUTIZE_SEED", 5284) as u64;
     let worlds = number("DEPUTIZE_LIVE_WORLDS", LIVE_WORLDS);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -340,7 +285,7 @@ fn a_live_server_answers_as_the_engine_does() {
 #[test]
 #[ignore = "needs Go: builds and starts etcd and kube-apiserver"]
 fn a_bound_token_makes_a_node_ones_own() {
-    let mut server = Oracle::start("live", &SERVERS, &["-tokens"]);
+    let mut server = Upstream::start("live", &SERVERS, &["-tokens"]);
     let user = "system:serviceaccount:kube-system:agent";
     let world = [
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "agent"}, "rules": [

@@ -1,7 +1,9 @@
 //! Running the binary.
 #![allow(dead_code, reason = "each test binary uses what it needs")]
 
+pub mod cluster;
 pub mod migration;
+pub mod upstream;
 pub mod world;
 
 use std::io::Write;
