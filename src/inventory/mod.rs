@@ -11,6 +11,7 @@ mod load;
 mod object;
 mod overlay;
 mod read;
+mod write;
 
 pub(crate) use fields::FieldReader;
 

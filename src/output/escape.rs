@@ -3,14 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character can change how the text around it is shown, or not be seen itself: controls, bidirectional
-/// marks, invisible and deprecated format characters, line and paragraph separators.
-pub fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
+pub use crate::syntax::is_deceptive;
 
 /// The text with every deceptive character written as `\u{…}`.
 pub fn escape(text: &str) -> Cow<'_, str> {

@@ -1,17 +1,23 @@
 //! Bytes to trees: one YAML or JSON document becomes a [`Tree`] in which every scalar knows the
-//! exact place it has in the file on disk.
+//! exact place it has in the file on disk. And back: values to text, edits of a text that leave the
+//! rest of it alone.
 //!
 //! The parser behind it (`granit-parser`) is used nowhere else. This room knows YAML and the way
 //! Kubernetes clients read it (`sigs.k8s.io/yaml`: YAML 1.1 scalars, merge keys, last key wins);
 //! it knows nothing about Kubernetes objects.
 
+pub mod edit;
 mod parse;
 mod place;
 mod scalar;
+mod style;
 mod tree;
+mod write;
 
 pub use parse::{SyntaxError, parse_documents};
 pub use place::Place;
 pub(crate) use place::line_breaks;
 pub use scalar::ScalarType;
+pub use style::line_end;
 pub use tree::{Entry, FieldOrigin, Node, NodeKind, Tree};
+pub use write::{Form, JsonStyle, Quotes, Style, Value, is_deceptive, scalar};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle, Tag};
 
 use super::place::{Place, to_u32};
 use super::tree::{RawKind, RawNode, Style, TagKind, Tree};
@@ -77,12 +77,14 @@ impl<'s> Builder<'s> {
                 };
                 self.push(RawKind::Scalar { value, style }, anchor, tag.as_deref(), span)?;
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(layout, anchor, tag) => {
                 let index = self.push(RawKind::Sequence, anchor, tag.as_deref(), span)?;
+                self.lay_out(index, layout);
                 self.open.push(Open { index, is_mapping: false, children: 0 });
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(layout, anchor, tag) => {
                 let index = self.push(RawKind::Mapping, anchor, tag.as_deref(), span)?;
+                self.lay_out(index, layout);
                 self.open.push(Open { index, is_mapping: true, children: 0 });
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -110,6 +112,12 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
+    fn lay_out(&mut self, index: usize, layout: StructureStyle) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.flow = layout == StructureStyle::Flow;
+        }
+    }
+
     fn push(
         &mut self,
         kind: RawKind<'s>,
@@ -133,6 +141,7 @@ impl<'s> Builder<'s> {
         self.nodes.push(RawNode {
             kind,
             tag: tag_kind(tag),
+            flow: false,
             start: to_u32(byte_offset(span.start)),
             end: to_u32(byte_offset(span.end)),
             line: self.base_line + to_u32(span.start.line()) - 1,

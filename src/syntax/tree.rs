@@ -28,6 +28,8 @@ pub struct Tree<'s> {
 pub(super) struct RawNode<'s> {
     pub(super) kind: RawKind<'s>,
     pub(super) tag: TagKind,
+    /// Whether a collection is in brackets or braces.
+    pub(super) flow: bool,
     /// Byte range in the document text, quotes included.
     pub(super) start: u32,
     pub(super) end: u32,
@@ -109,6 +111,21 @@ impl<'s> Tree<'s> {
     /// any honest manifest has. What was read is incomplete then.
     pub fn exhausted(&self) -> bool {
         self.visits_left.get() == 0
+    }
+
+    /// Whether both documents say the same, however they are laid out.
+    pub fn says_the_same(&self, other: &Tree<'_>) -> bool {
+        let same = |a: &RawNode<'_>, b: &RawNode<'_>| {
+            (a.tag, a.after) == (b.tag, b.after)
+                && match (&a.kind, &b.kind) {
+                    (RawKind::Scalar { value: a, style: x }, RawKind::Scalar { value: b, style: y }) => {
+                        (a, *x == Style::Plain) == (b, *y == Style::Plain)
+                    }
+                    (RawKind::Alias(a), RawKind::Alias(b)) => a == b,
+                    (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+                }
+        };
+        self.nodes.len() == other.nodes.len() && self.nodes.iter().zip(&other.nodes).all(|(a, b)| same(a, b))
     }
 
     fn raw(&self, index: u32) -> Option<&RawNode<'s>> {
@@ -293,6 +310,52 @@ impl<'t> Node<'t> {
         };
         let slice = self.tree.text.get(raw.start as usize..slice_end as usize).unwrap_or_default();
         Place::of_text(slice.trim_end(), self.tree.base_offset + raw.start, raw.line, raw.column)
+    }
+
+    /// Whether a collection is in brackets or braces.
+    pub(super) fn is_flow(self) -> bool {
+        self.raw().flow
+    }
+
+    /// Whether the node only stands for another one.
+    pub(super) fn is_alias(self) -> bool {
+        matches!(self.raw().kind, RawKind::Alias(_))
+    }
+
+    /// The list or mapping that the node is or stands for.
+    pub(super) fn resolved(self) -> Self {
+        self.target()
+    }
+
+    /// The document's text, and where it starts in the file.
+    pub(super) fn document(self) -> (&'t str, usize) {
+        (self.tree.text, self.tree.base_offset as usize)
+    }
+
+    /// First byte in the document's text; brackets and quotes included, an anchor or a tag not. A block collection
+    /// starts with its first item or key.
+    pub(super) fn start(self) -> usize {
+        self.raw().start as usize
+    }
+
+    /// Characters before it on its line.
+    pub(super) fn column(self) -> usize {
+        self.raw().column.saturating_sub(1) as usize
+    }
+
+    /// The byte behind the last one that says something: no blanks, line breaks or comments.
+    pub(super) fn content_end(self) -> usize {
+        let last = self.raw().after.max(self.index + 1);
+        let ends = (self.index..last).filter_map(|index| self.tree.raw(index)).map(|raw| match &raw.kind {
+            RawKind::Scalar { style: Style::Block, .. } => {
+                let slice = self.tree.text.get(raw.start as usize..raw.end as usize).unwrap_or_default();
+                raw.start as usize + slice.trim_end().len()
+            }
+            RawKind::Scalar { .. } | RawKind::Alias(_) => raw.end as usize,
+            _ if raw.flow => raw.end as usize,
+            _ => raw.start as usize,
+        });
+        ends.fold(self.start(), usize::max)
     }
 
     /// The node's own bytes in the document, quotes included.
