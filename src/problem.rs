@@ -41,6 +41,8 @@ pub enum ProblemKind {
     Null,
     /// A template expression stands where a value belongs.
     Templated,
+    /// A file that was to be edited, and is written in a way that does not allow it.
+    NotEditable,
 }
 
 impl ProblemKind {
@@ -61,6 +63,7 @@ impl ProblemKind {
             Self::DuplicateKey => "duplicate-key",
             Self::Null => "null",
             Self::Templated => "templated",
+            Self::NotEditable => "not-editable",
         }
     }
 
@@ -76,6 +79,7 @@ impl ProblemKind {
             Self::DuplicateKey => "duplicate keys",
             Self::Null => "null values",
             Self::Templated => "templated values",
+            Self::NotEditable => "files that cannot be edited",
         }
     }
 }

@@ -13,7 +13,7 @@ use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
 use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
-use super::{Failure, Outcome, Status, logs, output_dir, terminal};
+use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,6 +50,8 @@ pub(super) struct Args {
     /// What is printed; with --output-dir nothing is, unless this says what
     #[arg(long, short, value_enum, help_heading = "Output")]
     output: Option<Output>,
+    #[command(flatten)]
+    in_place: in_place::InPlaceArgs,
     /// Version of the API server that the result is for
     #[arg(long, value_name = "X.Y", default_value_t)]
     kube_version: KubeVersion,
@@ -90,6 +92,7 @@ struct Given {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    args.in_place.check(&args.input)?;
     one_stdin(args)?;
     if let Some(directory) = &args.output_dir {
         output_dir::check(directory, args.force)?;
@@ -132,7 +135,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         say_next_steps(&mut err, directory, &plan)?;
     }
     err.flush()?;
-    print(args, &grants, &plan)?;
+    match args.in_place.stage() {
+        Some(stage) => status = status.max(in_place::run(&args.in_place, stage, &args.input, &grants, &plan)?),
+        None => print(args, &grants, &plan)?,
+    }
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
     Ok(status.max(if kept { Status::Reported } else { Status::Clean }))
 }

@@ -6,6 +6,7 @@ mod evidence;
 mod explain;
 mod generate;
 mod grants;
+mod in_place;
 mod input;
 mod logs;
 mod migrate;

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::object::Text;
 use crate::problem::{Problem, ProblemKind};
-use crate::syntax::{FieldOrigin, Node, NodeKind, Place};
+use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place};
 
 pub(crate) const WRONG_TYPE_HELP: &str = "the API server refuses such an object; correct the value, then check again";
 
@@ -178,12 +178,17 @@ fn is_template_value(node: Node<'_>) -> bool {
 
 /// The fields of that name; the last of several.
 pub(crate) fn fields<'t, const N: usize>(node: Node<'t>, names: [&str; N]) -> [Option<Node<'t>>; N] {
+    entries(node, names).map(|entry| entry.map(|entry| entry.value))
+}
+
+/// The same, with their keys.
+pub(crate) fn entries<'t, const N: usize>(node: Node<'t>, names: [&str; N]) -> [Option<Entry<'t>>; N] {
     let mut found = [None; N];
     node.visit_fields(&mut |key, entry, origin| {
         if let Some(at) = names.iter().position(|name| *name == key)
             && (origin == FieldOrigin::Own || found[at].is_none())
         {
-            found[at] = Some(entry.value);
+            found[at] = Some(entry);
         }
     });
     found

@@ -13,7 +13,7 @@ use crate::source::{
     FileText, Input, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac, read_file,
     split_documents, template_language,
 };
-use crate::syntax::{Place, line_breaks, parse_documents};
+use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 
 /// A file is parsed on several threads from this size on.
 const PARALLEL_FROM: usize = 1 << 20;
@@ -220,6 +220,37 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
         message: format!("this document is not valid YAML and was not read: {}", error.message),
         help: Some("correct the document; the others of the file were read".to_owned()),
     });
+}
+
+/// A document of a file, for whoever edits it.
+pub(crate) struct Document<'b> {
+    /// Its text, with its separator and comments.
+    pub text: &'b str,
+    /// The documents in it: one, unless end marks (`...`) stand in it. None if it could not be parsed.
+    pub trees: Option<Vec<Tree<'b>>>,
+}
+
+/// The documents of a file in their order, cut as [`load`] cuts them; a JSON stream at its values.
+pub(crate) fn documents(bytes: &[u8]) -> Vec<Document<'_>> {
+    let mut documents = Vec::new();
+    for piece in split_documents(bytes) {
+        push_document(bytes, &piece, &mut documents);
+    }
+    documents
+}
+
+fn push_document<'b>(bytes: &'b [u8], piece: &Piece, documents: &mut Vec<Document<'b>>) {
+    let raw = bytes.get(piece.range.clone()).unwrap_or_default();
+    let Ok(text) = str::from_utf8(raw) else {
+        return documents.push(Document { text: "", trees: None });
+    };
+    let (trees, error) = parse_documents(text, piece.range.start, piece.line);
+    if error.is_some()
+        && let Some(values) = json_values(text, piece)
+    {
+        return values.iter().for_each(|value| push_document(bytes, value, documents));
+    }
+    documents.push(Document { text, trees: error.is_none().then_some(trees) });
 }
 
 /// The values of a stream of JSON, as `kubectl` takes it: one after the other, each from a line of its own. None if the

@@ -13,7 +13,9 @@ mod overlay;
 mod read;
 mod write;
 
-pub(crate) use fields::FieldReader;
+pub(crate) use fields::{FieldReader, entries};
+pub(crate) use load::{Document, documents};
+pub(crate) use read::{Placed, placed_objects};
 
 pub use aggregate::{Contribution, RoleRules};
 pub use duplicates::{Conflict, Duplicates};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::fields::{FieldReader, WRONG_TYPE_HELP, fields};
+use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
 use super::object::*;
 use crate::problem::{Problem, ProblemKind};
-use crate::syntax::{FieldOrigin, Node, NodeKind, Place, Tree};
+use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, Tree};
 
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
@@ -26,10 +26,47 @@ pub(super) struct Contents {
 
 /// Reads the objects of one document into `contents`.
 pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) {
-    let Some(root) = tree.root() else { return };
+    read_placed(tree, path, contents);
+}
+
+/// An object where it stands.
+pub(crate) struct Placed<'t> {
+    /// The object.
+    pub object: Object,
+    /// All of it.
+    pub node: Node<'t>,
+    /// The item of a list that it is: the list's `items`, and the index there.
+    pub item: Option<Item<'t>>,
+}
+
+/// An item of a list of objects.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'t> {
+    /// The key `items`.
+    pub key: Node<'t>,
+    /// Its value.
+    pub list: Node<'t>,
+    /// Which one it is.
+    pub index: usize,
+}
+
+/// The objects of a document, each with its place in the tree, and how many problems there are.
+pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> (Vec<Placed<'t>>, usize) {
+    let mut contents = Contents::default();
+    let found = read_placed(tree, path, &mut contents);
+    let (mut roles, mut bindings) = (contents.roles.into_iter(), contents.bindings.into_iter());
+    let placed = found.into_iter().filter_map(|Found { node, item, is_role }| {
+        let object = if is_role { roles.next().map(Object::Role) } else { bindings.next().map(Object::Binding) };
+        Some(Placed { object: object?, node, item })
+    });
+    (placed.collect(), contents.problems.len())
+}
+
+fn read_placed<'t>(tree: &'t Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Found<'t>> {
+    let Some(root) = tree.root() else { return Vec::new() };
     let place = root.place();
-    let mut reader = Reader { fields: FieldReader::new(path), contents };
-    reader.object(root, None, 0);
+    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new() };
+    reader.object(root, None, None, 0);
     if tree.exhausted() {
         reader.fields.problem(
             ProblemKind::Expansion,
@@ -38,13 +75,22 @@ pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Con
             "write the repeated parts out, or split the document",
         );
     }
-    let Reader { fields, contents } = reader;
+    let Reader { fields, contents, found } = reader;
     contents.problems.extend(fields.problems);
+    found
 }
 
-struct Reader<'c> {
+struct Reader<'c, 't> {
     fields: FieldReader<'c>,
     contents: &'c mut Contents,
+    found: Vec<Found<'t>>,
+}
+
+/// Where an object was read.
+struct Found<'t> {
+    node: Node<'t>,
+    item: Option<Item<'t>>,
+    is_role: bool,
 }
 
 /// The API that an object belongs to.
@@ -66,20 +112,21 @@ fn api_of(api_version: &str) -> Option<Api> {
     }
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'_, 't> {
     /// Reads an object, or the items of a list. `inherited` is the type of a typed list's items, which may leave
     /// theirs out.
-    fn object(&mut self, node: Node<'_>, inherited: Option<(&str, &str)>, depth: usize) {
+    fn object(&mut self, node: Node<'t>, inherited: Option<(&str, &str)>, item: Option<Item<'t>>, depth: usize) {
         if node.kind() != NodeKind::Mapping {
             return;
         }
-        let [kind, api_version, items] = fields(node, ["kind", "apiVersion", "items"]);
+        let [kind, api_version, items] = entries(node, ["kind", "apiVersion", "items"]);
+        let [kind, api_version] = [kind, api_version].map(|entry| entry.map(|entry| entry.value));
         let kind_text = kind.and_then(Node::as_str);
         let kind = kind_text.as_deref().or(inherited.map(|(kind, _)| kind)).unwrap_or_default();
         let version_text = api_version.and_then(Node::as_str);
         let api_version = version_text.as_deref().or(inherited.map(|(_, version)| version)).unwrap_or_default();
         if let Some(item_kind) = kind.strip_suffix("List") {
-            let Some(items) = items else { return };
+            let Some(Entry { key, value: items }) = items else { return };
             if depth >= MAX_LIST_DEPTH {
                 self.fields.problem(
                     ProblemKind::Expansion,
@@ -94,17 +141,22 @@ impl Reader<'_> {
             if !items.is_null() && items.kind() != NodeKind::Sequence && (known.is_some() || kind == "List") {
                 self.fields.wrong_type("items", "a list", items);
             }
-            for item in items.items() {
-                self.object(item, inherited, depth + 1);
+            for (index, item) in items.items().enumerate() {
+                self.object(item, inherited, Some(Item { key, list: items, index }), depth + 1);
             }
             return;
         }
         let Some(kind) = ObjectKind::parse(kind) else { return };
         let Some(api) = api_of(api_version) else { return };
         let api_version = SmolStr::new(api_version);
+        let before = (self.contents.roles.len(), self.contents.bindings.len());
         match kind {
             ObjectKind::ClusterRole | ObjectKind::Role => self.role(node, kind, api_version),
             ObjectKind::ClusterRoleBinding | ObjectKind::RoleBinding => self.binding(node, kind, api_version, api),
+        }
+        let is_role = self.contents.roles.len() > before.0;
+        if is_role || self.contents.bindings.len() > before.1 {
+            self.found.push(Found { node, item, is_role });
         }
     }
 

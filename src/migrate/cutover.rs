@@ -43,6 +43,8 @@ impl Residual {
 pub struct Cutover {
     /// Roles and bindings for what has to stay legacy of rules that are split; they come before the roles that lose it.
     pub remainders: Vec<Object>,
+    /// For each of these, the first of the roles that it is split from.
+    pub split_from: Vec<RoleId>,
     /// The original roles as they are to be.
     pub changed: Vec<Object>,
     /// Roles that are left without rules, and their bindings.
@@ -81,6 +83,7 @@ impl Cutover {
 pub(super) struct Remainder {
     rules: BTreeSet<LegacyRule>,
     origin: Origin,
+    from: BTreeSet<RoleId>,
 }
 
 /// A rule with the verb `impersonate`: API group, names (none for any), resources.
@@ -111,7 +114,7 @@ pub(super) fn cut_over(
             change_role(grants, from, changes, &mut cutover);
         }
     }
-    cutover.remainders = remainder_objects(remainders, names);
+    (cutover.remainders, cutover.split_from) = remainder_objects(remainders, names);
     clear_revived(grants, &mut cutover);
     cutover
 }
@@ -223,6 +226,7 @@ fn rule_after(
                 let remainder = remainders.entry((who, scope)).or_default();
                 remainder.rules.extend(rules);
                 remainder.origin.add(&grants.inventory().role(candidate.from).meta);
+                remainder.from.insert(candidate.from);
             }
         }
     }
@@ -284,14 +288,18 @@ fn policy_rules(rules: BTreeSet<LegacyRule>) -> Vec<PolicyRule> {
     merged.into_iter().map(rule).collect()
 }
 
-/// Roles and bindings for what has to stay legacy: roles first.
-fn remainder_objects(remainders: BTreeMap<(Impersonator, Scope), Remainder>, names: &mut Names) -> Vec<Object> {
+/// Roles and bindings for what has to stay legacy, roles first; and for each the first role that it comes from.
+fn remainder_objects(
+    remainders: BTreeMap<(Impersonator, Scope), Remainder>,
+    names: &mut Names,
+) -> (Vec<Object>, Vec<RoleId>) {
     let (mut roles, mut bindings) = (Vec::new(), Vec::new());
-    for ((who, scope), Remainder { rules, origin }) in remainders {
+    for ((who, scope), Remainder { rules, origin, from }) in remainders {
+        let Some(from) = from.first().copied() else { continue };
         let name = names.free(&scope, &name_for(&who, LABEL_LEGACY));
         let (role, binding) = role_and_binding(&who, LABEL_LEGACY, (&scope, &name), policy_rules(rules), &origin);
-        roles.push(role);
-        bindings.push(binding);
+        roles.push((role, from));
+        bindings.push((binding, from));
     }
-    roles.into_iter().chain(bindings).collect()
+    roles.into_iter().chain(bindings).unzip()
 }

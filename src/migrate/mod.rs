@@ -5,6 +5,7 @@
 mod actions;
 mod credit;
 mod cutover;
+mod in_place;
 mod literal;
 mod manifest;
 mod name;
@@ -16,6 +17,7 @@ mod warnings;
 mod widen;
 
 pub use cutover::{Cutover, RoleEdit};
+pub use in_place::{FileChange, InPlace, Stage, in_place};
 pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise};
 pub use manifest::LABEL_MODE;
 pub use name::short_hash;

@@ -1,0 +1,534 @@
+//! A stage of a plan as edits of the manifests themselves.
+//!
+//! What is not changed stays byte for byte. Every edited text is read again: unless its objects are those that the plan
+//! asks for, the file is left alone and that is a problem. Nothing here reads or writes files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::cutover::RoleEdit;
+use super::plan::Plan;
+use crate::grants::Grants;
+use crate::inventory::{
+    Document, Inventory, Object, ObjectKey, ObjectMeta, Placed, PolicyRule, Role, RoleId, documents, entries,
+    placed_objects,
+};
+use crate::problem::{Problem, ProblemKind};
+use crate::source::{TemplateLanguage, template_language};
+use crate::syntax::edit::{self, CommentsAbove, Edit, Extent};
+use crate::syntax::{Entry, Form, JsonStyle, Place, Style, Tree};
+
+const BY_HAND: &str = "change it by hand: `deputize migrate` with --output-dir shows what the objects are to be";
+
+/// The two stages of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Constrained roles and bindings are added.
+    Grant,
+    /// The legacy verb is taken away.
+    Cutover,
+}
+
+/// What a stage does to the files.
+#[derive(Debug, Default)]
+pub struct InPlace {
+    /// The files that change, sorted by path.
+    pub changes: Vec<FileChange>,
+    /// Why some cannot be changed. If there is any, none should be.
+    pub problems: Vec<Problem>,
+}
+
+/// What a stage does to one file.
+#[derive(Debug)]
+pub struct FileChange {
+    /// The file, as the user named it.
+    pub path: Arc<str>,
+    /// Its bytes as they are.
+    pub before: Vec<u8>,
+    /// Its bytes as they are to be.
+    pub after: Vec<u8>,
+    /// The language of the templates in it, which are for a person to edit.
+    pub template: Option<TemplateLanguage>,
+    /// Whether no document is left in it.
+    pub is_empty: bool,
+}
+
+/// Gives the bytes of a file.
+pub type Reader<'r> = dyn FnMut(&Arc<str>) -> Result<Vec<u8>, Problem> + 'r;
+
+/// Works out what a stage does to the files. `read` gives the bytes of a file by the name it has in the inventory.
+pub fn in_place(grants: &Grants<'_>, plan: &Plan<'_>, stage: Stage, read: &mut Reader<'_>) -> InPlace {
+    let mut result = InPlace::default();
+    for (path, work) in work(grants.inventory(), plan, stage) {
+        let edited = read(&path).and_then(|before| {
+            let after = edit_file(&path, &before, &work)?;
+            Ok((before, after))
+        });
+        match edited {
+            Err(problem) => result.problems.push(problem),
+            Ok((before, after)) if before == after => {}
+            Ok((before, after)) => result.changes.push(FileChange {
+                template: template_language(&before),
+                is_empty: !documents(&after).iter().any(says_something),
+                path,
+                before,
+                after,
+            }),
+        }
+    }
+    result
+}
+
+/// What is to be done in one file. Objects are known by the places of their names.
+#[derive(Default)]
+struct Work<'w> {
+    changes: BTreeMap<u32, Change<'w>>,
+    /// New objects, each with the role beside which it is put.
+    added: Vec<(u32, &'w Object)>,
+}
+
+#[derive(Clone, Copy)]
+enum Change<'w> {
+    /// Some of a role's rules are replaced.
+    Rules(&'w Role, &'w RoleEdit),
+    /// An object goes.
+    Remove(&'w ObjectMeta),
+    /// Another object takes the place of this one.
+    Put(&'w ObjectMeta, &'w Object),
+}
+
+impl<'w> Change<'w> {
+    /// The object as it was read.
+    fn meta(&self) -> &'w ObjectMeta {
+        match self {
+            Self::Rules(role, _) => &role.meta,
+            Self::Remove(meta) | Self::Put(meta, _) => meta,
+        }
+    }
+}
+
+type Works<'w> = BTreeMap<Arc<str>, Work<'w>>;
+
+fn work<'w>(inventory: &'w Inventory, plan: &'w Plan<'_>, stage: Stage) -> Works<'w> {
+    let mut works = Works::new();
+    match stage {
+        Stage::Grant => {
+            let mut homes: BTreeMap<usize, RoleId> = BTreeMap::new();
+            for planned in &plan.grants {
+                for index in &planned.replaced_by {
+                    let home = homes.entry(*index).or_insert(planned.from);
+                    *home = first(inventory, *home, planned.from);
+                }
+            }
+            let added = homes.into_iter().filter_map(|(index, home)| Some((plan.added.get(index)?, home)));
+            put(inventory, &mut works, added);
+        }
+        Stage::Cutover => {
+            for edit in &plan.cutover.edits {
+                let role = inventory.role(edit.role);
+                let Some(bindings) = &edit.deleted else {
+                    change(&mut works, &role.meta, Change::Rules(role, edit));
+                    continue;
+                };
+                let bindings = bindings.iter().map(|id| &inventory.binding(*id).meta);
+                std::iter::once(&role.meta)
+                    .chain(bindings)
+                    .for_each(|meta| change(&mut works, meta, Change::Remove(meta)));
+            }
+            let remainders = plan.cutover.remainders.iter().zip(plan.cutover.split_from.iter().copied());
+            put(inventory, &mut works, remainders);
+        }
+    }
+    works
+}
+
+/// The role whose place comes first.
+fn first(inventory: &Inventory, a: RoleId, b: RoleId) -> RoleId {
+    let place = |id: &RoleId| (&inventory.role(*id).meta.path, inventory.role(*id).meta.name.place);
+    if place(&b) < place(&a) { b } else { a }
+}
+
+/// All definitions of an object are changed alike.
+fn change<'w>(works: &mut Works<'w>, meta: &'w ObjectMeta, change: Change<'w>) {
+    let own = (&meta.path, meta.name.place);
+    for (path, place) in std::iter::once(own).chain(meta.copies.iter().map(|(path, place)| (path, *place))) {
+        works.entry(Arc::clone(path)).or_default().changes.insert(place.offset, change);
+    }
+}
+
+/// Puts objects beside their roles, or in the place of those of an earlier run.
+fn put<'w>(inventory: &'w Inventory, works: &mut Works<'w>, objects: impl Iterator<Item = (&'w Object, RoleId)>) {
+    let mut known: HashMap<ObjectKey, Vec<Known<'w>>> = HashMap::new();
+    for role in &inventory.roles {
+        known.entry(role.meta.key()).or_default().push(Known::Role(role));
+    }
+    for binding in &inventory.bindings {
+        known.entry(binding.meta.key()).or_default().push(Known::Binding(binding));
+    }
+    for (object, home) in objects {
+        let Some(definitions) = known.get(&object.meta().key()) else {
+            let home = &inventory.role(home).meta;
+            works.entry(Arc::clone(&home.path)).or_default().added.push((home.name.place.offset, object));
+            continue;
+        };
+        for definition in definitions.iter().filter(|definition| !definition.is(object)) {
+            change(works, definition.meta(), Change::Put(definition.meta(), object));
+        }
+    }
+}
+
+/// An object that is there.
+#[derive(Clone, Copy)]
+enum Known<'w> {
+    Role(&'w Role),
+    Binding(&'w crate::inventory::Binding),
+}
+
+impl<'w> Known<'w> {
+    fn meta(self) -> &'w ObjectMeta {
+        match self {
+            Self::Role(role) => &role.meta,
+            Self::Binding(binding) => &binding.meta,
+        }
+    }
+
+    fn is(self, object: &Object) -> bool {
+        same_meta(self.meta(), object.meta())
+            && match (self, object) {
+                (Self::Role(a), Object::Role(b)) => a.grants_the_same(b),
+                (Self::Binding(a), Object::Binding(b)) => a.grants_the_same(b),
+                _ => false,
+            }
+    }
+}
+
+/// The text of a file after its work is done.
+fn edit_file(path: &Arc<str>, bytes: &[u8], work: &Work<'_>) -> Result<Vec<u8>, Problem> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| problem(path, None, "is not UTF-8 and cannot be edited".to_owned(), "save the file as UTF-8"))?;
+    let documents = documents(bytes);
+    let placed = placed(&documents, path);
+    let found: BTreeSet<u32> = placed.iter().map(|placed| name_of(placed).offset).collect();
+    let missing = |offset: &u32| !found.contains(offset);
+    if work.changes.keys().chain(work.added.iter().map(|(home, _)| home)).any(missing) {
+        return Err(stale(path));
+    }
+    let mut editor =
+        Editor { path, text, documents: &documents, placed: &placed, edits: Vec::new(), removed: BTreeMap::new() };
+    let mut expected = Vec::with_capacity(placed.len() + work.added.len());
+    for at in 0..placed.len() {
+        expected.extend(editor.change(at, work)?);
+    }
+    editor.add(work)?;
+    editor.remove(!work.added.is_empty())?;
+    expected.extend(work.added.iter().map(|(_, object)| (*object).clone()));
+    let place = work.changes.values().map(|change| change.meta().name.place).next();
+    let refused = || {
+        let message = "cannot be edited without changing more than the plan says: an alias, an anchor or a merge key \
+                       shares a part of it";
+        problem(path, place, message.to_owned(), "write the shared part out, then run the command again")
+    };
+    let after = edit::apply(bytes, editor.edits).map_err(|_| refused())?;
+    if is_as_expected(path, bytes, &after, expected) { Ok(after) } else { Err(refused()) }
+}
+
+/// The objects of a file with the documents in which they stand.
+struct PlacedIn<'t> {
+    document: usize,
+    placed: Placed<'t>,
+}
+
+fn placed<'t>(documents: &'t [Document<'_>], path: &Arc<str>) -> Vec<PlacedIn<'t>> {
+    let mut all = Vec::new();
+    for (document, trees) in
+        documents.iter().enumerate().filter_map(|(at, document)| Some((at, document.trees.as_ref()?)))
+    {
+        for tree in trees {
+            let (found, _) = placed_objects(tree, path);
+            all.extend(found.into_iter().map(|placed| PlacedIn { document, placed }));
+        }
+    }
+    all
+}
+
+fn name_of(placed: &PlacedIn<'_>) -> Place {
+    placed.placed.object.meta().name.place
+}
+
+struct Editor<'e, 't> {
+    path: &'e Arc<str>,
+    text: &'e str,
+    documents: &'t [Document<'t>],
+    placed: &'e [PlacedIn<'t>],
+    edits: Vec<Edit>,
+    /// What goes, by document: of a list some items, otherwise all of it.
+    removed: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Editor<'_, '_> {
+    /// Makes the edits for one object, and says what is to be read in its place afterwards.
+    fn change(&mut self, at: usize, work: &Work<'_>) -> Result<Option<Object>, Problem> {
+        let PlacedIn { document, placed } = &self.placed[at];
+        let meta = placed.object.meta();
+        let Some(change) = work.changes.get(&meta.name.place.offset) else { return Ok(Some(placed.object.clone())) };
+        if change.meta().key() != meta.key() {
+            return Err(stale(self.path));
+        }
+        match *change {
+            Change::Remove(_) => {
+                self.removed.entry(*document).or_default().push(at);
+                Ok(None)
+            }
+            Change::Put(_, object) => {
+                let edit = edit::replace_value(placed.node, &object.to_value(), &self.form(at));
+                self.edits.push(edit.ok_or_else(|| self.unclear(at))?);
+                Ok(Some(object.clone()))
+            }
+            Change::Rules(known, edit) => {
+                let Object::Role(role) = &placed.object else { return Err(stale(self.path)) };
+                if !role.same_as(known) {
+                    return Err(stale(self.path));
+                }
+                self.rules(at, role, &edit.rules).map(|role| Some(Object::Role(role)))
+            }
+        }
+    }
+
+    /// Edits the rules of a role, and gives the role as it is to be.
+    fn rules(&mut self, at: usize, role: &Role, changes: &BTreeMap<usize, Vec<PolicyRule>>) -> Result<Role, Problem> {
+        let unclear = || self.unclear(at);
+        let form = self.form(at);
+        let node = self.placed[at].placed.node;
+        let [Some(Entry { key, value: list })] = entries(node, ["rules"]) else { return Err(unclear()) };
+        let mut edits = Vec::new();
+        let gone: BTreeSet<usize> =
+            changes.iter().filter(|(_, after)| after.is_empty()).map(|(index, _)| *index).collect();
+        if gone.len() == role.rules.len() {
+            edits.extend(edit::clear(key, list).ok_or_else(unclear)?);
+        } else if !gone.is_empty() {
+            edits.extend(edit::remove(list, &gone, CommentsAbove::Go).ok_or_else(unclear)?);
+        }
+        for (index, after) in changes {
+            let Some((first, others)) = after.split_first() else { continue };
+            let (Some(rule), Some(before)) = (list.items().nth(*index), role.rules.get(*index)) else {
+                return Err(stale(self.path));
+            };
+            match narrowed(before, first) {
+                Some(lists) => {
+                    for (name, which) in lists {
+                        let [Some(items)] = entries(rule, [name]) else { return Err(unclear()) };
+                        edits.extend(edit::remove(items.value, &which, CommentsAbove::Stay).ok_or_else(unclear)?);
+                    }
+                    let others: Vec<_> = others.iter().map(PolicyRule::to_value).collect();
+                    edits.extend(edit::insert_after(list, *index, &others, &form).ok_or_else(unclear)?);
+                }
+                None => {
+                    let values: Vec<_> = after.iter().map(PolicyRule::to_value).collect();
+                    edits.extend(edit::replace(list, *index, &values, &form).ok_or_else(unclear)?);
+                }
+            }
+        }
+        self.edits.extend(edits);
+        let rules = role.rules.iter().enumerate().flat_map(|(index, rule)| match changes.get(&index) {
+            Some(after) => after.clone(),
+            None => vec![rule.clone()],
+        });
+        Ok(Role { rules: rules.collect(), ..role.clone() })
+    }
+
+    /// Adds the new objects: to the end of the file, or of the list in a file of JSON.
+    fn add(&mut self, work: &Work<'_>) -> Result<(), Problem> {
+        let (mut yaml, mut json) = (Vec::new(), Vec::new());
+        let mut into_lists: BTreeMap<usize, Vec<&Object>> = BTreeMap::new();
+        for (home, object) in &work.added {
+            let Some(at) = self.placed.iter().position(|placed| name_of(placed).offset == *home) else {
+                return Err(stale(self.path));
+            };
+            match self.form(at) {
+                Form::Yaml(style) => yaml.push(style.block(&object.to_value(), 0)),
+                Form::Json(_) if self.placed[at].placed.item.is_some() => {
+                    let document = self.placed[at].document;
+                    // All objects of a list are beside the first role of it.
+                    let same = |known: &&usize| self.placed[**known].document == document;
+                    let known = into_lists.keys().find(same).copied().unwrap_or(at);
+                    into_lists.entry(known).or_default().push(object);
+                }
+                Form::Json(style) => json.push(style.write(&object.to_value(), "")),
+            }
+        }
+        for (at, objects) in into_lists {
+            let Some(item) = self.placed[at].placed.item else { continue };
+            let going = self.removed.get(&self.placed[at].document);
+            let goes = |index: usize| {
+                let mut items = going.into_iter().flatten().filter_map(|at| self.placed[*at].placed.item);
+                items.any(|item| item.index == index)
+            };
+            let last = (0..item.list.items().count()).rev().find(|index| !goes(*index));
+            let values: Vec<_> = objects.iter().map(|object| object.to_value()).collect();
+            let edits = last.and_then(|last| edit::insert_after(item.list, last, &values, &self.form(at)));
+            let edits = edits.ok_or_else(|| self.unclear(at))?;
+            self.edits.extend(edits);
+        }
+        self.edits.extend(edit::append_documents(self.text, &yaml));
+        self.edits.extend(edit::append_json(self.text, &json));
+        Ok(())
+    }
+
+    /// Removes what goes.
+    fn remove(&mut self, something_is_added: bool) -> Result<(), Problem> {
+        let removed = std::mem::take(&mut self.removed);
+        let whole = |document: &usize, at: &[usize]| {
+            self.documents[*document].trees.as_ref().is_some_and(|trees| trees.len() == 1)
+                && at.iter().all(|at| self.placed[*at].placed.item.is_none())
+        };
+        let stays = |(at, document): (usize, &Document<'_>)| {
+            !removed.get(&at).is_some_and(|objects| whole(&at, objects)) && says_something(document)
+        };
+        let extent = if something_is_added || self.documents.iter().enumerate().any(stays) {
+            Extent::Whole
+        } else {
+            Extent::ButComments
+        };
+        let mut edits = Vec::new();
+        for (document, objects) in &removed {
+            let Some(first) = objects.first() else { continue };
+            let Placed { node, item, .. } = self.placed[*first].placed;
+            let removal = match item {
+                None if whole(document, objects) => edit::remove_document(node, extent),
+                None => None,
+                Some(item) => {
+                    let items = objects.iter().filter_map(|at| self.placed[*at].placed.item);
+                    // A list in a list is a rarity; its objects are left to a person.
+                    let which: BTreeSet<usize> =
+                        items.filter(|other| other.list.place() == item.list.place()).map(|item| item.index).collect();
+                    if which.len() < objects.len() {
+                        None
+                    } else if which.len() == item.list.items().count() {
+                        edit::clear(item.key, item.list)
+                    } else {
+                        edit::remove(item.list, &which, CommentsAbove::Go)
+                    }
+                }
+            };
+            edits.extend(removal.ok_or_else(|| self.unclear(*first))?);
+        }
+        self.edits.extend(edits);
+        Ok(())
+    }
+
+    /// How the file writes an object there.
+    fn form(&self, at: usize) -> Form {
+        let PlacedIn { document, placed } = &self.placed[at];
+        let text = self.documents[*document].text.trim_start_matches('\u{feff}').trim();
+        let is_json = text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        if is_json { Form::Json(JsonStyle::of(placed.node)) } else { Form::Yaml(Style::of(placed.node)) }
+    }
+
+    fn unclear(&self, at: usize) -> Problem {
+        let meta = self.placed[at].placed.object.meta();
+        let message = format!("{} is written in a way that cannot be edited here", meta.describe());
+        problem(self.path, Some(meta.name.place), message, BY_HAND)
+    }
+}
+
+/// The items that a rule's lists lose, if it becomes the other one by losing items only.
+fn narrowed(from: &PolicyRule, to: &PolicyRule) -> Option<Vec<(&'static str, BTreeSet<usize>)>> {
+    let mut lists = Vec::new();
+    for ((name, from), (_, to)) in from.lists().into_iter().zip(to.lists()) {
+        let stays = |index: &usize| to.contains(&from[*index]);
+        let lost: BTreeSet<usize> = (0..from.len()).filter(|index| !stays(index)).collect();
+        if !to.iter().all(|text| from.contains(text)) || (lost.len() == from.len() && !from.is_empty()) {
+            return None;
+        }
+        if !lost.is_empty() {
+            lists.push((name, lost));
+        }
+    }
+    Some(lists)
+}
+
+/// Whether the edited text holds these objects, and everything else that was there.
+fn is_as_expected(path: &Arc<str>, before: &[u8], after: &[u8], expected: Vec<Object>) -> bool {
+    let (before, after) = (documents(before), documents(after));
+    let [was, is] = [&before, &after].map(|documents| Summary::of(documents, path));
+    if is.broken != was.broken || is.problems > was.problems || is.others.len() != was.others.len() {
+        return false;
+    }
+    let mut by_key: HashMap<ObjectKey, Vec<Object>> = HashMap::new();
+    for object in is.objects {
+        by_key.entry(object.meta().key()).or_default().push(object);
+    }
+    expected.iter().all(|object| {
+        let Some(found) = by_key.get_mut(&object.meta().key()) else { return false };
+        found.iter().position(|found| same(found, object)).map(|at| found.swap_remove(at)).is_some()
+    }) && by_key.into_values().all(|left| left.is_empty())
+        && was.others.iter().zip(&is.others).all(|(was, is)| was.says_the_same(is))
+}
+
+/// What a file holds.
+struct Summary<'d> {
+    objects: Vec<Object>,
+    problems: usize,
+    /// Documents that cannot be parsed.
+    broken: usize,
+    /// Documents without RBAC objects.
+    others: Vec<&'d Tree<'d>>,
+}
+
+impl<'d> Summary<'d> {
+    fn of(documents: &'d [Document<'d>], path: &Arc<str>) -> Self {
+        let mut summary = Self { objects: Vec::new(), problems: 0, broken: 0, others: Vec::new() };
+        for document in documents {
+            let Some(trees) = &document.trees else {
+                summary.broken += 1;
+                continue;
+            };
+            for tree in trees {
+                let (placed, problems) = placed_objects(tree, path);
+                summary.problems += problems;
+                if placed.is_empty() && tree.root().is_some_and(|root| !root.is_null()) {
+                    summary.others.push(tree);
+                }
+                summary.objects.extend(placed.into_iter().map(|placed| placed.object));
+            }
+        }
+        summary
+    }
+}
+
+/// Whether both are the same object with the same content. The order within a rule's lists means nothing.
+fn same(a: &Object, b: &Object) -> bool {
+    same_meta(a.meta(), b.meta())
+        && match (a, b) {
+            (Object::Role(a), Object::Role(b)) => {
+                a.aggregation == b.aggregation
+                    && a.rules.len() == b.rules.len()
+                    && a.rules.iter().zip(&b.rules).all(|(a, b)| sets(a) == sets(b))
+            }
+            (Object::Binding(a), Object::Binding(b)) => a.grants_the_same(b),
+            _ => false,
+        }
+}
+
+fn same_meta(a: &ObjectMeta, b: &ObjectMeta) -> bool {
+    (&a.api_version, &a.namespace, &a.labels, &a.annotations)
+        == (&b.api_version, &b.namespace, &b.labels, &b.annotations)
+        && a.key() == b.key()
+}
+
+fn sets(rule: &PolicyRule) -> [BTreeSet<&str>; 5] {
+    rule.lists().map(|(_, list)| list.iter().map(|text| text.as_str()).collect())
+}
+
+fn says_something(document: &Document<'_>) -> bool {
+    let says = |tree: &Tree<'_>| tree.root().is_some_and(|root| !root.is_null());
+    document.trees.as_ref().is_none_or(|trees| trees.iter().any(says))
+}
+
+fn stale(path: &Arc<str>) -> Problem {
+    problem(path, None, "has changed since it was read, and is left alone".to_owned(), "run the command again")
+}
+
+fn problem(path: &Arc<str>, place: Option<Place>, message: String, help: &str) -> Problem {
+    Problem { path: Arc::clone(path), place, kind: ProblemKind::NotEditable, message, help: Some(help.to_owned()) }
+}

@@ -1,0 +1,43 @@
+//! Differences between two texts of a file, as `git apply` and `patch` take them.
+
+use std::io::{self, Write};
+
+use similar::TextDiff;
+
+use super::escape::{escape, escape_except};
+
+/// Writes what changes in a file. What could deceive whoever reads it is escaped, line ends and tabs excepted: such a
+/// difference is for people alone.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_diff(out: &mut dyn Write, path: &str, before: &[u8], after: &[u8]) -> io::Result<()> {
+    let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
+    let diff = TextDiff::from_lines(before.as_ref(), after.as_ref());
+    let path = escape(path);
+    let text = diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string();
+    for line in text.split_inclusive('\n') {
+        let (line, end) = match line.strip_suffix("\r\n") {
+            Some(line) => (line, "\r\n"),
+            None => line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n")),
+        };
+        write!(out, "{}{end}", escape_except(line, "\t"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_stay_and_nothing_else_that_deceives() {
+        let mut out = Vec::new();
+        write_diff(&mut out, "a\u{1b}.yaml", b"a\r\nb\x1b[2J\r\nc\td", b"a\r\nc\td").unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(
+            out,
+            "--- a/a\\u{1b}.yaml\n+++ b/a\\u{1b}.yaml\n@@ -1,3 +1,2 @@\n a\r\n-b\\u{1b}[2J\r\n c\td\n\\ No newline at end of file\n"
+        );
+    }
+}
