@@ -305,3 +305,32 @@ fn not_editable(path: &Arc<str>, message: &str, help: &str) -> Problem {
         help: Some(help.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_changed_meanwhile_keeps_all_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let name = |name: &str| -> Arc<str> { Arc::from(path(name).to_string_lossy()) };
+        fs::write(path("a.yaml"), "a").unwrap();
+        fs::write(path("b.yaml"), "b").unwrap();
+        let mut files = Files::new(&[directory.path().to_owned()]);
+        let changes: Vec<FileChange> = ["a.yaml", "b.yaml"]
+            .into_iter()
+            .map(|file| {
+                let before = files.read(&name(file)).unwrap();
+                FileChange { path: name(file), before, after: b"new".to_vec(), template: None, is_empty: false }
+            })
+            .collect();
+        fs::write(path("b.yaml"), "changed").unwrap();
+        let changes: Vec<&FileChange> = changes.iter().collect();
+        let Err(Failure::Message(message)) = files.write(&changes) else { unreachable!("it has changed") };
+        assert!(message.contains("b.yaml cannot be written: it has changed since it was read"), "{message}");
+        assert_eq!(fs::read(path("a.yaml")).unwrap(), b"a");
+        assert_eq!(fs::read(path("b.yaml")).unwrap(), b"changed");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left behind");
+    }
+}

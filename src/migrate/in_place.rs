@@ -16,7 +16,7 @@ use crate::inventory::{
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{TemplateLanguage, template_language};
 use crate::syntax::edit::{self, CommentsAbove, Edit, Extent};
-use crate::syntax::{Entry, Form, JsonStyle, Place, Style, Tree};
+use crate::syntax::{Entry, Form, JsonStyle, Node, Place, Style, Tree};
 
 const BY_HAND: &str = "change it by hand: `deputize migrate` with --output-dir shows what the objects are to be";
 
@@ -486,7 +486,7 @@ impl<'d> Summary<'d> {
             for tree in trees {
                 let (placed, problems) = placed_objects(tree, path);
                 summary.problems += problems;
-                if placed.is_empty() && tree.root().is_some_and(|root| !root.is_null()) {
+                if placed.is_empty() && tree.root().is_some_and(|root| !root.is_null() && !is_empty_list(root)) {
                     summary.others.push(tree);
                 }
                 summary.objects.extend(placed.into_iter().map(|placed| placed.object));
@@ -494,6 +494,12 @@ impl<'d> Summary<'d> {
         }
         summary
     }
+}
+
+/// A list that has lost its objects is no other document.
+fn is_empty_list(root: Node<'_>) -> bool {
+    let [items] = entries(root, ["items"]);
+    items.is_some_and(|items| items.value.items().next().is_none())
 }
 
 /// Whether both are the same object with the same content. The order within a rule's lists means nothing.
@@ -531,4 +537,247 @@ fn stale(path: &Arc<str>) -> Problem {
 
 fn problem(path: &Arc<str>, place: Option<Place>, message: String, help: &str) -> Problem {
     Problem { path: Arc::clone(path), place, kind: ProblemKind::NotEditable, message, help: Some(help.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inventory::{Inventory, load_bytes};
+
+    const HEAD: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n";
+
+    /// Takes `impersonate` from every role that is not called `keep`, as a cut-over without remainders does.
+    fn cut(text: &str) -> Result<String, Problem> {
+        let inventory = load_bytes("f.yaml", text.as_bytes());
+        assert_eq!(inventory.problems, [], "{text}");
+        let mut edits = Vec::new();
+        for (id, role) in inventory.role_ids().filter(|(_, role)| role.meta.name.as_str() != "keep") {
+            let without = |rule: &PolicyRule| {
+                let verbs: Vec<_> = rule.verbs.iter().filter(|verb| verb.as_str() != "impersonate").cloned().collect();
+                if verbs.is_empty() { Vec::new() } else { vec![PolicyRule { verbs, ..rule.clone() }] }
+            };
+            let has = |rule: &PolicyRule| rule.verbs.iter().any(|verb| verb.as_str() == "impersonate");
+            let rules: BTreeMap<_, _> = role.rules.iter().enumerate().filter(|(_, rule)| has(rule)).collect();
+            let rules: BTreeMap<_, _> = rules.into_iter().map(|(index, rule)| (index, without(rule))).collect();
+            let nothing_left = rules.len() == role.rules.len() && rules.values().all(Vec::is_empty);
+            let deleted = (nothing_left && role.aggregation.is_none()).then(Vec::new);
+            if !rules.is_empty() {
+                edits.push(RoleEdit { role: id, rules, deleted });
+            }
+        }
+        edit(text, &inventory, &edits)
+    }
+
+    fn edit(text: &str, inventory: &Inventory, edits: &[RoleEdit]) -> Result<String, Problem> {
+        let mut works = Works::new();
+        for edit in edits {
+            let role = inventory.role(edit.role);
+            let done = if edit.deleted.is_some() { Change::Remove(&role.meta) } else { Change::Rules(role, edit) };
+            change(&mut works, &role.meta, done);
+        }
+        let path = Arc::from("f.yaml");
+        let work = works.remove("f.yaml").unwrap_or_default();
+        edit_file(&path, text.as_bytes(), &work).map(|after| String::from_utf8(after).unwrap())
+    }
+
+    #[test]
+    fn the_verb_goes_and_nothing_else() {
+        for (before, after) in [
+            (
+                "rules:\n- verbs: [impersonate, get] # c\n  resources: [users]\n",
+                "rules:\n- verbs: [get] # c\n  resources: [users]\n",
+            ),
+            (
+                "rules:\n- verbs:\n  - get\n  # why\n  - \"impersonate\" # this\n  - list\n",
+                "rules:\n- verbs:\n  - get\n  # why\n  - list\n",
+            ),
+            ("rules: [{verbs: ['get', 'impersonate'], resources: [é]}]", "rules: [{verbs: ['get'], resources: [é]}]"),
+            (
+                "rules:\n# of the first\n- verbs: [impersonate]\n  resources: [users]\n# of the second\n- verbs: [get]\n",
+                "rules:\n# of the second\n- verbs: [get]\n",
+            ),
+            ("rules:\r\n- verbs: [get]\r\n- verbs:\r\n  - impersonate\r\n", "rules:\r\n- verbs: [get]\r\n"),
+            ("rules:\n  - verbs: [get]\n  - verbs: [impersonate]", "rules:\n  - verbs: [get]"),
+            ("aggregationRule: {}\nrules: # c\n- verbs: [impersonate]\n", "aggregationRule: {}\nrules: [] # c\n"),
+            ("rules:\n- verbs: [get, impersonate, list, impersonate]\n", "rules:\n- verbs: [get, list]\n"),
+            ("rules:\n- verbs: &v [get, impersonate]\n- verbs: *v\n", "rules:\n- verbs: &v [get]\n- verbs: *v\n"),
+            (
+                "rules:\n- &r {verbs: [get, impersonate]}\n- <<: *r\n  resources: [x]\n",
+                "rules:\n- &r {verbs: [get]}\n- <<: *r\n  resources: [x]\n",
+            ),
+        ] {
+            let head = if before.contains('\r') { HEAD.replace('\n', "\r\n") } else { HEAD.to_owned() };
+            for around in ["", "\u{feff}", "# licence\n\n", "kind: é\n---\n# c\n"] {
+                assert_eq!(
+                    cut(&format!("{around}{head}{before}")).unwrap(),
+                    format!("{around}{head}{after}"),
+                    "{before}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_shared_with_another_object_is_left_alone() {
+        let item = |name: &str, rules: &str| {
+            let (version, rules) = ("apiVersion: rbac.authorization.k8s.io/v1", rules.to_owned());
+            format!("- {version}\n  kind: ClusterRole\n  metadata: {{name: {name}}}\n  rules: {rules}\n")
+        };
+        let list = "apiVersion: v1\nkind: List\nitems:\n";
+        for (first, second) in [
+            ("&r [{verbs: [get, impersonate]}]", "*r"),
+            ("[&r {verbs: [get, impersonate]}]", "[*r]"),
+            ("[{verbs: &r [get, impersonate]}]", "[{verbs: *r}]"),
+            ("[{verbs: [get, &r impersonate]}]", "[{verbs: [*r]}]"),
+            ("[&r {verbs: [impersonate]}, {verbs: [get]}]", "[*r]"),
+        ] {
+            let problem = cut(&format!("{list}{}{}", item("a", first), item("keep", second))).unwrap_err();
+            assert!(problem.message.contains("an alias, an anchor"), "{first}: {problem:?}");
+            assert_eq!(problem.place.unwrap().line, 6);
+        }
+    }
+
+    #[test]
+    fn roles_without_rules_go_with_their_documents_and_items() {
+        let role = |name: &str, verb: &str| {
+            format!(
+                "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\nrules:\n- verbs: [{verb}]\n"
+            )
+        };
+        let (gone, stays) = (role("a", "impersonate"), role("b", "get"));
+        for (before, after) in [
+            (format!("{gone}---\n{stays}"), format!("---\n{stays}")),
+            (format!("{stays}---\n# of it\n{gone}"), stays.clone()),
+            (format!("{stays}---\n{gone}---\n{stays}"), format!("{stays}---\n{stays}")),
+            (format!("# licence\n---\n# of it\n{gone}"), "# licence\n# of it\n".to_owned()),
+            (format!("# all\n{gone}"), "# all\n".to_owned()),
+            (gone.clone(), String::new()),
+        ] {
+            assert_eq!(cut(&before).unwrap(), after, "{before}");
+        }
+        let item = |name: &str, verb: &str| {
+            format!(
+                "{{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRole\",\"metadata\":{{\"name\":\"{name}\"}},\"rules\":[{{\"verbs\":[\"{verb}\"]}}]}}"
+            )
+        };
+        let list =
+            |items: &[String]| format!("{{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{}]}}\n", items.join(","));
+        let (gone, stays) = (item("a", "impersonate"), item("b", "get"));
+        assert_eq!(cut(&list(&[gone.clone(), stays.clone()])).unwrap(), list(std::slice::from_ref(&stays)));
+        assert_eq!(cut(&list(&[stays.clone(), gone.clone()])).unwrap(), list(std::slice::from_ref(&stays)));
+        assert_eq!(cut(&list(std::slice::from_ref(&gone))).unwrap(), list(&[]));
+        assert_eq!(cut(&format!("{stays}\n{gone}\n{stays}\n")).unwrap(), format!("{stays}\n{stays}\n"));
+    }
+
+    /// A list of a rule, as it is written and what it holds.
+    #[derive(Debug, Clone)]
+    struct List {
+        key: &'static str,
+        items: Vec<(String, bool)>,
+        flow: bool,
+        quote: &'static str,
+        pad: &'static str,
+    }
+
+    fn list(key: &'static str) -> impl Strategy<Value = List> {
+        let items = proptest::collection::vec(("[a-zé]{1,6}x", any::<bool>()), 1..5);
+        let quote = prop_oneof![Just(""), Just("'"), Just("\"")];
+        let pad = prop_oneof![Just(""), Just(" "), Just("  ")];
+        (items, any::<bool>(), quote, pad).prop_map(move |(mut items, flow, quote, pad)| {
+            // Another item of the same name would stay.
+            items.iter_mut().enumerate().for_each(|(at, (item, _))| item.push_str(&at.to_string()));
+            List { key, items, flow, quote, pad }
+        })
+    }
+
+    impl List {
+        fn write(&self, indent: &str, end: &str, note: &mut dyn FnMut(bool) -> String, lost: bool) -> String {
+            let items: Vec<String> = self.items.iter().map(|(item, _)| format!("{0}{item}{0}", self.quote)).collect();
+            if self.flow {
+                let list = items.join(&format!(",{}", self.pad));
+                return format!("{}: [{}{list}{}]{}{end}", self.key, self.pad, self.pad, note(!lost));
+            }
+            let mut text = format!("{}:{}{end}", self.key, note(!lost));
+            for (item, goes) in items.iter().zip(self.goes()) {
+                text += &format!("{indent}- {}{item}{}{end}", self.pad, note(!lost && !goes));
+            }
+            text
+        }
+
+        /// Which items go; never all.
+        fn goes(&self) -> Vec<bool> {
+            let all = self.items.iter().all(|(_, goes)| *goes);
+            self.items.iter().map(|(_, goes)| *goes && !all).collect()
+        }
+    }
+
+    proptest! {
+        /// Random roles in random styles lose random rules and items: what is read is what is asked for (`edit_file` sees
+        /// to that), nothing is added, and every comment on a line that stays is still there.
+        #[test]
+        fn whatever_a_role_looks_like_only_what_goes_goes(
+            rules in proptest::collection::vec((list("verbs"), list("resources"), any::<bool>(), any::<bool>()), 1..5),
+            crlf: bool,
+            indent in 0usize..4,
+            deeper in 0usize..3,
+            final_newline: bool,
+            around: bool,
+        ) {
+            let end = if crlf { "\r\n" } else { "\n" };
+            let mut number = 0;
+            let mut stay = Vec::new();
+            let mut note = |stays: bool| {
+                number += 1;
+                let note = format!(" # note {number} é");
+                if stays {
+                    stay.push(note.clone() + end);
+                }
+                if number % 3 == 0 { stay.pop_if(|last| *last == note.clone() + end); String::new() } else { note }
+            };
+            let all_go = rules.iter().all(|(_, _, goes, _)| *goes);
+            let mut text = HEAD.replace('\n', end) + "rules:" + end;
+            let dash = " ".repeat(indent);
+            for (verbs, resources, goes, comment) in &rules {
+                let goes = *goes && !all_go;
+                if *comment {
+                    text += &format!("{dash}#{}{end}", note(!goes));
+                }
+                let inner = format!("{dash}  {}", " ".repeat(deeper));
+                text += &format!("{dash}- {}", verbs.write(&inner, end, &mut note, goes));
+                text += &format!("{dash}  {}", resources.write(&inner, end, &mut note, goes));
+            }
+            let (before, after) = if around { ("kind: é # c\n---\n", "---\n# c\nkind: [ü]\n") } else { ("", "") };
+            if !final_newline && !around {
+                text.truncate(text.trim_end().len());
+                stay.pop();
+            }
+            let text = format!("{before}{text}{after}");
+            let inventory = load_bytes("f.yaml", text.as_bytes());
+            prop_assert_eq!(&inventory.problems, &[]);
+            let narrow = |rule: &PolicyRule, verbs: &List, resources: &List| {
+                let keep = |texts: &[crate::inventory::Text], list: &List| {
+                    texts.iter().zip(list.goes()).filter(|(_, goes)| !goes).map(|(text, _)| text.clone()).collect()
+                };
+                let (verbs, resources) = (keep(&rule.verbs, verbs), keep(&rule.resources, resources));
+                PolicyRule { verbs, resources, ..rule.clone() }
+            };
+            let changes = rules.iter().enumerate().map(|(index, (verbs, resources, goes, _))| {
+                let rule = &inventory.roles[0].rules[index];
+                (index, if *goes && !all_go { Vec::new() } else { vec![narrow(rule, verbs, resources)] })
+            });
+            let edits = [RoleEdit { role: RoleId(0), rules: changes.collect(), deleted: None }];
+            let edited = edit(&text, &inventory, &edits);
+            prop_assert!(edited.is_ok(), "{:?}\n{}", edited, text);
+            let edited = edited.unwrap();
+            prop_assert!(edited.starts_with(before) && edited.ends_with(after));
+            prop_assert!(edited.ends_with('\n') || !text.ends_with('\n'));
+            for note in &stay {
+                prop_assert!(edited.contains(note.as_str()), "{note:?} is gone\n{text}\n{edited}");
+            }
+            let mut rest = text.chars();
+            prop_assert!(edited.chars().all(|c| rest.any(|known| known == c)), "something is added\n{text}\n{edited}");
+        }
+    }
 }

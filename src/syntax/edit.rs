@@ -49,13 +49,19 @@ impl Edit {
     }
 }
 
-/// The bytes with all edits made. The same edit twice, as two aliases of one list ask for it, is one.
+/// The bytes with all edits made. The same edit twice, as two aliases of one list ask for it, is one; what two edits
+/// remove is removed once.
 ///
 /// # Errors
-/// When two different edits are about the same bytes.
+/// When two different edits are about the same bytes, and one of them puts something there.
 pub fn apply(bytes: &[u8], mut edits: Vec<Edit>) -> Result<Vec<u8>, Overlap> {
     edits.sort_by_key(|edit| (edit.start, edit.end));
     edits.dedup();
+    edits.dedup_by(|next, known| {
+        let meet = next.start < known.end && next.text.is_empty() && known.text.is_empty();
+        known.end = if meet { known.end.max(next.end) } else { known.end };
+        meet
+    });
     let mut result = Vec::with_capacity(bytes.len());
     let mut done = 0;
     for edit in edits {
@@ -669,6 +675,7 @@ mod tests {
     fn edits_of_the_same_bytes_are_refused() {
         let edit = |range: Range<usize>, text: &str| Edit::new(range, text);
         assert_eq!(apply(b"abcd", vec![edit(1..3, "x"), edit(2..4, "y")]), Err(Overlap { at: 2 }));
+        assert_eq!(apply(b"abcd", vec![edit(2..4, ""), edit(1..3, "")]), Ok(b"a".to_vec()));
         assert_eq!(apply(b"abcd", vec![edit(3..4, "y"), edit(1..3, "x"), edit(1..3, "x")]), Ok(b"axy".to_vec()));
         assert!(apply(b"ab", vec![edit(1..5, "")]).is_err());
     }
