@@ -213,8 +213,15 @@ fn edit_file(path: &Arc<str>, bytes: &[u8], work: &Work<'_>) -> Result<Vec<u8>, 
     if work.changes.keys().chain(work.added.iter().map(|(home, _)| home)).any(missing) {
         return Err(stale(path));
     }
-    let mut editor =
-        Editor { path, text, documents: &documents, placed: &placed, edits: Vec::new(), removed: BTreeMap::new() };
+    let mut editor = Editor {
+        path,
+        text,
+        documents: &documents,
+        placed: &placed,
+        is_json: documents.iter().map(is_json).collect(),
+        edits: Vec::new(),
+        removed: BTreeMap::new(),
+    };
     let mut expected = Vec::with_capacity(placed.len() + work.added.len());
     for at in 0..placed.len() {
         expected.extend(editor.change(at, work)?);
@@ -260,6 +267,8 @@ struct Editor<'e, 't> {
     text: &'e str,
     documents: &'t [Document<'t>],
     placed: &'e [PlacedIn<'t>],
+    /// Which documents are JSON.
+    is_json: Vec<bool>,
     edits: Vec<Edit>,
     /// What goes, by document: of a list some items, otherwise all of it.
     removed: BTreeMap<usize, Vec<usize>>,
@@ -300,6 +309,7 @@ impl Editor<'_, '_> {
         let form = self.form(at);
         let node = self.placed[at].placed.node;
         let [Some(Entry { key, value: list })] = entries(node, ["rules"]) else { return Err(unclear()) };
+        let items: Vec<Node<'_>> = list.items().collect();
         let mut edits = Vec::new();
         let gone: BTreeSet<usize> =
             changes.iter().filter(|(_, after)| after.is_empty()).map(|(index, _)| *index).collect();
@@ -310,13 +320,13 @@ impl Editor<'_, '_> {
         }
         for (index, after) in changes {
             let Some((first, others)) = after.split_first() else { continue };
-            let (Some(rule), Some(before)) = (list.items().nth(*index), role.rules.get(*index)) else {
+            let (Some(rule), Some(before)) = (items.get(*index), role.rules.get(*index)) else {
                 return Err(stale(self.path));
             };
             match narrowed(before, first) {
                 Some(lists) => {
                     for (name, which) in lists {
-                        let [Some(items)] = entries(rule, [name]) else { return Err(unclear()) };
+                        let [Some(items)] = entries(*rule, [name]) else { return Err(unclear()) };
                         edits.extend(edit::remove(items.value, &which, CommentsAbove::Stay).ok_or_else(unclear)?);
                     }
                     let others: Vec<_> = others.iter().map(PolicyRule::to_value).collect();
@@ -419,9 +429,11 @@ impl Editor<'_, '_> {
     /// How the file writes an object there.
     fn form(&self, at: usize) -> Form {
         let PlacedIn { document, placed } = &self.placed[at];
-        let text = self.documents[*document].text.trim_start_matches('\u{feff}').trim();
-        let is_json = text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        if is_json { Form::Json(JsonStyle::of(placed.node)) } else { Form::Yaml(Style::of(placed.node)) }
+        if self.is_json[*document] {
+            Form::Json(JsonStyle::of(placed.node))
+        } else {
+            Form::Yaml(Style::of(placed.node))
+        }
     }
 
     fn unclear(&self, at: usize) -> Problem {
@@ -429,6 +441,11 @@ impl Editor<'_, '_> {
         let message = format!("{} is written in a way that cannot be edited here", meta.describe());
         problem(self.path, Some(meta.name.place), message, BY_HAND)
     }
+}
+
+fn is_json(document: &Document<'_>) -> bool {
+    let text = document.text.trim_start_matches('\u{feff}').trim();
+    text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The items that a rule's lists lose, if it becomes the other one by losing items only.

@@ -8,9 +8,10 @@ use super::{Entry, NodeKind};
 /// How deep a document is looked at.
 const MAX_DEPTH: usize = 8;
 
-/// What ends the lines of a text.
+/// What ends the lines of a text: what ends the first one.
 pub fn line_end(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
+    let first = text.find('\n').and_then(|end| text.get(..end));
+    if first.is_some_and(|line| line.ends_with('\r')) { "\r\n" } else { "\n" }
 }
 
 impl Style {
