@@ -306,7 +306,7 @@ impl Editor<'_, '_> {
     /// Edits the rules of a role, and gives the role as it is to be.
     fn rules(&mut self, at: usize, role: &Role, changes: &BTreeMap<usize, Vec<PolicyRule>>) -> Result<Role, Problem> {
         let unclear = || self.unclear(at);
-        let form = self.form(at);
+        let form = || self.form(at);
         let node = self.placed[at].placed.node;
         let [Some(Entry { key, value: list })] = entries(node, ["rules"]) else { return Err(unclear()) };
         let items: Vec<Node<'_>> = list.items().collect();
@@ -330,11 +330,13 @@ impl Editor<'_, '_> {
                         edits.extend(edit::remove(items.value, &which, CommentsAbove::Stay).ok_or_else(unclear)?);
                     }
                     let others: Vec<_> = others.iter().map(PolicyRule::to_value).collect();
-                    edits.extend(edit::insert_after(list, *index, &others, &form).ok_or_else(unclear)?);
+                    if !others.is_empty() {
+                        edits.extend(edit::insert_after(list, *index, &others, &form()).ok_or_else(unclear)?);
+                    }
                 }
                 None => {
                     let values: Vec<_> = after.iter().map(PolicyRule::to_value).collect();
-                    edits.extend(edit::replace(list, *index, &values, &form).ok_or_else(unclear)?);
+                    edits.extend(edit::replace(list, *index, &values, &form()).ok_or_else(unclear)?);
                 }
             }
         }

@@ -382,6 +382,10 @@ fn flow_range_before(text: &str, run: &[FlowItem], next: &FlowItem) -> Option<Ra
 /// What goes with items at the end of a list.
 fn flow_range_at_end(text: &str, previous: &FlowItem, run: &[FlowItem]) -> Option<Range<usize>> {
     let (start, last, comma) = (run.first()?.start, run.last()?, previous.comma?);
+    // Lines may be as long as the file.
+    if !text.get(comma..start)?.contains(['\n', '#']) {
+        return Some(comma..last.end);
+    }
     let line = line_start(text, start);
     let own_line = text.get(line..start)?.trim().is_empty();
     let behind = last.comma.map_or(last.end, |comma| comma + 1);

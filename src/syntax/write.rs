@@ -300,12 +300,14 @@ fn json_string(text: &str) -> String {
 }
 
 /// Whether a character can change how the text around it is shown, or not be seen itself: controls, bidirectional
-/// marks, invisible and deprecated format characters, line and paragraph separators.
+/// marks, invisible and deprecated format characters, line and paragraph separators, and what is no character at all,
+/// which YAML forbids.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -333,9 +335,10 @@ mod tests {
 
     #[test]
     fn strings_that_look_like_something_else() {
-        for text in
-            ["", "*", "yes", "y", "012", "null", "~", "a: b", "- a", "#c", "a:", "{}", "1.5", "\u{202e}", "é", "a\nb"]
-        {
+        for text in [
+            "", "*", "yes", "y", "012", "null", "~", "a: b", "- a", "#c", "a:", "{}", "1.5", "\u{202e}", "\u{ffff}",
+            "é", "a\nb",
+        ] {
             assert_eq!(read_back(&format!("- {}\n", scalar(text))), Value::texts([text]));
         }
         assert_eq!(scalar("deputize:user-info:sa:apps:deputy"), "deputize:user-info:sa:apps:deputy");
