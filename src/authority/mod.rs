@@ -13,6 +13,7 @@ mod impersonation;
 mod mode;
 mod names;
 mod rbac;
+mod verbs;
 mod version;
 
 pub use attributes::{Attributes, Extra, ImpersonatedUser, User};
@@ -29,7 +30,7 @@ pub use names::{is_dns_label, is_dns_subdomain, is_domain_prefixed_path};
 pub use rbac::{
     allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
 };
-
+pub use verbs::{PATH_VERBS, RESOURCE_VERBS, verbs_but_impersonation};
 pub use version::KubeVersion;
 
 /// The group that passes every authorization check (`pkg/authentication/user`, `SystemPrivilegedGroup`).

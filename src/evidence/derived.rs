@@ -7,17 +7,12 @@ use smol_str::SmolStr;
 
 use super::{ActionRule, DeclaredAction, Impersonator};
 use crate::authority::{
-    IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES, SYSTEM_SERVICE_ACCOUNTS, Username,
+    IdentityKind, Mode, PATH_VERBS, RESOURCE_VERBS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES,
+    SYSTEM_SERVICE_ACCOUNTS, Username,
 };
 use crate::grants::Grants;
 use crate::inventory::{PolicyRule, SubjectKind, Text};
 use crate::syntax::Place;
-
-/// The verbs of requests for resources (`pkg/endpoints/request/requestinfo.go`). Other verbs, such as `bind`, are asked
-/// about later, as the impersonated user.
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-/// Those of other requests.
-const PATH_VERBS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
 
 /// Derived actions, and whose they were expanded from `*`.
 #[derive(Debug, Default)]
@@ -82,7 +77,7 @@ pub fn derive_actions(grants: &Grants<'_>) -> Derived {
         format!(
             "a target of {} holds the verb `*`: it was expanded to the standard verbs of the API ({})",
             who.describe(),
-            VERBS.join(", ")
+            RESOURCE_VERBS.join(", ")
         )
     };
     Derived { actions, warnings: expanded.into_iter().map(warning).collect() }
@@ -170,7 +165,8 @@ fn targets(
     targets
 }
 
-/// What a rule allows of real requests, and whether `*` had to be expanded for it.
+/// What a rule allows of real requests, and whether `*` had to be expanded for it. Other verbs, such as `bind`, are asked
+/// about later, as the impersonated user.
 fn action_rules(rule: &PolicyRule, in_namespace: bool) -> (Vec<ActionRule>, bool) {
     let wildcard = rule.verbs.iter().any(|verb| verb.as_str() == "*");
     let verbs = |known: &[&'static str]| -> Vec<SmolStr> {
@@ -179,7 +175,7 @@ fn action_rules(rule: &PolicyRule, in_namespace: bool) -> (Vec<ActionRule>, bool
     };
     let texts = |texts: &[Text]| texts.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
     let mut rules = Vec::new();
-    let on_resources = verbs(&VERBS);
+    let on_resources = verbs(&RESOURCE_VERBS);
     if !on_resources.is_empty() && !rule.resources.is_empty() && !rule.api_groups.is_empty() {
         rules.push(ActionRule {
             api_groups: texts(&rule.api_groups),

@@ -81,6 +81,8 @@ pub struct PlannedGrant {
     pub modes: Vec<Mode>,
     /// Indices of the added objects that replace it.
     pub replaced_by: Vec<usize>,
+    /// Whether only the identities stay that were seen to need it.
+    pub is_narrowed: bool,
 }
 
 /// What becomes of a legacy grant.
@@ -401,6 +403,7 @@ type Made = BTreeMap<(Impersonator, Mode), Vec<usize>>;
 /// A plan before it is proved.
 pub(super) struct Draft {
     outcomes: Vec<(Outcome, Vec<Mode>)>,
+    residuals: Vec<Residual>,
     pub added: Vec<Object>,
     made: Made,
     pub cutover: Cutover,
@@ -477,7 +480,9 @@ impl<'p> Planner<'_, 'p> {
             return Err(Unproven(failures));
         }
         let mut planned: Vec<PlannedGrant> = Vec::with_capacity(self.candidates.len());
-        for (candidate, (outcome, modes)) in self.candidates.iter().zip(&draft.outcomes) {
+        for ((candidate, (outcome, modes)), residual) in
+            self.candidates.iter().zip(&draft.outcomes).zip(&draft.residuals)
+        {
             let made = |mode: &Mode| draft.made.get(&(candidate.impersonator.clone()?, *mode));
             planned.push(PlannedGrant {
                 from: candidate.from,
@@ -487,6 +492,7 @@ impl<'p> Planner<'_, 'p> {
                 outcome: *outcome,
                 modes: modes.clone(),
                 replaced_by: modes.iter().filter_map(made).flatten().copied().collect(),
+                is_narrowed: matches!(residual, Residual::Names(_)),
             });
         }
         let requests: Vec<PlannedRequest<'p>> = self
@@ -528,7 +534,7 @@ impl<'p> Planner<'_, 'p> {
         let mut names = Names::new(self.grants.inventory(), self.own);
         let (added, made) = self.objects(granted, &known, &mut names);
         let cutover = cutover::cut_over(self.grants, self.candidates, &residuals, &mut names);
-        Draft { outcomes, added, made, cutover, used }
+        Draft { outcomes, residuals, added, made, cutover, used }
     }
 
     /// What the evidence says of each impersonator, and what each candidate is used for.

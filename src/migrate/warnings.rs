@@ -22,6 +22,7 @@ pub(super) fn of_plan(
 ) -> Vec<String> {
     let mut warnings = unused_declarations(sources, used);
     warnings.extend(kept_parts(grants, planned));
+    warnings.extend(narrowed(grants, planned, requests));
     warnings.extend(nodes(grants, planned));
     warnings.extend(mixed_clients(requests));
     warnings.extend(reviews(sources));
@@ -158,6 +159,27 @@ fn kept_parts(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// What is kept for requests that were seen names whom they were about, and nobody else.
+fn narrowed(grants: &Grants<'_>, planned: &[PlannedGrant], requests: &[PlannedRequest<'_>]) -> Option<String> {
+    let needs_legacy = |request: &PlannedRequest<'_>| request.after == Some(Mode::Legacy) && request.before.is_some();
+    if !requests.iter().any(needs_legacy) {
+        return None;
+    }
+    let who: BTreeSet<String> = planned
+        .iter()
+        .filter(|planned| planned.is_narrowed)
+        .filter_map(|planned| Some(Impersonator::of_subject(grants.subject(&planned.holder)?).describe()))
+        .collect();
+    let who: Vec<String> = who.into_iter().collect();
+    (!who.is_empty()).then(|| {
+        format!(
+            "what stays legacy for {} names only whom the logs show: others with such requests are refused after the \
+             cut-over",
+            shortened(&who)
+        )
+    })
 }
 
 /// A node reached by a constrained mode is in a group that legacy does not add.

@@ -10,11 +10,11 @@ use rayon::prelude::*;
 use super::escape;
 use super::excerpt::{Excerpt, excerpts};
 use super::trace::describe_request;
-use crate::authority::Mode;
+use crate::authority::{Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
 use crate::inventory::{Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
-use crate::migrate::{Outcome, Plan, Unserved};
+use crate::migrate::{Kept, Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
 use crate::syntax::Place;
 
@@ -366,7 +366,10 @@ pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> 
             Outcome::Kept(kept) => ("kept", format!("{}; what has a constrained form gets {modes}", kept.as_str())),
         };
         let rule = &role.rules[planned.rule];
-        let what = identity_words(grants, rule, &planned.grant, &planned.holder);
+        let mut what = identity_words(grants, rule, &planned.grant, &planned.holder);
+        if planned.outcome == Outcome::Kept(Kept::WildcardVerb) {
+            what = format!("{what}; for all but impersonation list {}", verbs_but_impersonation(rule).join(", "));
+        }
         let lines = by_impersonator.entry(who).or_default();
         lines
             .entry((outcome, why))

@@ -9,11 +9,11 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::evidence::{RequestLine, request_line};
 use super::is_deceptive;
-use crate::authority::{KubeVersion, Mode};
+use crate::authority::{KubeVersion, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleAction, RuleGrant, Through};
 use crate::inventory::{Inventory, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
 use crate::lint::{Finding, Rule, Severity};
-use crate::migrate::{Outcome, Plan, PlannedRequest, Unserved};
+use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
 use crate::syntax::Place;
 
@@ -499,6 +499,9 @@ struct PlannedShape<'a> {
     reason: Option<&'static str>,
     modes: Vec<&'static str>,
     replaced_by: Vec<Reference<'a>>,
+    /// For a grant by the verb `*`: what the rule would have to list to grant everything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead_of_wildcard: Option<Vec<&'static str>>,
 }
 
 /// An observed request and what becomes of it.
@@ -551,6 +554,8 @@ pub fn write_plan(
             reason,
             modes: planned.modes.iter().map(|mode| mode.as_str()).collect(),
             replaced_by: planned.replaced_by.iter().map(added).collect(),
+            instead_of_wildcard: (planned.outcome == Outcome::Kept(Kept::WildcardVerb))
+                .then(|| verbs_but_impersonation(rule)),
         }
     });
     write_document(
