@@ -11,7 +11,7 @@ use crate::authority::{
 use crate::evidence::{Evidence, OwnedRequest, Review};
 use crate::inventory::{PolicyRule, SubjectKind};
 
-use super::plan::Candidate;
+use super::candidate::Candidate;
 
 /// An identity that a request takes: what one legacy check asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

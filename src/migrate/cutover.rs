@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::candidate::Candidate;
 use super::credit::Taken;
 use super::manifest::{LABEL_LEGACY, Origin, Scope, role_and_binding, texts};
 use super::name::{Names, name_for};
-use super::plan::Candidate;
 use crate::authority::{IdentityKind, Mode, Verb};
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, Through};

@@ -3,8 +3,10 @@
 //! *Whom* comes from the grants, *what for* from evidence. Nothing here writes anything anywhere.
 
 mod actions;
+mod candidate;
 mod credit;
 mod cutover;
+mod draft;
 mod in_place;
 mod literal;
 mod manifest;
