@@ -42,10 +42,10 @@ struct Location<'a> {
 
 /// A subject of a binding.
 #[derive(Debug, Serialize)]
-struct Subject<'a> {
-    kind: &'a str,
-    namespace: Option<&'a str>,
-    name: &'a str,
+pub(super) struct Subject<'a> {
+    pub(super) kind: &'a str,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) name: &'a str,
 }
 
 /// A binding that is named.
@@ -70,12 +70,12 @@ struct RuleReference<'a> {
 /// Whom a grant reaches.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct IdentityShape<'a> {
-    api_group: &'a str,
-    resource: &'a str,
-    extra_key: Option<&'a str>,
-    namespace: Option<&'a str>,
-    names: Option<Vec<&'a str>>,
+pub(super) struct IdentityShape<'a> {
+    pub(super) api_group: &'a str,
+    pub(super) resource: &'a str,
+    pub(super) extra_key: Option<&'a str>,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) names: Option<Vec<&'a str>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::escape;
 use super::evidence::{RequestLine, request_line};
 use super::human::count;
-use super::json::{RequestShape, request_shape, write_document};
+use super::json::{IdentityShape, RequestShape, Subject, request_shape, write_document};
 use super::trace::{describe_request, rule_lines, rule_place};
 use crate::inventory::{PolicyRule, Text};
 use crate::migrate::{Denial, Mend, Verification, VerifiedRequest, Widening};
@@ -55,25 +55,8 @@ struct MendShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct SubjectShape<'a> {
-    kind: &'a str,
-    namespace: Option<&'a str>,
-    name: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IdentityShape<'a> {
-    api_group: &'a str,
-    resource: &'a str,
-    extra_key: Option<&'a str>,
-    namespace: Option<&'a str>,
-    names: Option<Vec<&'a str>>,
-}
-
-#[derive(Debug, Serialize)]
 struct WidenedShape<'a> {
-    subject: SubjectShape<'a>,
+    subject: Subject<'a>,
     mode: &'static str,
     identity: IdentityShape<'a>,
     why: &'a str,
@@ -139,11 +122,7 @@ fn mend_shape(mend: &Mend) -> MendShape<'_> {
 fn widened_shape(widening: &Widening) -> WidenedShape<'_> {
     let subject = &widening.subject;
     WidenedShape {
-        subject: SubjectShape {
-            kind: subject.kind.as_str(),
-            namespace: subject.namespace.as_deref(),
-            name: &subject.name,
-        },
+        subject: Subject { kind: subject.kind.as_str(), namespace: subject.namespace.as_deref(), name: &subject.name },
         mode: widening.mode.as_str(),
         identity: IdentityShape {
             api_group: &widening.identity.api_group,
