@@ -1,6 +1,7 @@
 //! `deputize migrate`.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
 use deputize::evidence::{DeclaredActions, Derived, Evidence, derive_actions, read_declared};
 use deputize::grants::Grants;
+use deputize::inventory::Inventory;
 use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, plan};
 use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
@@ -103,11 +105,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut given = Given { declared: declared.unwrap_or_default(), ..Given::default() };
     let mut inventory = args.input.load_without(args.output_dir.as_slice())?;
     args.duplicates.resolve(&mut inventory);
-    let inventory = inventory;
-    let grants = Grants::new(&inventory);
+    // All of it lives until the process ends: to take a large inventory apart would only take time.
+    let inventory: &Inventory = Box::leak(Box::new(inventory));
+    let grants = ManuallyDrop::new(Grants::new(inventory));
     let mut err = terminal::stderr();
     if !has_evidence {
-        say_coverage(&inventory)?;
+        say_coverage(inventory)?;
         writeln!(
             err,
             "nothing says what the impersonators do, so nothing was rewritten. There are three ways to say it: what they \
@@ -126,8 +129,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.from_target {
         given.derived = derive_actions(&grants);
     }
-    say_coverage(&inventory)?;
-    let plan = make_plan(args, &grants, &given)?;
+    say_coverage(inventory)?;
+    let given = ManuallyDrop::new(given);
+    let plan = ManuallyDrop::new(make_plan(args, &grants, &given)?);
     human::write_plan(&mut err, &grants, &plan)?;
     say_warnings(&mut err, args, &given)?;
     if let Some(directory) = &args.output_dir {

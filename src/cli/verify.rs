@@ -1,6 +1,7 @@
 //! `deputize verify`.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use deputize::authority::KubeVersion;
@@ -43,23 +44,25 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let mut before = args.input.load_without(args.with.as_slice())?;
     args.duplicates.resolve(&mut before);
-    let before = before;
-    let grants = Grants::new(&before);
+    // All of it lives until the process ends: to take a large inventory apart would only take time.
+    let before: &Inventory = Box::leak(Box::new(before));
+    let grants = ManuallyDrop::new(Grants::new(before));
     one_world(&grants)?;
     let mut status = status_of(&grants)?;
     let migrated = match &args.with {
         Some(directory) => {
-            let (after, read) = migrated(directory, &before)?;
+            let (after, read) = migrated(directory, before)?;
             status = status.max(read);
-            Some(after)
+            Some(&*Box::leak(Box::new(after)))
         }
         None => None,
     };
-    let after = migrated.as_ref().unwrap_or(&before);
+    let after = migrated.unwrap_or(before);
     let read = logs::read(&args.audit_log)?;
     status = status.max(read.status);
-    say_coverage(&before)?;
-    let verification = verify(&before, after, &read.evidence, args.kube_version.feature());
+    say_coverage(before)?;
+    let evidence = ManuallyDrop::new(read.evidence);
+    let verification = ManuallyDrop::new(verify(before, after, &evidence, args.kube_version.feature()));
     let mut out = terminal::stdout();
     let printed = match args.output {
         Output::Human => output::write_human(&mut out, &verification),

@@ -8,7 +8,7 @@ use super::{Coverage, Inventory};
 impl Inventory {
     /// What a cluster holds once `put` is applied and `removed` is deleted: each object takes the place of its namesakes,
     /// or is added behind the others. Of two objects in `put` with one name the last counts.
-    pub fn with(&self, put: &[Object], removed: &[ObjectKey]) -> Self {
+    pub fn with<'o>(&self, put: impl IntoIterator<Item = &'o Object>, removed: &[ObjectKey]) -> Self {
         let removed: HashSet<&ObjectKey> = removed.iter().collect();
         let mut order: Vec<ObjectKey> = Vec::new();
         let mut put_by_key: HashMap<ObjectKey, &Object> = HashMap::new();

@@ -130,8 +130,7 @@ fn clear_revived(grants: &Grants<'_>, cutover: &mut Cutover) {
     let mut cleared = BTreeSet::new();
     // To clear one may revive another that aggregates it.
     while cleared.len() < overwritten.len() {
-        let put: Vec<Object> = cutover.applied().cloned().collect();
-        let after = inventory.with(&put, &cutover.deleted_keys());
+        let after = inventory.with(cutover.applied(), &cutover.deleted_keys());
         let rules = RoleRules::new(&after);
         let keeps_own = after.role_ids().filter(|(id, _)| rules.contributors(*id).contains(id));
         let keeps_own: BTreeSet<ObjectKey> = keeps_own.map(|(_, role)| role.meta.key()).collect();

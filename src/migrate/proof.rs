@@ -9,7 +9,7 @@ use super::widen::{Memberships, Widening, widened};
 use crate::authority::{Authorizer, Feature, Mode, decide};
 use crate::evidence::{Evidence, OwnedRequest, Review};
 use crate::grants::Grants;
-use crate::inventory::{Inventory, Object};
+use crate::inventory::Object;
 
 /// How many failures are spelled out.
 const MAX_SHOWN: usize = 10;
@@ -31,12 +31,11 @@ pub(super) struct Proof {
 
 /// The answer to each request in a state: the mode that serves it, and whether the impersonated user may make it.
 pub(super) fn replay(
-    inventory: &Inventory,
+    grants: &Grants<'_>,
     requests: &[(&OwnedRequest, u64)],
     feature: Feature,
 ) -> Vec<(Option<Mode>, bool)> {
-    let grants = Grants::new(inventory);
-    let authorizer = Authorizer::new(inventory, grants.rules(), grants.links());
+    let authorizer = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
     let answer = |(request, _): &(&OwnedRequest, u64)| {
         let decision = decide(&authorizer, &request.as_request(), feature);
         (mode_of(&decision), decision.request.is_some())
@@ -70,23 +69,22 @@ pub(super) fn prove(
     memberships: &Memberships,
     evidence: Option<&Evidence>,
 ) -> Proof {
-    let between = before.inventory().with(added, &[]);
-    let put: Vec<Object> = added.iter().chain(cutover.applied()).cloned().collect();
-    let after = before.inventory().with(&put, &cutover.deleted_keys());
-    let after_grants = Grants::new(&after);
-    let widened = widened(before, &after_grants, memberships);
-    let answers = replay(&after, requests, Feature::Constrained);
-    let lost_between = replay(&between, requests, Feature::Constrained)
-        .iter()
-        .enumerate()
-        .filter(|(index, (mode, allowed))| {
+    let between = || {
+        let between = before.inventory().with(added, &[]);
+        let refused = |(index, (mode, allowed)): &(usize, &(Option<Mode>, bool))| {
             (served[*index].before.is_some() && mode.is_none()) || (served[*index].allowed && !allowed)
-        })
-        .map(|(index, _)| index)
-        .collect();
-    let (modes, allowed) = answers.into_iter().unzip();
-    let reviews = lost_reviews(before, &after_grants, evidence);
-    Proof { lost_between, after: modes, allowed, reviews, widened }
+        };
+        let answers = replay(&Grants::new(&between), requests, Feature::Constrained);
+        answers.iter().enumerate().filter(refused).map(|(index, _)| index).collect()
+    };
+    let after = || {
+        let after = before.inventory().with(added.iter().chain(cutover.applied()), &cutover.deleted_keys());
+        let after = Grants::new(&after);
+        let (modes, allowed) = replay(&after, requests, Feature::Constrained).into_iter().unzip();
+        (modes, allowed, lost_reviews(before, &after, evidence), widened(before, &after, memberships))
+    };
+    let (lost_between, (after, allowed, reviews, widened)) = rayon::join(between, after);
+    Proof { lost_between, after, allowed, reviews, widened }
 }
 
 /// The reviews for the literal verb whose answer changes.

@@ -61,7 +61,8 @@ pub fn verify<'v>(before: &Inventory, after: &Inventory, evidence: &'v Evidence,
     let unchanged = std::ptr::eq(before, after);
     let after_grants = Grants::new(after);
     let authorizer = Authorizer::new(after, after_grants.rules(), after_grants.links());
-    let befores = (!unchanged).then(|| replay(before, &requests, feature));
+    let before_grants = Grants::new(before);
+    let befores = (!unchanged).then(|| replay(&before_grants, &requests, feature));
     let verified = |(index, (request, count)): (usize, &(&'v OwnedRequest, u64))| {
         let asked = request.as_request();
         let answer = mode_of(&decide(&authorizer, &asked, feature));
@@ -82,7 +83,7 @@ pub fn verify<'v>(before: &Inventory, after: &Inventory, evidence: &'v Evidence,
     };
     let verified = requests.par_iter().enumerate().map(verified).collect();
     let memberships = Memberships::of(requests.iter().map(|(request, _)| &request.requestor));
-    let widened = if unchanged { Vec::new() } else { widened(&Grants::new(before), &after_grants, &memberships) };
+    let widened = if unchanged { Vec::new() } else { widened(&before_grants, &after_grants, &memberships) };
     Verification { requests: verified, widened, denials: denials(&authorizer, evidence) }
 }
 
