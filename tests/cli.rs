@@ -104,6 +104,44 @@ fn migrate_into_a_directory_and_verify_it() {
     assert!(run.stdout.contains("0 served by a constrained mode, 1 by legacy only, 29 lost"), "{}", run.stdout);
 }
 
+#[test]
+fn what_shows_nothing_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let (empty, log) = (path("empty"), path("audit.log"));
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::write(&log, "no event, but the word impersonate\n").unwrap();
+    let nothing = "warning: there is no RBAC object here, so ";
+    for (arguments, said) in [
+        (
+            &["migrate", "testdata/platform", "--audit-log", &log][..],
+            "1 line with the word `impersonate` could not be read",
+        ),
+        (&["migrate", "testdata/platform", "--audit-log", &log], "warning: no impersonated request in 1 log: "),
+        (&["migrate", "testdata/platform", "--audit-log", &empty], "warning: no log was read: "),
+        (&["migrate", &empty, "--audit-log", AUDIT_LOG], nothing),
+        (&["verify", "testdata/platform", "--audit-log", &log], "1 line with the word `impersonate` could not be read"),
+        (&["verify", "testdata/platform", "--audit-log", &log], "warning: no impersonated request in 1 log: "),
+        (&["verify", &empty, "--audit-log", AUDIT_LOG], nothing),
+        (&["verify", "testdata/platform", "--audit-log", &log, "--with", &empty], "holds no RBAC object: "),
+    ] {
+        let run = deputize(arguments);
+        assert!(run.stderr.contains(said), "{arguments:?}: {}", run.stderr);
+    }
+}
+
+/// What is not seen would count as unused.
+#[test]
+fn nothing_is_written_where_a_log_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("migrated").to_string_lossy().into_owned();
+    let logs = ["--audit-log", AUDIT_LOG, "--audit-log", "testdata/nowhere.log"];
+    let run = deputize(&[&["migrate", "testdata/platform", "--output-dir", &out], &logs[..]].concat());
+    assert_eq!((run.status, Path::new(&out).exists()), (2, false));
+    assert!(run.stderr.contains("testdata/nowhere.log: error: cannot be read"), "{}", run.stderr);
+    assert!(run.stderr.ends_with("so nothing is written: give logs that can be read\n"), "{}", run.stderr);
+}
+
 /// All files below a directory, with their contents.
 fn files_below(directory: &Path) -> String {
     let mut all = String::new();

@@ -52,7 +52,7 @@ pub struct ImpersonatedUser<'a> {
 }
 
 impl User {
-    /// Adds the groups that authentication gives everyone, where they are missing (`contract.md`, `simulate`): a
+    /// Adds the groups that authentication gives everyone, where they are missing: a
     /// service account's two, and `system:authenticated` for whoever is not anonymous.
     pub fn complete_groups(&mut self) {
         if let Username::ServiceAccount { namespace, .. } = Username::parse(&self.name) {

@@ -13,7 +13,11 @@ use super::input::{InputArgs, say_coverage, status_of};
 use super::terminal::{self, Output};
 use super::{Failure, Outcome, Status};
 
+const AFTER_HELP: &str = "\
+Exit status: 0 no finding is as severe as --fail-on, 1 one is, 2 something could not be read.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,

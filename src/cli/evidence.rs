@@ -9,16 +9,20 @@ use deputize::output::human;
 use super::{Outcome, logs, terminal};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 all logs were read, 2 one of them could not be read to its end.")]
 pub(super) struct Args {
     /// Audit logs, gzip or not, directories of them, or evidence that was condensed before; `-` is standard input
+    ///
+    /// Of a directory, every file below it is read, whatever its name; symbolic links in it are not followed.
     #[arg(value_name = "LOG", default_value = "-")]
     logs: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let logs::LogsRead { evidence, logs, status } = logs::read(&args.logs)?;
+    let read = logs::read(&args.logs)?;
+    let evidence = &read.evidence;
     let mut out = terminal::stdout();
-    terminal::unless_closed(write_evidence(&mut out, &evidence).and_then(|()| out.flush()))?;
+    terminal::unless_closed(write_evidence(&mut out, evidence).and_then(|()| out.flush()))?;
     let (mut total, mut refused) = (0, 0);
     for (observation, tally) in evidence.iter() {
         total += tally.count();
@@ -27,25 +31,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut err = terminal::stderr();
     writeln!(
         err,
-        "read {}: {total} impersonated requests, {} distinct, {refused} of them refused",
-        human::count(logs, "log"),
+        "read {}: {total} impersonated request{}, {} distinct, {refused} of them refused",
+        human::count(read.logs, "log"),
+        if total == 1 { "" } else { "s" },
         evidence.len(),
     )?;
     let reviews = evidence.reviews().count();
     if reviews > 0 {
         writeln!(err, "{} for the verb `impersonate` itself", human::count(reviews, "distinct SubjectAccessReview"))?;
     }
-    if evidence.only_user > 0 {
-        let entries = human::count(evidence.only_user, "impersonated request");
-        writeln!(
-            err,
-            "{entries} left out: Google Cloud logs the name of the user (`authoritySelector`), but neither groups, UID nor \
-             extras, nor the groups of the requestor"
-        )?;
-    }
-    if evidence.not_events > 0 {
-        let lines = human::count(evidence.not_events, "line");
-        writeln!(err, "{lines} with the word `impersonate` could not be read as events")?;
-    }
-    Ok(status)
+    read.say_left_out(&mut err)?;
+    Ok(read.status)
 }

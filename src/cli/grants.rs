@@ -12,6 +12,7 @@ use super::input::{InputArgs, say_coverage, status_of};
 use super::terminal::{self, Output};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 everything was read, 2 something could not be read.")]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,

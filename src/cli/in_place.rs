@@ -95,11 +95,10 @@ pub(super) fn run(
     if !args.diff && !planned.changes.is_empty() {
         say_what_is_next(&mut err, stage, plan)?;
     }
-    if stage == Stage::Cutover {
-        warn_of_missing(&mut err, grants, plan)?;
-    }
+    let edited = !args.diff && !edited.is_empty();
+    let missing = stage == Stage::Cutover && warn_of_missing(&mut err, edited, grants, plan)?;
     err.flush()?;
-    Ok(if by_hand.is_empty() { Status::Clean } else { Status::Reported })
+    Ok(if by_hand.is_empty() && !missing { Status::Clean } else { Status::Reported })
 }
 
 fn say_what_was_done(
@@ -116,7 +115,8 @@ fn say_what_was_done(
         writeln!(err, "{verb} {}", escape(&change.path))?;
     }
     for change in edited.iter().filter(|change| change.is_empty) {
-        writeln!(err, "{} holds no object any more: remove it, and what names it", escape(&change.path))?;
+        let holds = if diff { "would hold" } else { "holds" };
+        writeln!(err, "{} {holds} no object any more: remove it, and what names it", escape(&change.path))?;
     }
     for change in by_hand {
         let language = change.template.map_or("", |language| language.as_str());
@@ -149,8 +149,8 @@ fn say_what_is_next(err: &mut dyn Write, stage: Stage, plan: &Plan<'_>) -> io::R
     }
 }
 
-/// The cut-over counts on what the first stage adds.
-fn warn_of_missing(err: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> io::Result<()> {
+/// The cut-over counts on what the first stage adds. Whether any of it is missing.
+fn warn_of_missing(err: &mut dyn Write, edited: bool, grants: &Grants<'_>, plan: &Plan<'_>) -> io::Result<bool> {
     let inventory = grants.inventory();
     let known: std::collections::HashSet<ObjectKey> = inventory
         .roles
@@ -160,14 +160,18 @@ fn warn_of_missing(err: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) ->
         .collect();
     let missing = plan.added.iter().filter(|object| !known.contains(&object.meta().key())).count();
     if missing == 0 {
-        return Ok(());
+        return Ok(false);
     }
     writeln!(
         err,
-        "warning: {} that the impersonators need instead are in no manifest: run --stage grant, and apply what it adds before \
+        "warning: {} that the impersonators need instead {} in no manifest: {}run --stage grant, and apply what it adds before \
          the cut-over",
-        human::count(missing, "constrained object")
-    )
+        human::count(missing, "constrained object"),
+        if missing == 1 { "is" } else { "are" },
+        // Without the legacy grants there is nothing left to tell what to add.
+        if edited { "restore the files, " } else { "" },
+    )?;
+    Ok(true)
 }
 
 /// The files that are edited, and where they really are.

@@ -22,7 +22,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().max_file_bytes,
           value_parser = clap::value_parser!(u64).range(1..=Limits::MAX_FILE_BYTES), help_heading = "Input")]
     max_file_size: u64,
-    /// Number of threads; 0 for one a processor
+    /// Number of threads; 0 for one per processor
     #[arg(long, short = 'j', value_name = "N", default_value_t = 0, help_heading = "Input")]
     threads: usize,
 }

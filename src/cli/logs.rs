@@ -1,5 +1,6 @@
 //! Audit logs, for the commands that read them.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -33,6 +34,34 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<LogsRead, Failure> {
     human::write_problems(&mut terminal::stderr(), &problems)?;
     let status = if problems.is_empty() { Status::Clean } else { Status::Failed };
     Ok(LogsRead { evidence, logs: logs.files.len(), status })
+}
+
+impl LogsRead {
+    /// Says what was read and is no evidence.
+    pub(super) fn say_left_out(&self, err: &mut dyn Write) -> io::Result<()> {
+        if self.evidence.only_user > 0 {
+            let requests = human::count(self.evidence.only_user, "impersonated request");
+            writeln!(
+                err,
+                "{requests} left out: Google Cloud logs the name of the user (`authoritySelector`), but neither groups, UID \
+                 nor extras, nor the groups of the requestor"
+            )?;
+        }
+        if self.evidence.not_events > 0 {
+            let lines = human::count(self.evidence.not_events, "line");
+            writeln!(err, "{lines} with the word `impersonate` could not be read as events")?;
+        }
+        Ok(())
+    }
+
+    /// `no impersonated request in 2 logs`, or `no log was read`, if that is so.
+    pub(super) fn nothing_seen(&self) -> Option<String> {
+        let none = self.evidence.iter().next().is_none();
+        none.then(|| match self.logs {
+            0 => "no log was read".to_owned(),
+            logs => format!("no impersonated request in {}", human::count(logs, "log")),
+        })
+    }
 }
 
 /// A bar on standard error, where that is a terminal.

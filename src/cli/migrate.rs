@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
-use deputize::evidence::{DeclaredActions, Derived, Evidence, derive_actions, read_declared};
+use deputize::evidence::{DeclaredActions, Derived, derive_actions, read_declared};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
 use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, plan};
@@ -17,7 +17,16 @@ use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
+const AFTER_HELP: &str = "\
+Examples:
+  deputize migrate manifests --audit-log audit.log --output-dir migrated
+  deputize migrate manifests --audit-log audit.log --in-place --stage grant --diff
+
+Exit status: 0 every legacy grant is replaced or dropped, 1 some are kept or something is left to do by hand, 2 something \
+could not be read or written.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -28,7 +37,7 @@ pub(super) struct Args {
     /// File that declares what impersonators do; `-` is standard input
     #[arg(long, value_name = "FILE", help_heading = "Evidence")]
     actions: Option<PathBuf>,
-    /// Take what the impersonated identities themselves may do, as far as the input shows it
+    /// Take what the impersonated identities themselves may do, as far as the input shows it: an upper bound
     #[arg(long, help_heading = "Evidence")]
     from_target: bool,
     /// Whom an impersonator may be afterwards
@@ -42,11 +51,12 @@ pub(super) struct Args {
     keep_unused: bool,
     #[command(flatten)]
     duplicates: DuplicatesArg,
-    /// Directory for what to apply first (1-grant), what to apply then (2-cutover), how to go back (rollback), and the
-    /// plan
+    /// Directory to write: what to apply first (1-grant), what to apply then (2-cutover), how to go back (rollback), and
+    /// the plan
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     output_dir: Option<PathBuf>,
-    /// Replace what an earlier run has left in the directory
+    /// Replace what an earlier run has left in the directory: every .yaml file in 1-grant, 2-cutover and rollback, and the
+    /// plan
     #[arg(long, requires = "output_dir", help_heading = "Output")]
     force: bool,
     /// What is printed; with --output-dir nothing is, unless this says what
@@ -54,7 +64,7 @@ pub(super) struct Args {
     output: Option<Output>,
     #[command(flatten)]
     in_place: in_place::InPlaceArgs,
-    /// Version of the API server that the result is for
+    /// Version of the API server that the result is for; one that ignores constrained grants is warned of
     #[arg(long, value_name = "X.Y", default_value_t)]
     kube_version: KubeVersion,
 }
@@ -90,7 +100,14 @@ enum ActionScope {
 struct Given {
     declared: DeclaredActions,
     derived: Derived,
-    evidence: Option<Evidence>,
+    logs: Option<logs::LogsRead>,
+}
+
+impl Args {
+    /// Whether files are written, not just shown.
+    fn writes_files(&self) -> bool {
+        self.output_dir.is_some() || self.in_place.stage().is_some()
+    }
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -123,8 +140,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut status = status_of(&grants)?;
     if !args.audit_log.is_empty() {
         let read = logs::read(&args.audit_log)?;
+        if read.status == Status::Failed && args.writes_files() {
+            // What is not seen would count as unused, and be taken away.
+            let message = "a log could not be read to its end, so nothing is written: give logs that can be read";
+            return Err(Failure::Message(message.to_owned()));
+        }
         status = status.max(read.status);
-        given.evidence = Some(read.evidence);
+        given.logs = Some(read);
     }
     if args.from_target {
         given.derived = derive_actions(&grants);
@@ -133,10 +155,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     let given = ManuallyDrop::new(given);
     let plan = ManuallyDrop::new(make_plan(args, &grants, &given)?);
     human::write_plan(&mut err, &grants, &plan)?;
-    say_warnings(&mut err, args, &given)?;
+    say_warnings(&mut err, args, inventory, &given)?;
     if let Some(directory) = &args.output_dir {
         output_dir::write(directory, &grants, &plan, args.kube_version)?;
-        say_next_steps(&mut err, directory, &plan)?;
+        say_next_steps(&mut err, directory, &args.input.paths, &plan)?;
     }
     err.flush()?;
     match args.in_place.stage() {
@@ -151,7 +173,7 @@ fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Resul
     let sources = Sources {
         declared: &given.declared.actions,
         derived: &given.derived.actions,
-        evidence: given.evidence.as_ref(),
+        evidence: given.logs.as_ref().map(|read| &read.evidence),
     };
     let options = Options {
         observed_identities: args.identities == Identities::Observed,
@@ -169,7 +191,16 @@ fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Resul
     })
 }
 
-fn say_warnings(err: &mut dyn Write, args: &Args, given: &Given) -> Result<(), Failure> {
+fn say_warnings(err: &mut dyn Write, args: &Args, inventory: &Inventory, given: &Given) -> Result<(), Failure> {
+    if inventory.coverage.objects == 0 {
+        writeln!(err, "warning: there is no RBAC object here, so there is nothing to migrate: check the paths")?;
+    }
+    if let Some(read) = &given.logs {
+        read.say_left_out(err)?;
+        if let Some(nothing) = read.nothing_seen() {
+            writeln!(err, "warning: {nothing}: that says nothing about what the impersonators do")?;
+        }
+    }
     for warning in &given.derived.warnings {
         writeln!(err, "warning: {}", escape(warning))?;
     }
@@ -185,16 +216,14 @@ fn say_warnings(err: &mut dyn Write, args: &Args, given: &Given) -> Result<(), F
 }
 
 /// What to do with the directory, in the order in which it is done.
-fn say_next_steps(err: &mut dyn Write, directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
-    let shown = directory.to_string_lossy();
-    let shown = escape(&shown);
+fn say_next_steps(err: &mut dyn Write, directory: &Path, paths: &[PathBuf], plan: &Plan<'_>) -> Result<(), Failure> {
+    let shown = for_shell(directory);
     if !plan.added.is_empty() {
         writeln!(err, "1. add the constrained grants; nothing is taken away by it:")?;
         writeln!(err, "     kubectl apply -k {shown}/{}", output_dir::GRANT)?;
-        writeln!(
-            err,
-            "   then check with evidence of some days: deputize verify --audit-log LOG --with {shown} PATH…"
-        )?;
+        let paths = paths.iter().map(|path| for_shell(path)).collect::<Vec<_>>().join(" ");
+        writeln!(err, "   then check it against the audit logs of some days:")?;
+        writeln!(err, "     deputize verify {paths} --audit-log LOG --with {shown}")?;
     }
     let cutover = &plan.cutover;
     if !cutover.changed.is_empty() || !cutover.remainders.is_empty() || !cutover.deleted.is_empty() {
@@ -208,6 +237,14 @@ fn say_next_steps(err: &mut dyn Write, directory: &Path, plan: &Plan<'_>) -> Res
         writeln!(err, "   to go back: kubectl apply -f {shown}/rollback")?;
     }
     Ok(())
+}
+
+/// A path as a shell takes it, as far as it can be shown.
+fn for_shell(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let shown = escape(&path);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,".contains(c);
+    if shown.chars().all(plain) { shown.into_owned() } else { format!("'{}'", shown.replace('\'', "'\\''")) }
 }
 
 fn print(args: &Args, grants: &Grants<'_>, plan: &Plan<'_>) -> Result<(), Failure> {

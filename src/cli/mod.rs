@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// How a command ended; the variants are in the order in which one beats another (`contract.md`, "Exit status").
+/// How a command ended; the variants are in the order in which one beats another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
     /// Nothing to report.
@@ -50,10 +50,14 @@ impl From<io::Error> for Failure {
 
 type Outcome = Result<Status, Failure>;
 
+const AFTER_HELP: &str = "\
+Exit status: 0 nothing to report, 1 something to report, 2 something could not be read or done.
+Colours are for terminals; NO_COLOR=1 turns them off, CLICOLOR_FORCE=1 on.";
+
 /// Finds legacy Kubernetes impersonation grants and migrates them to constrained impersonation (KEP-5284).
 #[derive(Debug, Parser)]
 #[command(name = "deputize", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 nothing to report, 1 something to report, 2 the command could not do its work.")]
+#[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -65,7 +69,7 @@ enum Command {
     Check(check::Args),
     /// List who may impersonate whom
     Grants(grants::Args),
-    /// Print the constrained roles and bindings that replace legacy grants
+    /// Write the constrained roles and bindings that replace legacy grants
     Migrate(migrate::Args),
     /// Answer what the API server would answer to impersonated requests
     Simulate(simulate::Args),

@@ -1,5 +1,4 @@
-//! The directory that `migrate` writes: what to apply first, what to apply then, and how to go back (`contract.md`,
-//! `migrate`).
+//! The directory that `migrate` writes: what to apply first, what to apply then, and how to go back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};

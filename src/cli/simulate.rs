@@ -21,7 +21,11 @@ const CHUNK: usize = 256;
 /// Longest line that is read, in bytes.
 const MAX_LINE: usize = 4 << 20;
 
+const AFTER_HELP: &str = "\
+Exit status: 0 every request is allowed, 1 one is denied, 2 something could not be read.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,

@@ -8,7 +8,7 @@ use deputize::authority::KubeVersion;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object};
 use deputize::migrate::{VerifiedRequest, verify};
-use deputize::output::{human, verify as output};
+use deputize::output::verify as output;
 use deputize::source::STDIN;
 
 use super::input::{DuplicatesArg, InputArgs, load_quietly, one_world, say_coverage, status_of};
@@ -16,7 +16,11 @@ use super::output_dir::{CUTOVER, DELETE, GRANT};
 use super::terminal::Output;
 use super::{Failure, Outcome, Status, logs, terminal};
 
+const AFTER_HELP: &str = "\
+Exit status: 0 a constrained mode serves every request and nothing is widened, 1 otherwise, 2 something could not be read.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -61,21 +65,24 @@ pub(super) fn run(args: &Args) -> Outcome {
     let read = logs::read(&args.audit_log)?;
     status = status.max(read.status);
     say_coverage(before)?;
-    let evidence = ManuallyDrop::new(read.evidence);
-    let verification = ManuallyDrop::new(verify(before, after, &evidence, args.kube_version.feature()));
+    let read = ManuallyDrop::new(read);
+    let verification = ManuallyDrop::new(verify(before, after, &read.evidence, args.kube_version.feature()));
     let mut out = terminal::stdout();
     let printed = match args.output {
         Output::Human => output::write_human(&mut out, &verification),
         Output::Json => output::write_json(&mut out, &verification),
     };
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
-    if verification.requests.is_empty() {
-        let logs = human::count(read.logs, "log");
-        writeln!(
-            terminal::stderr(),
-            "warning: {logs} read, and no impersonated request in them: nothing was shown to work"
-        )?;
+    let mut err = terminal::stderr();
+    read.say_left_out(&mut err)?;
+    if before.coverage.objects == 0 {
+        writeln!(err, "warning: there is no RBAC object here, so nothing is allowed: check the paths")?;
     }
+    if verification.requests.is_empty() {
+        let nothing = read.nothing_seen().unwrap_or_else(|| "no request that was allowed is in the logs".to_owned());
+        writeln!(err, "warning: {nothing}: nothing was shown to work")?;
+    }
+    err.flush()?;
     let fine = verification.requests.iter().all(VerifiedRequest::is_kept) && verification.widened.is_empty();
     Ok(status.max(if fine { Status::Clean } else { Status::Reported }))
 }
@@ -85,7 +92,10 @@ fn migrated(directory: &Path, before: &Inventory) -> Result<(Inventory, Status),
     let stages = [directory.join(GRANT), directory.join(CUTOVER)];
     if !directory.is_dir() {
         let shown = directory.to_string_lossy();
-        return Err(Failure::Message(format!("{} is no directory", deputize::output::escape(&shown))));
+        return Err(Failure::Message(format!(
+            "{} is no directory: give the one that `migrate --output-dir` wrote",
+            deputize::output::escape(&shown)
+        )));
     }
     let delete = stages[1].join(DELETE);
     let (mut put, removed) = if stages.iter().any(|stage| stage.is_dir()) {
@@ -108,5 +118,13 @@ fn migrated(directory: &Path, before: &Inventory) -> Result<(Inventory, Status),
     let removed: Vec<_> = keys.chain(removed.bindings.iter().map(|binding| binding.meta.key())).collect();
     let roles = std::mem::take(&mut put.roles).into_iter().map(Object::Role);
     let put: Vec<Object> = roles.chain(std::mem::take(&mut put.bindings).into_iter().map(Object::Binding)).collect();
+    if put.is_empty() && removed.is_empty() {
+        let shown = directory.to_string_lossy();
+        writeln!(
+            terminal::stderr(),
+            "warning: {} holds no RBAC object: the manifests are judged as they are",
+            deputize::output::escape(&shown)
+        )?;
+    }
     Ok((before.with(&put, &removed), status))
 }

@@ -1,4 +1,4 @@
-//! Actions that a person has declared in a file (`contract.md`, "Declared actions").
+//! Actions that a person has declared in a file (`docs/migrating.md`).
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! Actions derived from what the impersonated identities may do themselves: an upper bound of what anyone can do while
-//! impersonating them, as far as RBAC shows it (`semantics.md`, section 6.2).
+//! impersonating them, as far as RBAC shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

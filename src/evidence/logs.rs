@@ -57,13 +57,25 @@ fn find_below(path: &Path, logs: &mut Logs) {
             Ok(entry) if entry.file_type().is_file() || entry.depth() == 0 && !entry.file_type().is_dir() => {
                 logs.files.push(entry.into_path());
             }
+            // A log that is linked from elsewhere is read; one of the same directory is found by its own name.
+            Ok(entry) if entry.path_is_symlink() && leads_out(entry.path(), path) => logs.files.push(entry.into_path()),
             Ok(_) => {}
             Err(error) => {
                 let at = error.path().unwrap_or(path).to_owned();
                 let reason = error.into_io_error().map_or_else(|| "it contains itself".to_owned(), |e| e.to_string());
-                logs.problems.push(unreadable(&at, format!("cannot be read: {reason}")));
+                let help = "check that the path exists and may be read".to_owned();
+                let problem = unreadable(&at, format!("cannot be read: {reason}"));
+                logs.problems.push(Problem { help: Some(help), ..problem });
             }
         }
+    }
+}
+
+/// Whether a link leads to a regular file that is not below the directory.
+fn leads_out(link: &Path, directory: &Path) -> bool {
+    match (link.canonicalize(), directory.canonicalize()) {
+        (Ok(target), Ok(directory)) => target.is_file() && !target.starts_with(directory),
+        _ => false,
     }
 }
 
@@ -297,6 +309,9 @@ mod tests {
         std::fs::create_dir(directory.path().join("old")).unwrap();
         std::fs::write(directory.path().join("audit.log"), "not impersonated\n").unwrap();
         std::fs::write(directory.path().join("old/audit.log"), "impersonated neither\n").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(directory.path().join("audit.log"), directory.path().join("old/current.log"))
+            .unwrap();
         let logs = find_logs(&[directory.path().to_owned(), directory.path().join("nowhere")]);
         assert_eq!((logs.files.len(), logs.problems.len(), logs.bytes), (2, 1, Some(38)));
         let bytes = AtomicU64::new(0);

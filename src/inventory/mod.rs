@@ -31,8 +31,7 @@ use std::sync::Arc;
 
 use crate::problem::Problem;
 
-/// The namespace in which an object without one is evaluated (`contract.md`: "an object without a namespace counts as
-/// `default`").
+/// The namespace in which an object without one is evaluated: that in which `kubectl` puts it if it is told nothing else.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Index of a role in [`Inventory::roles`].

@@ -1,6 +1,6 @@
 //! How grave findings are.
 
-/// How grave a finding is (`contract.md`, "Severity").
+/// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Changes nothing today: unbound, dead, owned by the server, or already everything.

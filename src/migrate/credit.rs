@@ -1,4 +1,4 @@
-//! Which legacy grants a request needs, and in whose hands (`contract.md`, "Case by case").
+//! Which legacy grants a request needs, and in whose hands (`docs/migrating.md`).
 
 use std::collections::HashMap;
 

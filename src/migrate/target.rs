@@ -1,4 +1,4 @@
-//! The constrained form of a legacy grant's identities (`semantics.md`, sections 4 and 6).
+//! The constrained form of a legacy grant's identities (KEP-5284; `authorizeUsername`, `authorizeGroups`, `authorizeExtra` in `mode.go`).
 
 use smol_str::SmolStr;
 

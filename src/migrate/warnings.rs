@@ -6,7 +6,7 @@ use super::literal::{LiteralUser, Who, recognise};
 use super::plan::{Kept, Outcome, PlannedGrant, PlannedRequest, Sources};
 use crate::authority::{IdentityKind, Mode, SYSTEM_NODES};
 use crate::evidence::Impersonator;
-use crate::grants::{Grants, Identity, Through};
+use crate::grants::{Grants, Identity, Reason, Through};
 use crate::inventory::ObjectKey;
 
 /// How many items of a list are spelled out.
@@ -25,9 +25,30 @@ pub(super) fn of_plan(
     warnings.extend(narrowed(grants, planned, requests));
     warnings.extend(nodes(grants, planned));
     warnings.extend(mixed_clients(requests));
+    warnings.extend(unnamed_namespaces(grants, planned));
     warnings.extend(reviews(sources));
     warnings.extend(literal_verb(grants, planned));
     warnings
+}
+
+/// A service account without a namespace in a ClusterRoleBinding is nobody, until something fills the namespace in.
+fn unnamed_namespaces(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Option<String> {
+    let nobody =
+        planned.iter().filter(|planned| planned.outcome == Outcome::Dropped(Some(Reason::SubjectNeverMatches)));
+    let bindings: BTreeSet<String> = nobody
+        .filter_map(|planned| match planned.holder.through {
+            Through::Binding(binding) => Some(grants.inventory().binding(binding).meta.reference()),
+            _ => None,
+        })
+        .collect();
+    let bindings: Vec<String> = bindings.into_iter().collect();
+    (!bindings.is_empty()).then(|| {
+        format!(
+            "the subjects of {} match nobody as they are written, so their grants are dropped; if kustomize or a template \
+             fills a namespace in, render the manifests first",
+            shortened(&bindings)
+        )
+    })
 }
 
 /// Who was seen to ask for the literal verb, or that nobody could be.
@@ -195,7 +216,7 @@ fn nodes(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
     let words = |who: String| {
         format!(
             "{who} becomes nodes: in a constrained mode these are in the group {SYSTEM_NODES}, which legacy does not add, \
-             so they may what the Node authorizer allows nodes, and the admission plugin NodeRestriction limits them"
+             so they may do what the Node authorizer allows nodes, and the admission plugin NodeRestriction limits them"
         )
     };
     who.into_iter().map(words).collect()

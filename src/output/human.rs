@@ -394,12 +394,12 @@ pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> 
     let of = |wanted: &dyn Fn(&Outcome) -> bool| plan.grants.iter().filter(|planned| wanted(&planned.outcome)).count();
     writeln!(
         out,
-        "{}: {} replaced, {} dropped, {} kept; {} written",
+        "{}: {} replaced, {} dropped, {} kept; {}",
         count(plan.grants.len(), "legacy grant"),
         of(&|outcome| matches!(outcome, Outcome::Replaced)),
         of(&|outcome| matches!(outcome, Outcome::Dropped(_))),
         of(&|outcome| matches!(outcome, Outcome::Kept(_))),
-        count(plan.added.len(), "object"),
+        count(plan.added.len(), "constrained object"),
     )?;
     write_request_totals(out, plan)
 }

@@ -1,4 +1,4 @@
-//! The machine-readable shapes, as `contract.md` fixes them: frozen structs, filled from the program's own types and
+//! The machine-readable shapes, as others build on them (`docs/json.md`): frozen structs, filled from the program's own types and
 //! never dumps of them.
 
 use std::io;
