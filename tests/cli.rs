@@ -130,6 +130,79 @@ fn what_shows_nothing_is_warned_of() {
     }
 }
 
+const OWNED: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: tenants
+  ownerReferences:
+  - {apiVersion: v1, kind: ConfigMap, name: owner, uid: 1-2-3, controller: true}
+  finalizers: [example.com/keep]
+rules:
+- {apiGroups: [''], resources: [serviceaccounts], verbs: [impersonate]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: tenants, uid: gone, resourceVersion: '5'}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: tenants}
+subjects: [{kind: ServiceAccount, name: deputy}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: people}
+rules:
+- {apiGroups: [''], resources: [users], verbs: [impersonate]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: people}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: people}
+subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: alice}]
+";
+
+/// What is written of the originals says what they said, and what is written is no input of another run.
+#[test]
+fn originals_are_written_whole_and_results_are_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rbac.yaml"), OWNED).unwrap();
+    let request = |user: &str, target: &str, namespace: &str| {
+        format!(
+            "{{\"schema\": \"deputize.evidence/v1\", \"request\": {{\"user\": \"{user}\", \"impersonate\": {{\"user\": \"{target}\"}}, \
+             \"verb\": \"get\", \"resource\": \"pods\", \"namespace\": \"{namespace}\"}}, \"mode\": \"legacy\", \"count\": 1, \
+             \"first\": \"a\", \"last\": \"b\"}}\n"
+        )
+    };
+    // The server authorizes a request for a namespace that there cannot be, and no Role can stand there.
+    let log = request("system:serviceaccount:default:deputy", "system:serviceaccount:default:app", "shop")
+        + &request("alice", "panda", "Not_A_Namespace");
+    std::fs::write(directory.path().join("log"), log).unwrap();
+    let migrate =
+        |out: &str| deputize_in(directory.path(), &["migrate", ".", "--audit-log", "log", "--output-dir", out]);
+    let run = migrate("out");
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let rollback = std::fs::read_to_string(directory.path().join("out/rollback/rbac.yaml")).unwrap();
+    for part in [
+        "  - apiVersion: v1\n    controller: true\n    kind: ConfigMap\n    name: owner\n    uid: \"1-2-3\"\n",
+        "  finalizers:\n  - example.com/keep\n",
+        "subjects:\n- kind: ServiceAccount\n  name: deputy\n",
+    ] {
+        assert!(rollback.contains(part), "{rollback}");
+    }
+    assert!(!rollback.contains("resourceVersion") && !rollback.contains("gone"), "{rollback}");
+    let written = files_below(&directory.path().join("out"));
+    assert!(!written.contains("namespace: Not_A_Namespace"), "{written}");
+    // A second run beside it sees the manifests alone, and says so.
+    let run = migrate("out2");
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("out: written by a migration, not read"), "{}", run.stderr);
+    assert_eq!(files_below(&directory.path().join("out2")), written);
+    let verify = ["verify", ".", "--audit-log", "log", "--with", "out"];
+    assert_eq!(deputize_in(directory.path(), &verify).status, 0);
+    // Whoever looks for grants sees everything: anyone can make a directory look like that.
+    assert!(deputize_in(directory.path(), &["check", "."]).stdout.contains("out/2-cutover/delete.yaml"));
+    assert_eq!(migrate(".").status, 2);
+}
+
 /// What is not seen would count as unused.
 #[test]
 fn nothing_is_written_where_a_log_cannot_be_read() {

@@ -13,7 +13,7 @@ use common::world::Generator;
 use deputize::authority::{Mode, constrained_modes};
 use deputize::evidence::read_log;
 use deputize::grants::Grants;
-use deputize::migrate::{Memberships, Options, Unserved, widened};
+use deputize::migrate::{Memberships, Options, Outcome, Unserved, widened};
 use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
@@ -149,4 +149,36 @@ fn who_is_asked_about_by_others_keeps_the_literal_verb() {
         plan.grants.iter().map(|planned| format!("{:?} {:?}", planned.outcome, planned.modes)).collect::<Vec<_>>()
     });
     assert_eq!(outcomes.unwrap(), ["Kept(LiteralVerb) [UserInfo]", "Kept(LiteralVerb) []"]);
+}
+
+/// A grant beside a constrained one that serves all that was seen is not used, and its holder was seen.
+#[test]
+fn what_a_constrained_grant_serves_already_is_dropped() {
+    let role = |name: &str, rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+    let binding = |name: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+               "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}]})
+    };
+    let world = [
+        role(
+            "old",
+            json!([{"verbs": ["impersonate"], "apiGroups": [""], "resources": ["users"], "resourceNames": ["panda"]}]),
+        ),
+        binding("old"),
+        role(
+            "new",
+            json!([
+            {"verbs": ["impersonate:user-info"], "apiGroups": ["authentication.k8s.io"], "resources": ["users"], "resourceNames": ["panda"]},
+            {"verbs": ["impersonate-on:user-info:list"], "apiGroups": [""], "resources": ["pods"]}]),
+        ),
+        binding("new"),
+    ];
+    let request = json!({"user": "alice", "impersonate": {"user": "panda"}, "verb": "list", "resource": "pods", "namespace": "shop"});
+    let evidence = evidence(&world, &[request]);
+    let outcome = migrate(&world, &evidence, Options::default(), |plan, _| {
+        assert_eq!((plan.requests[0].before, plan.requests[0].after), (Some(Mode::UserInfo), Some(Mode::UserInfo)));
+        plan.grants[0].outcome
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Dropped(None));
 }

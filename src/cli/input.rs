@@ -1,12 +1,12 @@
 //! The arguments that all commands share which read RBAC.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::{Duplicates, Inventory, LoadOptions, ObjectMeta, load};
-use deputize::output::human;
-use deputize::source::{Limits, STDIN};
+use deputize::output::{escape, human};
+use deputize::source::{LeaveOut, Limits, STDIN};
 
 use super::{Failure, Status, terminal};
 
@@ -30,7 +30,7 @@ pub(super) struct InputArgs {
 impl InputArgs {
     /// Reads the input, and says on standard error what could not be read.
     pub(super) fn load(&self) -> Result<Inventory, Failure> {
-        self.load_without(&[])
+        self.load_leaving_out(LeaveOut::default())
     }
 
     /// Whether standard input is read.
@@ -38,12 +38,23 @@ impl InputArgs {
         self.paths.iter().any(|path| path.as_os_str() == STDIN)
     }
 
-    /// The same, without some directories below those that are given.
-    pub(super) fn load_without(&self, exclude: &[PathBuf]) -> Result<Inventory, Failure> {
+    /// The same, without what migrations have written, and without the directory to which this one writes.
+    pub(super) fn load_originals(&self, output: Option<&Path>) -> Result<Inventory, Failure> {
+        let real = |path: &Path| path.canonicalize().ok();
+        let is_output = |path: &&PathBuf| output.and_then(real).is_some_and(|output| real(path) == Some(output));
+        if let Some(path) = self.paths.iter().find(is_output) {
+            let shown = path.to_string_lossy();
+            let shown = escape(&shown);
+            return Err(Failure::Message(format!("{shown} cannot be both the manifests and what is made of them")));
+        }
+        self.load_leaving_out(LeaveOut { directories: output.map(Path::to_owned).into_iter().collect(), outputs: true })
+    }
+
+    fn load_leaving_out(&self, leave_out: LeaveOut) -> Result<Inventory, Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
         pool.map_err(|error| Failure::Message(format!("threads cannot be started: {error}")))?;
         let limits = Limits { max_file_bytes: self.max_file_size };
-        let options = LoadOptions { limits, exclude: exclude.to_vec() };
+        let options = LoadOptions { limits, leave_out };
         let inventory = load(&self.paths, &options);
         human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
         Ok(inventory)

@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let declared = args.actions.as_deref().map(|path| read_actions(path.to_owned())).transpose()?;
     let has_evidence = declared.is_some() || args.from_target || !args.audit_log.is_empty();
     let mut given = Given { declared: declared.unwrap_or_default(), ..Given::default() };
-    let mut inventory = args.input.load_without(args.output_dir.as_slice())?;
+    let mut inventory = args.input.load_originals(args.output_dir.as_deref())?;
     args.duplicates.resolve(&mut inventory);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let inventory: &Inventory = Box::leak(Box::new(inventory));

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.input.reads_stdin() && args.audit_log.iter().any(|path| path.as_os_str() == STDIN) {
         return Err(Failure::Message("standard input cannot be both the manifests and an audit log".to_owned()));
     }
-    let mut before = args.input.load_without(args.with.as_slice())?;
+    let mut before = args.input.load_originals(args.with.as_deref())?;
     args.duplicates.resolve(&mut before);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let before: &Inventory = Box::leak(Box::new(before));

@@ -126,7 +126,7 @@ fn add_all<T: Ord>(to: &mut BTreeMap<T, Tally>, from: impl Iterator<Item = (T, T
 impl Tally {
     /// Adds requests: `ended` of them, or none for one that is still open.
     pub(super) fn add(&mut self, ended: u64, first: &str, last: &str) {
-        self.ended += ended;
+        self.ended = self.ended.saturating_add(ended);
         if self.first.is_empty() || (!first.is_empty() && first < self.first.as_str()) {
             first.clone_into(&mut self.first);
         }

@@ -242,10 +242,16 @@ impl<'a> Event<'a> {
         (&*spec.resource_attributes.verb == "impersonate").then_some(spec)
     }
 
-    /// The check that refused the impersonation: `User "…" cannot impersonate-on:user-info:get path "/api"`.
+    /// The check that refused the impersonation: `User "…" cannot impersonate-on:user-info:get path "/api"`. Whose
+    /// identity was refused stands before that: `users.authentication.k8s.io "panda" is forbidden: User "…" cannot …`.
     fn refused_check(&self) -> Option<String> {
-        let (_, check) = self.response_status.message.split_once("cannot impersonate")?;
-        (self.response_status.code == Some(403)).then(|| format!("impersonate{check}"))
+        let (before, check) = self.response_status.message.split_once("cannot impersonate")?;
+        let name =
+            before.split_once(" is forbidden: ").and_then(|(what, _)| what.split_once(' ')).map(|(_, name)| name);
+        // What an action was about does not matter: actions are granted without names.
+        let name = name.filter(|name| !check.starts_with("-on:") && name.len() > 2);
+        let name = name.map(|name| format!(" named {name}")).unwrap_or_default();
+        (self.response_status.code == Some(403)).then(|| format!("impersonate{check}{name}"))
     }
 
     /// Verb, resource and path of the request, as they were authorized.

@@ -3,7 +3,7 @@
 
 use crate::authority::Attributes;
 
-/// A check that was refused. The words do not have the name that was asked for.
+/// A check that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RefusedCheck {
     verb: String,
@@ -11,12 +11,14 @@ pub struct RefusedCheck {
     resource: String,
     subresource: String,
     namespace: String,
+    name: String,
     path: String,
 }
 
 impl RefusedCheck {
     /// Reads `impersonate-on:user-info:get path "/api"` and
-    /// `impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope`.
+    /// `impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope named "panda"`.
+    /// The name is not the server's words, but taken from what stands before them.
     pub fn parse(words: &str) -> Option<Self> {
         let (verb, rest) = words.split_once(' ')?;
         let verb = verb.to_owned();
@@ -35,10 +37,19 @@ impl RefusedCheck {
             Some((resource, subresource)) => (resource.to_owned(), subresource.to_owned()),
             None => (resource, String::new()),
         };
-        Some(Self { verb, api_group, resource, subresource, namespace, path: String::new() })
+        let name = rest.rsplit_once(" named ").and_then(|(_, name)| quoted(name)).map(|(name, _)| name);
+        Some(Self {
+            verb,
+            api_group,
+            resource,
+            subresource,
+            namespace,
+            name: name.unwrap_or_default(),
+            path: String::new(),
+        })
     }
 
-    /// The check as the authorizer takes it, without a name.
+    /// The check as the authorizer takes it.
     pub fn attributes(&self) -> Attributes<'_> {
         Attributes {
             verb: &self.verb,
@@ -46,7 +57,7 @@ impl RefusedCheck {
             resource: &self.resource,
             subresource: &self.subresource,
             namespace: &self.namespace,
-            name: "",
+            name: &self.name,
             path: &self.path,
         }
     }
@@ -79,6 +90,10 @@ mod tests {
         let words = "impersonate:user-info resource \"userextras/acme.com/project\" in API group \"authentication.k8s.io\" at the cluster scope";
         let check = RefusedCheck::parse(words).unwrap();
         assert_eq!((check.resource.as_str(), check.subresource.as_str()), ("userextras", "acme.com/project"));
+        let check = RefusedCheck::parse(
+            "impersonate:user-info resource \"users\" in API group \"authentication.k8s.io\" at the cluster scope named \"panda\"",
+        );
+        assert_eq!(check.unwrap().attributes().name, "panda");
         for other in ["", "impersonate", "impersonate something", "impersonate resource users"] {
             assert_eq!(RefusedCheck::parse(other), None);
         }

@@ -10,7 +10,7 @@ use super::read::{Contents, read_document};
 use super::{Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
-    FileText, Input, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac, read_file,
+    FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac, read_file,
     split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
@@ -23,8 +23,8 @@ const PARALLEL_FROM: usize = 1 << 20;
 pub struct LoadOptions {
     /// Bounds on what is read.
     pub limits: Limits,
-    /// Directories that are not read, even if they stand below one that is.
-    pub exclude: Vec<PathBuf>,
+    /// What is not read, even if it stands below a directory that is.
+    pub leave_out: LeaveOut,
 }
 
 /// What was looked at, and what was not.
@@ -59,7 +59,7 @@ pub struct Unread {
 
 /// Reads everything that `paths` stand for.
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
-    let found = discover(paths, &options.exclude);
+    let found = discover(paths, &options.leave_out);
     let results: Vec<FileResult> = found
         .inputs
         .par_iter()

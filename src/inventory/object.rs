@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::syntax::Place;
+use crate::syntax::{Place, Value};
 
 /// A string of the input and where it stands.
 #[derive(Debug, Clone)]
@@ -134,6 +134,9 @@ pub struct ObjectMeta {
     /// `metadata.annotations`, sorted by key, without what `kubectl apply` keeps there for itself. They bear on nothing
     /// here, and are kept for whoever writes the object.
     pub annotations: Vec<(SmolStr, SmolStr)>,
+    /// What else of the metadata belongs to the object rather than to the server: `ownerReferences` and `finalizers`, as
+    /// they are written, for whoever writes the object.
+    pub kept: Vec<(SmolStr, Value)>,
     /// The file.
     pub path: Arc<str>,
     /// Other files and places with an identical definition.
@@ -150,6 +153,7 @@ impl ObjectMeta {
             name: Text::new(name),
             labels: Vec::new(),
             annotations: Vec::new(),
+            kept: Vec::new(),
             path: Arc::from(""),
             copies: Vec::new(),
         }
@@ -330,8 +334,8 @@ pub enum RoleKind {
     ClusterRole,
 }
 
-/// A subject of a binding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A subject of a binding. Two are equal if they mean the same.
+#[derive(Debug, Clone)]
 pub struct Subject {
     /// What the name names.
     pub kind: SubjectKind,
@@ -340,7 +344,17 @@ pub struct Subject {
     pub namespace: Option<SmolStr>,
     /// The name.
     pub name: Text,
+    /// Whether the namespace is the RoleBinding's own, because none is written.
+    pub in_own_namespace: bool,
 }
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+    }
+}
+
+impl Eq for Subject {}
 
 /// The kinds of subjects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
 use super::object::*;
 use crate::problem::{Problem, ProblemKind};
-use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, Tree};
+use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, ScalarType, Tree, Value};
 
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
@@ -329,12 +329,13 @@ impl<'t> Reader<'_, 't> {
             "ServiceAccount" => SubjectKind::ServiceAccount,
             _ => SubjectKind::Unknown(kind.value),
         };
+        let in_own_namespace = kind == SubjectKind::ServiceAccount && namespace.is_none();
         let namespace = match kind {
             SubjectKind::ServiceAccount => namespace.or_else(|| binding.effective_namespace().map(SmolStr::new)),
             // The server does not look at the namespace of a user or a group.
             _ => None,
         };
-        Some(Subject { kind, namespace, name })
+        Some(Subject { kind, namespace, name, in_own_namespace })
     }
 
     fn meta(&mut self, object: Node<'_>, node: Option<Node<'_>>, kind: ObjectKind, api_version: SmolStr) -> ObjectMeta {
@@ -347,6 +348,7 @@ impl<'t> Reader<'_, 't> {
             name: no_name.clone(),
             labels: Vec::new(),
             annotations: Vec::new(),
+            kept: Vec::new(),
             path: Arc::clone(self.fields.path),
             copies: Vec::new(),
         };
@@ -375,6 +377,9 @@ impl<'t> Reader<'_, 't> {
         meta.namespace = namespace.filter(|namespace| !namespace.is_empty());
         meta.labels = self.fields.string_map("labels", labels);
         meta.annotations = annotations.map(read_annotations).unwrap_or_default();
+        let kept = ["ownerReferences", "finalizers"].into_iter().zip(fields(node, ["ownerReferences", "finalizers"]));
+        let kept = kept.filter_map(|(key, node)| Some((SmolStr::new_static(key), value_of(node?, 0)?)));
+        meta.kept = kept.collect();
         meta
     }
 }
@@ -390,4 +395,31 @@ fn read_annotations(node: Node<'_>) -> Vec<(SmolStr, SmolStr)> {
         }
     });
     annotations.into_iter().collect()
+}
+
+/// A part of an object as it is written; none for what is neither text, yes or no, a list nor a mapping, and for what is
+/// deeper than any metadata.
+fn value_of(node: Node<'_>, depth: usize) -> Option<Value> {
+    if depth > MAX_LIST_DEPTH {
+        return None;
+    }
+    Some(match node.kind() {
+        NodeKind::String(text) => Value::text(SmolStr::new(text)),
+        NodeKind::Other(ScalarType::Boolean) => {
+            Value::Bool(["y", "yes", "on", "true"].contains(&node.source().to_ascii_lowercase().as_str()))
+        }
+        NodeKind::Other(_) => return None,
+        NodeKind::Sequence => Value::List(node.items().filter_map(|item| value_of(item, depth + 1)).collect()),
+        NodeKind::Mapping => {
+            let mut entries = BTreeMap::new();
+            node.visit_fields(&mut |key, entry, origin| {
+                if let Some(value) = value_of(entry.value, depth + 1)
+                    && (origin == FieldOrigin::Own || !entries.contains_key(key))
+                {
+                    entries.insert(SmolStr::new(key), value);
+                }
+            });
+            Value::map(entries)
+        }
+    })
 }

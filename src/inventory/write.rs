@@ -3,8 +3,8 @@
 use smol_str::SmolStr;
 
 use super::object::{
-    API_VERSION, AggregationRule, Binding, LabelSelector, Object, ObjectMeta, PolicyRule, RoleKind, SelectorOperator,
-    SubjectKind, Text,
+    API_VERSION, AggregationRule, Binding, LabelSelector, Object, ObjectMeta, PolicyRule, Requirement, RoleKind,
+    SelectorOperator, SubjectKind, Text,
 };
 use crate::syntax::Value;
 
@@ -67,6 +67,7 @@ fn meta_value(meta: &ObjectMeta) -> Value {
             put(&mut fields, key, Value::map(map.iter().map(|(key, value)| (key.clone(), Value::text(value.clone())))));
         }
     }
+    fields.extend(meta.kept.iter().cloned());
     Value::Map(fields)
 }
 
@@ -81,9 +82,24 @@ fn aggregation_value(aggregation: &AggregationRule) -> Value {
 
 fn selector_value(selector: &LabelSelector) -> Value {
     let mut fields = Fields::new();
+    // Read back, both ways to ask for one value are the same; this one is customary.
+    let is_label = |requirement: &&Requirement| {
+        let alone = selector.requirements.iter().filter(|other| other.key == requirement.key).count() == 1;
+        alone && requirement.operator == SelectorOperator::In && requirement.values.len() == 1
+    };
+    let labels: Vec<(SmolStr, Value)> = selector
+        .requirements
+        .iter()
+        .filter(is_label)
+        .filter_map(|requirement| Some((requirement.key.clone(), Value::text(requirement.values.first()?.clone()))))
+        .collect();
+    if !labels.is_empty() {
+        put(&mut fields, "matchLabels", Value::map(labels));
+    }
     let requirements: Vec<Value> = selector
         .requirements
         .iter()
+        .filter(|requirement| !is_label(requirement))
         .map(|requirement| {
             let operator = match requirement.operator {
                 SelectorOperator::In => "In",
@@ -122,7 +138,7 @@ fn put_binding(fields: &mut Fields, binding: &Binding) {
             put(&mut fields, "apiGroup", Value::text(API_GROUP));
         }
         put(&mut fields, "name", Value::text(subject.name.value.clone()));
-        if let Some(namespace) = &subject.namespace {
+        if let Some(namespace) = subject.namespace.as_ref().filter(|_| !subject.in_own_namespace) {
             put(&mut fields, "namespace", Value::text(namespace.clone()));
         }
         Value::Map(fields)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::manifest::{Scope, texts};
-use crate::authority::Mode;
+use crate::authority::{Mode, is_dns_label};
 use crate::evidence::{ActionRule, DeclaredAction, OwnedRequest};
 use crate::inventory::PolicyRule;
 
@@ -31,8 +31,9 @@ impl Doing {
             self.paths.entry(SmolStr::new(&request.path)).or_default().insert(verb);
             return;
         }
+        // The server authorizes a request before it looks whether there can be such a namespace; a Role cannot be there.
         let scope = match request.namespace.as_str() {
-            namespace if everywhere || namespace.is_empty() => Scope::Cluster,
+            namespace if everywhere || !is_dns_label(namespace) => Scope::Cluster,
             namespace => Scope::Namespace(Some(namespace.into())),
         };
         let resource = match request.subresource.as_str() {

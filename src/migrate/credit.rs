@@ -35,6 +35,8 @@ pub(super) struct Served {
     /// The legacy grants that it needs, with what it takes by each: one a check. Empty if a constrained mode serves it
     /// already, or nothing does.
     pub uses: Vec<(usize, Taken)>,
+    /// The legacy grants that would serve it, where a constrained mode does already: their holders are seen.
+    pub spares: Vec<usize>,
 }
 
 impl Served {
@@ -92,13 +94,24 @@ impl LegacyIndex {
             allowed: decision.request.is_some(),
             forms: constrained_modes(&request.requestor, &request.headers).collect(),
             uses: Vec::new(),
+            spares: Vec::new(),
         };
         let decision = if std::ptr::eq(input, base) { decision } else { decide(base, &asked, Feature::Constrained) };
-        if mode_of(&decision) == Some(Mode::Legacy) {
-            let User { name, groups, .. } = &request.requestor;
+        let User { name, groups, .. } = &request.requestor;
+        let credited = |decision: &Decision<'_>| {
             let holders = holders_of(name, groups);
             let legacy = decision.checks.iter().filter(|check| check.verb == CheckVerb::Identity(Mode::Legacy));
-            served.uses = legacy.filter_map(|check| self.credit(&holders, candidates, check, &served.forms)).collect();
+            legacy.filter_map(|check| self.credit(&holders, candidates, check, &served.forms)).collect::<Vec<_>>()
+        };
+        match mode_of(&decision) {
+            Some(Mode::Legacy) => served.uses = credited(&decision),
+            Some(_) => {
+                let alone = decide(base, &asked, Feature::LegacyOnly);
+                if mode_of(&alone).is_some() {
+                    served.spares = credited(&alone).into_iter().map(|(candidate, _)| candidate).collect();
+                }
+            }
+            None => {}
         }
         served
     }

@@ -174,6 +174,12 @@ impl<'p> Planner<'_, 'p> {
         let mut names = Names::new(self.grants.inventory(), self.own);
         let (added, made) = self.objects(granted, &known, &mut names);
         let cutover = cutover::cut_over(self.grants, self.candidates, &residuals, &mut names);
+        // What is cleared although a controller overwrites it goes too.
+        for edit in cutover.edits.iter().filter(|edit| self.grants.is_overwritten(edit.role)) {
+            let of_role =
+                self.candidates.iter().zip(&mut outcomes).filter(|(candidate, _)| candidate.from == edit.role);
+            of_role.for_each(|(_, outcome)| *outcome = (Outcome::Dropped(None), Vec::new()));
+        }
         Draft { outcomes, residuals, added, made, cutover, used }
     }
 
@@ -204,6 +210,11 @@ impl<'p> Planner<'_, 'p> {
                         *known = why.min(*known);
                     }
                 }
+            }
+        }
+        for spare in self.served.iter().flat_map(|served| &served.spares) {
+            if let Some(who) = &self.candidates[*spare].impersonator {
+                known.entry(who.clone()).or_default().observed = true;
             }
         }
         for (candidate, taken) in self.reviewed {

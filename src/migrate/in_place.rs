@@ -365,6 +365,10 @@ impl Editor<'_, '_> {
                     let known = into_lists.keys().find(same).copied().unwrap_or(at);
                     into_lists.entry(known).or_default().push(object);
                 }
+                // A flow mapping in a YAML file is a document of it, and others go behind their own markers.
+                Form::Json(style) if !self.path.ends_with(".json") => {
+                    yaml.push(format!("{}\n", style.write(&object.to_value(), "")));
+                }
                 Form::Json(style) => json.push(style.write(&object.to_value(), "")),
             }
         }

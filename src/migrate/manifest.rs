@@ -73,6 +73,7 @@ pub(super) fn role_and_binding(
         kind: impersonator.kind.clone(),
         namespace: impersonator.namespace.clone(),
         name: Text::new(impersonator.name.clone()),
+        in_own_namespace: false,
     };
     let role_ref = RoleRef { kind: Some(role_kind), name: Text::new(name) };
     let binding = Binding { meta: meta(binding_kind), role_ref, subjects: vec![subject] };

@@ -298,6 +298,9 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     if !coverage.skipped.special.is_empty() {
         parts.push(count(coverage.skipped.special.len(), "special file"));
     }
+    if !coverage.skipped.outputs.is_empty() {
+        parts.push(format!("{} of earlier migrations", count(coverage.skipped.outputs.len(), "result")));
+    }
     let mut kinds: Vec<ProblemKind> = inventory.problems.iter().map(|problem| problem.kind).collect();
     kinds.sort();
     for kinds in kinds.chunk_by(|a, b| a == b) {
@@ -306,10 +309,14 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     if !parts.is_empty() {
         writeln!(out, "not looked at, or not understood: {}", parts.join(", "))?;
     }
-    let skipped = [("symbolic link", &coverage.skipped.symlinks), ("special file", &coverage.skipped.special)];
+    let skipped = [
+        ("symbolic link not followed", &coverage.skipped.symlinks),
+        ("special file not followed", &coverage.skipped.special),
+        ("written by a migration, not read", &coverage.skipped.outputs),
+    ];
     for (what, paths) in skipped {
         for path in paths.iter().take(MAX_LISTED) {
-            writeln!(out, "  {}: {what} not followed", escape(path))?;
+            writeln!(out, "  {}: {what}", escape(path))?;
         }
         if paths.len() > MAX_LISTED {
             writeln!(out, "  … and {} more", paths.len() - MAX_LISTED)?;

@@ -1,5 +1,7 @@
 //! Which files the given paths stand for.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +15,8 @@ use crate::problem::{Problem, ProblemKind};
 pub struct Skipped {
     /// Symbolic links out of the directory, which would read what was not given, to directories, and to nothing.
     pub symlinks: Vec<Arc<str>>,
+    /// Directories that a migration has written, where these are left out.
+    pub outputs: Vec<Arc<str>>,
     /// Sockets, pipes and devices that are named like manifests.
     pub special: Vec<Arc<str>>,
 }
@@ -30,9 +34,9 @@ pub struct Discovered {
 
 /// Finds the files that `paths` stand for: files as they are, directories with every `.yaml`,
 /// `.yml` and `.json` below them, hidden and git-ignored ones included (a pull request must not be
-/// able to hide a grant), `.git` excepted; `-` is standard input. Directories in `exclude` are left out.
-pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Discovered {
-    let exclude: Vec<PathBuf> = exclude.iter().filter_map(|path| path.canonicalize().ok()).collect();
+/// able to hide a grant), `.git` excepted; `-` is standard input. What `leave_out` says is left out.
+pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
+    let exclude: Vec<PathBuf> = leave_out.directories.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let found = Mutex::new(Discovered::default());
     rayon::scope(|scope| {
         for path in paths {
@@ -42,8 +46,12 @@ pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Discovered {
             } else {
                 match std::fs::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => {
-                        let root =
-                            Root { given: path.clone(), real: path.canonicalize().ok(), exclude: exclude.clone() };
+                        let root = Root {
+                            given: path.clone(),
+                            real: path.canonicalize().ok(),
+                            exclude: exclude.clone(),
+                            without_outputs: leave_out.outputs,
+                        };
                         let found = &found;
                         scope.spawn(move |scope| read_directory(scope, root.given.clone(), Arc::new(root), found));
                     }
@@ -62,6 +70,7 @@ pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Discovered {
     found.problems.sort_by(|a, b| a.path.cmp(&b.path));
     found.skipped.symlinks.sort();
     found.skipped.special.sort();
+    found.skipped.outputs.sort();
     found
 }
 
@@ -73,6 +82,26 @@ struct Root {
     real: Option<PathBuf>,
     /// Directories that are not looked at, likewise.
     exclude: Vec<PathBuf>,
+    /// Whether directories that a migration has written are left out.
+    without_outputs: bool,
+}
+
+/// What is not read below the directories that are given.
+#[derive(Debug, Clone, Default)]
+pub struct LeaveOut {
+    /// These directories.
+    pub directories: Vec<PathBuf>,
+    /// Whatever a migration has written: it holds each object several times. Not for those who look for grants, since
+    /// anyone can make a directory look like that.
+    pub outputs: bool,
+}
+
+/// Whether a migration has written the directory.
+fn is_output(directory: &Path) -> bool {
+    let mut start = [0; 64];
+    let read = File::open(directory.join("plan.json")).and_then(|mut plan| plan.read(&mut start));
+    let start = read.ok().and_then(|read| start.get(..read)).unwrap_or_default();
+    memchr::memmem::find(start, b"deputize.plan/").is_some()
 }
 
 impl Root {
@@ -96,6 +125,10 @@ fn read_directory<'scope>(
     let mut part = Discovered::default();
     if !root.exclude.is_empty() && directory.canonicalize().is_ok_and(|real| root.exclude.contains(&real)) {
         return;
+    }
+    if root.without_outputs && is_output(&directory) {
+        part.skipped.outputs.push(display_name(&directory));
+        return merge(found, part);
     }
     for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
         let entry = match entry {
@@ -136,6 +169,7 @@ fn merge(found: &Mutex<Discovered>, part: Discovered) {
     found.problems.extend(part.problems);
     found.skipped.symlinks.extend(part.skipped.symlinks);
     found.skipped.special.extend(part.skipped.special);
+    found.skipped.outputs.extend(part.skipped.outputs);
 }
 
 /// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either.

@@ -10,7 +10,7 @@ mod read;
 mod split;
 mod template;
 
-pub use discover::{Discovered, Skipped, discover};
+pub use discover::{Discovered, LeaveOut, Skipped, discover};
 pub use prefilter::may_hold_rbac;
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, split_documents};

@@ -12,6 +12,8 @@ const MAX_WIDTH: usize = 120;
 pub enum Value {
     /// A string.
     Text(SmolStr),
+    /// `true` or `false`.
+    Bool(bool),
     /// A list.
     List(Vec<Value>),
     /// A mapping, in the order in which it is written.
@@ -132,6 +134,7 @@ impl Style {
     pub fn flow(&self, value: &Value) -> String {
         match value {
             Value::Text(text) => scalar(text),
+            Value::Bool(value) => value.to_string(),
             Value::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| self.item(item)).collect();
                 let pad = if self.padded && !items.is_empty() { " " } else { "" };
@@ -209,6 +212,7 @@ impl JsonStyle {
     pub fn write(&self, value: &Value, indent: &str) -> String {
         match (value, &self.indent) {
             (Value::Text(text), _) => json_string(text),
+            (Value::Bool(value), _) => value.to_string(),
             (Value::List(items), Some(step)) if !items.is_empty() => {
                 if self.inline_lists && items.iter().all(Value::is_text) {
                     return self.join("[", items.iter().map(|item| self.write(item, indent)), "]");
@@ -347,6 +351,7 @@ mod tests {
     fn as_json(value: &Value) -> serde_json::Value {
         match value {
             Value::Text(text) => serde_json::Value::from(text.as_str()),
+            Value::Bool(value) => serde_json::Value::from(*value),
             Value::List(items) => items.iter().map(as_json).collect(),
             Value::Map(entries) => serde_json::Value::Object(
                 entries.iter().map(|(key, value)| (key.to_string(), as_json(value))).collect(),
