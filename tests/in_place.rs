@@ -208,7 +208,12 @@ fn copies_are_edited_alike() {
     assert!(run.stderr.contains("that the impersonators need instead are in no manifest"), "{}", run.stderr);
     assert_eq!(text(&after, "a.yaml"), first.replace("\"get\", \"impersonate\"", "\"get\""));
     assert_eq!(text(&after, "b.yaml"), second.replace("'get', 'impersonate'", "'get'"));
-    let (_, after) = stage(&[("a.yaml", &first), ("b.yaml", &second)], &["--stage", "grant"]);
+    let (run, after) = stage(&[("a.yaml", &first), ("b.yaml", &second)], &["--stage", "grant"]);
+    assert!(
+        run.stderr.contains("stands in m/a.yaml and in m/b.yaml; what replaces it is added to the first only"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(text(&after, "b.yaml"), second);
     let added = text(&after, "a.yaml").strip_prefix(&first).unwrap();
     assert!(

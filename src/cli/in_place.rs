@@ -1,6 +1,6 @@
 //! `deputize migrate --in-place`: the manifests themselves are edited.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,9 @@ pub(super) fn run(
     if !args.diff && !planned.changes.is_empty() {
         say_what_is_next(&mut err, stage, plan)?;
     }
+    if stage == Stage::Grant {
+        warn_of_copies(&mut err, grants, plan)?;
+    }
     let edited = !args.diff && !edited.is_empty();
     let missing = stage == Stage::Cutover && warn_of_missing(&mut err, edited, grants, plan)?;
     err.flush()?;
@@ -147,6 +150,25 @@ fn say_what_is_next(err: &mut dyn Write, stage: Stage, plan: &Plan<'_>) -> io::R
             deleted.map(|object| object.meta().reference()).try_for_each(|name| writeln!(err, "  {}", escape(&name)))
         }
     }
+}
+
+/// A role that stands in several files is one; where these are for several clusters, each needs what is added.
+fn warn_of_copies(err: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> io::Result<()> {
+    let replaced = plan.grants.iter().filter(|planned| !planned.replaced_by.is_empty());
+    let roles: BTreeSet<_> = replaced.map(|planned| planned.from).collect();
+    for meta in roles.into_iter().map(|role| &grants.inventory().role(role).meta) {
+        if let Some((copy, _)) = meta.copies.iter().find(|(copy, _)| *copy != meta.path) {
+            writeln!(
+                err,
+                "warning: {} stands in {} and in {}; what replaces it is added to the first only: where they are for \
+                 different clusters, migrate each by itself",
+                escape(&meta.describe()),
+                escape(&meta.path),
+                escape(copy)
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// The cut-over counts on what the first stage adds. Whether any of it is missing.

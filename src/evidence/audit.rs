@@ -198,6 +198,8 @@ fn read_one(line: &[u8], seen: &mut Collected) {
 /// Reads a line. False if it is neither an event, however wrapped, nor evidence.
 fn read_line(line: &[u8], seen: &mut Collected) -> bool {
     let Ok(line) = std::str::from_utf8(line) else { return false };
+    // Exports that were made on Windows begin with a byte order mark.
+    let line = line.trim_start_matches('\u{feff}');
     if observe(line, seen) {
         return true;
     }
