@@ -13,6 +13,7 @@ use common::world::Generator;
 use deputize::authority::{Mode, constrained_modes};
 use deputize::evidence::read_log;
 use deputize::grants::Grants;
+use deputize::inventory::Text;
 use deputize::migrate::{Memberships, Options, Outcome, Unserved, widened};
 use serde_json::{Value, json};
 
@@ -181,4 +182,29 @@ fn what_a_constrained_grant_serves_already_is_dropped() {
         plan.grants[0].outcome
     });
     assert_eq!(outcome.unwrap(), Outcome::Dropped(None));
+}
+
+/// Narrowed to what was seen, a kind of identity that was never seen is not granted.
+#[test]
+fn observed_identities_are_those_and_no_others() {
+    let world = [
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "old"},
+               "rules": [{"verbs": ["impersonate"], "apiGroups": [""], "resources": ["users", "groups"]}]}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "old"},
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "old"},
+               "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}]}),
+    ];
+    let request = json!({"user": "alice", "impersonate": {"user": "panda"}, "verb": "list", "resource": "nodes"});
+    let evidence = evidence(&world, &[request]);
+    let options = Options { observed_identities: true, ..Options::default() };
+    let (outcomes, rules) = migrate(&world, &evidence, options, |plan, states| {
+        let outcomes: Vec<Outcome> = plan.grants.iter().map(|planned| planned.outcome).collect();
+        let after = inventory(&states.after);
+        let identities = after.roles.iter().flat_map(|role| role.rules.clone());
+        let identities = identities.filter(|rule| rule.verbs[0].as_str() == "impersonate:user-info");
+        (outcomes, identities.map(|rule| (rule.resources, rule.resource_names)).collect::<Vec<_>>())
+    })
+    .unwrap();
+    assert_eq!(outcomes, [Outcome::Replaced, Outcome::Dropped(None)]);
+    assert_eq!(rules, [(vec![Text::new("users")], vec![Text::new("panda")])]);
 }

@@ -304,10 +304,16 @@ impl<'p> Planner<'_, 'p> {
             let has_actions = known.doing.contains_key(&target.mode) || is_declared(target.mode);
             let may = !self.withheld.contains(&(who.clone(), target.mode));
             withheld |= has_actions && !may;
-            has_actions && may
+            has_actions && may && (!self.narrows(target, known) || used_for.taken_by(target).next().is_some())
         });
         for target in &form.targets {
-            self.grant(candidate, who, target, used_for, granted);
+            self.grant(
+                candidate,
+                who,
+                target,
+                used_for.taken_by(target).filter(|_| self.narrows(target, known)),
+                granted,
+            );
             if !modes.contains(&target.mode) {
                 modes.push(target.mode);
             }
@@ -383,13 +389,18 @@ impl<'p> Planner<'_, 'p> {
         form
     }
 
-    /// Grants an identity in a mode.
-    fn grant(
+    /// Whether only those identities are granted that were seen. Associated nodes have no names.
+    fn narrows(&self, target: &Target, known: &Known) -> bool {
+        self.options.observed_identities && known.observed && target.mode != Mode::AssociatedNode
+    }
+
+    /// Grants an identity in a mode: of it, what was `seen`, or all of it if that is nothing.
+    fn grant<'t>(
         &self,
         candidate: &Candidate<'_>,
         who: &Impersonator,
         target: &Target,
-        used_for: &Use,
+        seen: impl Iterator<Item = &'t Taken>,
         granted: &mut BTreeMap<(Impersonator, Mode), Granted>,
     ) {
         let inventory = self.grants.inventory();
@@ -398,25 +409,21 @@ impl<'p> Planner<'_, 'p> {
             (Through::Binding(binding), Some(_)) => Scope::Namespace(inventory.binding(binding).meta.namespace.clone()),
             _ => Scope::Cluster,
         };
-        if self.options.observed_identities && target.mode != Mode::AssociatedNode {
-            let key = target.resource.split_once('/').map(|(_, key)| key);
-            let mut names: BTreeMap<Scope, BTreeSet<SmolStr>> = BTreeMap::new();
-            let taken =
-                used_for.constrained.iter().filter(|(mode, taken)| *mode == target.mode && taken.key.as_deref() == key);
-            for (_, taken) in taken {
-                let scope = match (&scope, taken.namespace.as_str()) {
-                    (Scope::Cluster, namespace) if !namespace.is_empty() => Scope::Namespace(Some(namespace.into())),
-                    (scope, _) => scope.clone(),
-                };
-                let name = taken.name.strip_prefix("system:node:").filter(|_| target.mode == Mode::ArbitraryNode);
-                names.entry(scope).or_default().insert(name.map_or_else(|| taken.name.clone(), SmolStr::new));
-            }
-            for (scope, names) in names {
-                let target = Target { names: Some(names.into_iter().collect()), ..target.clone() };
-                granted.identities.insert((scope, target));
-            }
-        } else {
+        let mut names: BTreeMap<Scope, BTreeSet<SmolStr>> = BTreeMap::new();
+        for taken in seen {
+            let scope = match (&scope, taken.namespace.as_str()) {
+                (Scope::Cluster, namespace) if !namespace.is_empty() => Scope::Namespace(Some(namespace.into())),
+                (scope, _) => scope.clone(),
+            };
+            let name = taken.name.strip_prefix("system:node:").filter(|_| target.mode == Mode::ArbitraryNode);
+            names.entry(scope).or_default().insert(name.map_or_else(|| taken.name.clone(), SmolStr::new));
+        }
+        if names.is_empty() {
             granted.identities.insert((scope, target.clone()));
+        }
+        for (scope, names) in names {
+            let target = Target { names: Some(names.into_iter().collect()), ..target.clone() };
+            granted.identities.insert((scope, target));
         }
         granted.origin.add(&inventory.role(candidate.from).meta);
         if let Through::Binding(binding) = candidate.holder.through {
@@ -466,6 +473,16 @@ struct Use {
     /// What only legacy serves, and why.
     legacy: BTreeSet<Taken>,
     why: Option<Kept>,
+}
+
+impl Use {
+    /// What was seen to be taken by a constrained identity.
+    fn taken_by<'u>(&'u self, target: &'u Target) -> impl Iterator<Item = &'u Taken> {
+        let key = target.resource.split_once('/').map(|(_, key)| key);
+        let taken =
+            self.constrained.iter().filter(move |(mode, taken)| *mode == target.mode && taken.key.as_deref() == key);
+        taken.map(|(_, taken)| taken)
+    }
 }
 
 struct Decided {
