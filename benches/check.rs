@@ -5,12 +5,15 @@
 //! end, on one thread, from bytes to grants. Medians are printed; nothing is asserted, since a timing is no test.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod common;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::{median, run};
 use deputize::grants::Grants;
 use deputize::inventory::load_bytes;
 
@@ -57,18 +60,6 @@ fn parse(stream: &str) -> Duration {
     let time = start.elapsed();
     assert_ne!(found, 0);
     time
-}
-
-/// Wall time of a command; none if it cannot be started.
-fn run(command: &mut Command) -> Option<Duration> {
-    let start = Instant::now();
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-    Some(start.elapsed())
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 /// Makes the tree once; returns its size in bytes.

@@ -6,12 +6,15 @@
 //! since a timing is no test.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod common;
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use common::{median, run};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -69,18 +72,6 @@ fn compare(what: &str, log: &Path, bytes: u64, runs: usize, rg_options: &[&str])
     } else {
         println!("  rg is not installed, so there is nothing to compare with");
     }
-}
-
-/// Wall time of a command; none if it cannot be started.
-fn run(command: &mut Command) -> Option<Duration> {
-    let start = Instant::now();
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-    Some(start.elapsed())
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 /// Makes a file once.

@@ -13,7 +13,7 @@ use common::migration::{States, evidence, is_real, migrate, options};
 use common::number;
 use common::upstream::Upstream;
 use common::world::{Generator, shrink};
-use deputize::authority::{Authorizer, Feature, Impersonation, Mode, constrained_modes, decide_remembering};
+use deputize::authority::{Authorizer, Feature, Mode, constrained_modes, decide_remembering};
 use deputize::evidence::read_request;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, load_bytes};
@@ -49,8 +49,8 @@ fn answers(world: &[Value], constrained: bool, requests: &[Value], remembers: bo
         let request = owned.as_request();
         let last = remembered.get(&owned.requestor.name).copied();
         let decision = decide_remembering(&authorizer, &request, feature, last);
-        if let (true, Impersonation::Allowed { mode, .. }) = (remembers, &decision.impersonation) {
-            remembered.insert(owned.requestor.name.clone(), *mode);
+        if let (true, Some(mode)) = (remembers, decision.mode()) {
+            remembered.insert(owned.requestor.name.clone(), mode);
         }
         let mut line = Vec::new();
         write_decision(&mut line, &request, &decision);

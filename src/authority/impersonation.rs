@@ -13,9 +13,8 @@ use super::compiled::VerbNumber;
 use super::{
     AUTHENTICATION_GROUP, Attributes, Authorizer, Extra, IdentityKind, ImpersonatedUser, Mode, SYSTEM_ANONYMOUS,
     SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES, SYSTEM_UNAUTHENTICATED, User, Username, Witness,
-    is_domain_prefixed_path, smallest_rule,
+    is_domain_prefixed_path,
 };
-use crate::inventory::PolicyRule;
 
 /// From how many groups, or extra keys or values, on the server first asks for all at once
 /// (`manyAuthorizationChecksInLoop`).
@@ -164,6 +163,16 @@ pub struct Decision<'a> {
     pub request: Option<Witness>,
 }
 
+impl Decision<'_> {
+    /// The mode that serves the request; none if nothing does, or no other identity is asked for.
+    pub fn mode(&self) -> Option<Mode> {
+        match self.impersonation {
+            Impersonation::Allowed { mode, .. } => Some(mode),
+            _ => None,
+        }
+    }
+}
+
 /// Decides a request as a server with or without the feature would, with cold caches.
 pub fn decide<'a>(authorizer: &Authorizer<'_>, request: &Request<'a>, feature: Feature) -> Decision<'a> {
     decide_remembering(authorizer, request, feature, None)
@@ -222,26 +231,15 @@ pub fn constrained_modes(requestor: &User, headers: &Headers) -> impl Iterator<I
     modes.filter(move |mode| applies(*mode, requestor, headers))
 }
 
-/// The rules that the requestor lacks for a mode to serve a request, each with the namespace in which it has to count (none
-/// for the whole cluster): one for each check that nothing allows, all groups and extras asked for one by one.
-pub fn missing_rules(
-    authorizer: &Authorizer<'_>,
-    request: &Request<'_>,
-    mode: Mode,
-) -> Vec<(PolicyRule, Option<String>)> {
+/// The checks of a mode that nothing allows, each of which a rule would have to allow for the mode to serve the request:
+/// all groups and extras are asked for one by one. None if the mode refuses the request outright.
+pub fn missing_checks<'a>(authorizer: &Authorizer<'_>, request: &Request<'a>, mode: Mode) -> Vec<Check<'a>> {
     let mut attempt = Attempt::new(authorizer, request);
     attempt.goes_on = true;
-    // What is refused outright has no rules to ask for.
     if attempt.run(mode, Feature::Constrained).is_err() {
         return Vec::new();
     }
-    let failed = attempt.checks.iter().filter(|check| check.witness.is_none());
-    let rule = |check: &Check<'_>| {
-        let verb = check.verb.to_string();
-        let namespace = (!check.object.namespace.is_empty()).then(|| check.object.namespace.to_owned());
-        (smallest_rule(&Attributes { verb: &verb, ..check.object }), namespace)
-    };
-    failed.map(rule).collect()
+    attempt.checks.into_iter().filter(|check| check.witness.is_none()).collect()
 }
 
 /// The filter of a mode: whether it can serve such headers at all.
@@ -430,11 +428,21 @@ const AUTHENTICATION: Attributes<'static> = Attributes {
     path: "",
 };
 
+/// Whether the constrained modes refuse a group whatever RBAC says.
+pub fn is_refused_group(group: &str) -> bool {
+    refused_groups(&[group]).is_some()
+}
+
+/// Whether the constrained modes refuse an extra of this key, whatever its values are and RBAC says.
+pub fn is_refused_key(key: &str) -> bool {
+    refused_extra(key, &[]).is_some()
+}
+
 /// Why a constrained mode refuses groups whatever RBAC says (`authorizeGroups`).
-fn refused_groups(groups: &[String]) -> Option<&'static str> {
-    if groups.iter().any(String::is_empty) {
+fn refused_groups(groups: &[impl AsRef<str>]) -> Option<&'static str> {
+    if groups.iter().any(|group| group.as_ref().is_empty()) {
         Some("impersonating the empty string group is not allowed")
-    } else if groups.iter().any(|group| group == SYSTEM_MASTERS) {
+    } else if groups.iter().any(|group| group.as_ref() == SYSTEM_MASTERS) {
         Some("impersonating the system:masters group is not allowed")
     } else {
         None

@@ -23,10 +23,11 @@ pub(crate) use identity::service_account_username;
 pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, Username};
 pub use impersonation::{
     Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, constrained_modes,
-    decide, decide_remembering, missing_rules,
+    decide, decide_remembering, is_refused_group, is_refused_key, missing_checks,
 };
 pub use mode::{Mode, Verb};
-pub use names::{is_dns_label, is_dns_subdomain, is_domain_prefixed_path};
+use names::is_domain_prefixed_path;
+pub use names::{is_dns_label, is_dns_subdomain};
 pub use rbac::{
     allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
 };

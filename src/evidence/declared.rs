@@ -32,6 +32,13 @@ pub struct DeclaredAction {
     pub place: Place,
 }
 
+impl DeclaredAction {
+    /// Whether it is done in this mode.
+    pub fn applies_in(&self, mode: Mode) -> bool {
+        self.mode.is_none_or(|own| own == mode)
+    }
+}
+
 /// A subject that impersonates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Impersonator {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use smol_str::SmolStr;
 
 use crate::authority::{
-    Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Impersonation, Mode,
-    SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, User, allows, constrained_modes, decide,
+    Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED,
+    SYSTEM_SERVICE_ACCOUNTS, User, allows, constrained_modes, decide,
 };
 use crate::evidence::{Evidence, OwnedRequest, Review};
 use crate::inventory::{PolicyRule, SubjectKind};
@@ -90,7 +90,7 @@ impl LegacyIndex {
         let asked = request.as_request();
         let decision = decide(input, &asked, Feature::Constrained);
         let mut served = Served {
-            before: mode_of(&decision),
+            before: decision.mode(),
             allowed: decision.request.is_some(),
             forms: constrained_modes(&request.requestor, &request.headers).collect(),
             uses: Vec::new(),
@@ -103,11 +103,11 @@ impl LegacyIndex {
             let legacy = decision.checks.iter().filter(|check| check.verb == CheckVerb::Identity(Mode::Legacy));
             legacy.filter_map(|check| self.credit(&holders, candidates, check, &served.forms)).collect::<Vec<_>>()
         };
-        match mode_of(&decision) {
+        match decision.mode() {
             Some(Mode::Legacy) => served.uses = credited(&decision),
             Some(_) => {
                 let alone = decide(base, &asked, Feature::LegacyOnly);
-                if mode_of(&alone).is_some() {
+                if alone.mode().is_some() {
                     served.spares = credited(&alone).into_iter().map(|(candidate, _)| candidate).collect();
                 }
             }
@@ -145,14 +145,6 @@ impl LegacyIndex {
         let stays = |index: &usize| candidates[*index].stays_anyway();
         let best = if forms.is_empty() && !stays(&first) { fitting.find(stays).unwrap_or(first) } else { first };
         Some((best, taken))
-    }
-}
-
-/// The mode that serves a request.
-pub(super) fn mode_of(decision: &Decision<'_>) -> Option<Mode> {
-    match decision.impersonation {
-        Impersonation::Allowed { mode, .. } => Some(mode),
-        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, So
 use super::proof::Proof;
 use super::target::{Constrained, Target, constrained_form};
 use super::warnings;
-use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, allows_everything, is_domain_prefixed_path};
+use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, allows_everything, is_refused_key};
 use crate::evidence::{DeclaredAction, Impersonator, OwnedRequest};
 use crate::grants::{Grants, Reason, Through};
 use crate::inventory::{Object, ObjectKey, PolicyRule};
@@ -296,7 +296,7 @@ impl<'p> Planner<'_, 'p> {
         if candidate.stays == Some(Kept::NotEditable) && is_templated(&who.name) {
             return Decided::kept(Kept::NotEditable);
         }
-        let is_declared = |mode: Mode| declared.iter().any(|(_, action)| action.mode.is_none_or(|own| own == mode));
+        let is_declared = |mode: Mode| declared.iter().any(|(_, action)| action.applies_in(mode));
         let mut form = self.form(candidate, known, used_for, &declared);
         let mut withheld = false;
         let mut modes: Vec<Mode> = Vec::new();
@@ -371,7 +371,7 @@ impl<'p> Planner<'_, 'p> {
             });
             form.targets = keys
                 .into_iter()
-                .filter(|key| is_domain_prefixed_path(key))
+                .filter(|key| !is_refused_key(key))
                 .map(|key| Target {
                     mode: Mode::UserInfo,
                     resource: format!("{}/{key}", IdentityKind::UserExtras.resource()).into(),
@@ -441,7 +441,7 @@ impl<'p> Planner<'_, 'p> {
         let (mut roles, mut bindings) = (Vec::new(), Vec::new());
         for ((who, mode), granted) in granted {
             let mut doing = known.get(&who).and_then(|known| known.doing.get(&mode)).cloned().unwrap_or_default();
-            for (_, action) in self.declared_of(&who).filter(|(_, action)| action.mode.is_none_or(|own| own == mode)) {
+            for (_, action) in self.declared_of(&who).filter(|(_, action)| action.applies_in(mode)) {
                 doing.declare(action);
             }
             let mut scopes: BTreeMap<Scope, Vec<PolicyRule>> = BTreeMap::new();

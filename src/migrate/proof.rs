@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::credit::{Served, mode_of};
+use super::credit::Served;
 use super::cutover::Cutover;
 use super::widen::{Memberships, Widening, widened};
 use crate::authority::{Authorizer, Feature, Mode, decide};
@@ -38,7 +38,7 @@ pub(super) fn replay(
     let authorizer = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
     let answer = |(request, _): &(&OwnedRequest, u64)| {
         let decision = decide(&authorizer, &request.as_request(), feature);
-        (mode_of(&decision), decision.request.is_some())
+        (decision.mode(), decision.request.is_some())
     };
     requests.par_iter().map(answer).collect()
 }

@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 
 use super::credit::Taken;
 use super::cutover::Residual;
-use crate::authority::{IdentityKind, Mode, Requestable, SYSTEM_MASTERS, Username, is_domain_prefixed_path};
+use crate::authority::{IdentityKind, Mode, Requestable, Username, is_refused_group, is_refused_key};
 use crate::grants::RuleGrant;
 use crate::inventory::PolicyRule;
 
@@ -61,11 +61,11 @@ pub(super) fn constrained_form(rule: &PolicyRule, grant: &RuleGrant, wanted: &[M
         }
         (IdentityKind::Groups, Some(names)) => {
             // The name `*` answers the question for many groups at once.
-            let refused = |name: &SmolStr| name.is_empty() || name == SYSTEM_MASTERS || name == "*";
+            let refused = |name: &SmolStr| is_refused_group(name) || name == "*";
             form.push_allowed(kind.resource(), names, refused);
         }
         (IdentityKind::UserExtras, names) => match key {
-            Some(key) if is_domain_prefixed_path(key) && !key.chars().any(|c| c.is_ascii_uppercase()) => {
+            Some(key) if !is_refused_key(key) => {
                 let resource = format!("{}/{key}", kind.resource());
                 match names {
                     None => form.targets.push(Target { mode: Mode::UserInfo, resource: resource.into(), names: None }),

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::credit::mode_of;
 use super::plan::{Kept, PlannedRequest, Unserved};
 use super::proof::{allowed_requests, replay};
 use super::widen::{Memberships, Widening, widened};
-use crate::authority::{Authorizer, Feature, Mode, constrained_modes, decide, missing_rules};
+use crate::authority::{
+    Attributes, Authorizer, Feature, Mode, constrained_modes, decide, missing_checks, smallest_rule,
+};
 use crate::evidence::{Evidence, OwnedRequest, RefusedCheck};
 use crate::grants::Grants;
 use crate::inventory::{Inventory, PolicyRule};
@@ -40,6 +41,14 @@ pub struct Mend {
     pub namespace: Option<String>,
 }
 
+impl Mend {
+    /// The smallest rule that allows a check.
+    fn of(check: &Attributes<'_>) -> Self {
+        let namespace = (!check.namespace.is_empty()).then(|| check.namespace.to_owned());
+        Self { rule: smallest_rule(check), namespace }
+    }
+}
+
 /// An impersonation that was refused. Its log does not show the headers, but the check that failed.
 #[derive(Debug)]
 pub struct Denial<'v> {
@@ -65,7 +74,7 @@ pub fn verify<'v>(before: &Inventory, after: &Inventory, evidence: &'v Evidence,
     let befores = (!unchanged).then(|| replay(&before_grants, &requests, feature));
     let verified = |(index, (request, count)): (usize, &(&'v OwnedRequest, u64))| {
         let asked = request.as_request();
-        let answer = mode_of(&decide(&authorizer, &asked, feature));
+        let answer = decide(&authorizer, &asked, feature).mode();
         let was = befores.as_ref().map_or(answer, |befores| befores[index].0);
         let form = constrained_modes(&request.requestor, &request.headers).next();
         let reason = match (was, answer) {
@@ -88,9 +97,9 @@ pub fn verify<'v>(before: &Inventory, after: &Inventory, evidence: &'v Evidence,
 }
 
 fn mends(authorizer: &Authorizer<'_>, request: &OwnedRequest, mode: Mode) -> Vec<Mend> {
-    missing_rules(authorizer, &request.as_request(), mode)
-        .into_iter()
-        .map(|(rule, namespace)| Mend { rule, namespace })
+    missing_checks(authorizer, &request.as_request(), mode)
+        .iter()
+        .map(|check| Mend::of(&Attributes { verb: &check.verb.to_string(), ..check.object }))
         .collect()
 }
 
@@ -102,13 +111,7 @@ fn denials<'v>(authorizer: &Authorizer<'_>, evidence: &'v Evidence) -> Vec<Denia
         let allowed_now = parsed.as_ref().is_some_and(|check| {
             authorizer.authorize(&requestor.name, &requestor.groups, &check.attributes()).is_some()
         });
-        let mend = parsed.map(|check| {
-            let attributes = check.attributes();
-            Mend {
-                rule: crate::authority::smallest_rule(&attributes),
-                namespace: (!attributes.namespace.is_empty()).then(|| attributes.namespace.to_owned()),
-            }
-        });
+        let mend = parsed.map(|check| Mend::of(&check.attributes()));
         Some(Denial { request: &observation.request, check, count: tally.count(), mend, allowed_now })
     });
     refused.collect()

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use crate::authority::{
     IdentityKind, Mode, Requestable, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
-    User, Username, is_domain_prefixed_path,
+    User, Username, is_refused_group, is_refused_key,
 };
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
@@ -51,11 +51,12 @@ pub struct Widening {
 /// A user may be in any group, but those of service accounts, and a service account in its own alone. Who was seen in
 /// others is in `memberships`.
 pub fn widened(before: &Grants<'_>, after: &Grants<'_>, memberships: &Memberships) -> Vec<Widening> {
-    let before_rules = rules_held(before);
-    let old = Holdings::new(before, &|_, _, _| false);
-    let new = Holdings::new(after, &|subject, namespace, rule| {
-        !before_rules.contains(&(subject.clone(), namespace.map(SmolStr::new), rule))
+    let mut before_rules: HashSet<HeldRule<'_>> = HashSet::new();
+    let old = Holdings::new(before, &mut |held| {
+        before_rules.insert(held);
+        false
     });
+    let new = Holdings::new(after, &mut |held| !before_rules.contains(&held));
     let mut search = Search { old: &old, new: &new, memberships, found: BTreeMap::new(), pairs: 0 };
     for mode in Mode::ALL {
         search.mode(mode);
@@ -107,14 +108,6 @@ impl Memberships {
 
 /// Who holds a rule and in which namespace it counts.
 type HeldRule<'i> = (Impersonator, Option<SmolStr>, &'i PolicyRule);
-
-fn rules_held<'i>(grants: &Grants<'i>) -> HashSet<HeldRule<'i>> {
-    let mut held = HashSet::new();
-    visit_rules(grants, &mut |subject, namespace, rule, _, _| {
-        held.insert((subject.clone(), namespace.map(SmolStr::new), rule));
-    });
-    held
-}
 
 /// What is told of a rule: who holds it, in which namespace, and what it grants.
 type Visit<'v, 'i> = dyn FnMut(&Impersonator, Option<&str>, &'i PolicyRule, &[RuleGrant], &[RuleAction]) + 'v;
@@ -191,10 +184,11 @@ struct Holdings<'i> {
 }
 
 impl<'i> Holdings<'i> {
-    fn new(grants: &Grants<'i>, is_new: &dyn Fn(&Impersonator, Option<&str>, &'i PolicyRule) -> bool) -> Self {
+    /// What a state gives to each subject; `is_new` is asked of each rule in someone's hands.
+    fn new(grants: &Grants<'i>, is_new: &mut dyn FnMut(HeldRule<'i>) -> bool) -> Self {
         let mut by_mode: BTreeMap<Mode, BTreeMap<Impersonator, Held<'i>>> = BTreeMap::new();
         visit_rules(grants, &mut |subject, namespace, rule, found, actions| {
-            let new = is_new(subject, namespace, rule);
+            let new = is_new((subject.clone(), namespace.map(SmolStr::new), rule));
             for grant in found.iter().filter(|grant| grant.reason.is_none()) {
                 let (Some(mode), Some(kind)) = (grant.mode, grant.identity.kind) else { continue };
                 // A RoleBinding reaches what the server asks for in a namespace, and nothing else.
@@ -233,7 +227,7 @@ impl<'i> Holdings<'i> {
 #[expect(clippy::option_option, reason = "no names at all, any name, these names")]
 fn asked_names(mode: Mode, kind: IdentityKind, key: Option<&str>, names: &[Text]) -> Option<Option<BTreeSet<SmolStr>>> {
     let constrained = mode != Mode::Legacy;
-    let refused_key = |key: &str| key != "*" && (!is_domain_prefixed_path(key) || key.chars().any(char::is_uppercase));
+    let refused_key = |key: &str| key != "*" && is_refused_key(key);
     if constrained && kind == IdentityKind::UserExtras && key.is_some_and(refused_key) {
         return None;
     }
@@ -242,7 +236,7 @@ fn asked_names(mode: Mode, kind: IdentityKind, key: Option<&str>, names: &[Text]
     }
     let asked = Requestable { mode, kind, extra_key: key };
     let refused = |name: &str| match kind {
-        IdentityKind::Groups => constrained && (name.is_empty() || name == SYSTEM_MASTERS),
+        IdentityKind::Groups => constrained && is_refused_group(name),
         IdentityKind::UserExtras => constrained && name.is_empty(),
         _ => false,
     };
@@ -250,11 +244,8 @@ fn asked_names(mode: Mode, kind: IdentityKind, key: Option<&str>, names: &[Text]
         .iter()
         .map(|name| &name.value)
         .filter(|name| asked.asks_for(name) && !refused(name))
-        .map(|name| match (mode, kind) {
-            // To be able to answer the question for many at once is to be able to be any.
-            _ if constrained && is_for_many(kind, name) => SmolStr::new_static(MANY),
-            _ => name.clone(),
-        })
+        // To be able to answer the question for many at once is to be able to be any.
+        .map(|name| if constrained && is_for_many(kind, name) { SmolStr::new_static(MANY) } else { name.clone() })
         .collect();
     (!names.is_empty()).then_some(Some(names))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use deputize::authority::{Authorizer, Decision, Feature, Impersonation, Mode, User, Username, decide};
+use deputize::authority::{Authorizer, Decision, Feature, Mode, User, Username, decide};
 use deputize::evidence::{Evidence, OwnedRequest, read_log, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object, ObjectKey, RoleKind, Text, load_bytes};
@@ -24,11 +24,7 @@ pub fn answers(inventory: &Inventory, requests: &[OwnedRequest]) -> Vec<(Option<
     let authorizer = Authorizer::new(inventory, grants.rules(), grants.links());
     let answer = |request: &OwnedRequest| {
         let decision: Decision<'_> = decide(&authorizer, &request.as_request(), Feature::Constrained);
-        let mode = match decision.impersonation {
-            Impersonation::Allowed { mode, .. } => Some(mode),
-            _ => None,
-        };
-        (mode, decision.request.is_some())
+        (decision.mode(), decision.request.is_some())
     };
     requests.iter().map(answer).collect()
 }
