@@ -5,6 +5,7 @@
 //! - [`source`]: paths and streams to bytes, files to documents
 //! - [`syntax`]: bytes to trees in which every scalar knows its place
 //! - [`inventory`]: documents to roles and bindings
+//! - `cluster`, [`snapshot`]: live clusters to the same documents
 //! - [`authority`]: what the API server answers; the one place that knows its semantics
 //! - [`grants`]: who may impersonate whom
 //! - [`lint`]: findings, one file a rule
@@ -12,6 +13,8 @@
 //! - [`migrate`]: what replaces their grants
 //! - [`output`]: all of this as text and JSON
 pub mod authority;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod evidence;
 pub mod grants;
 pub mod inventory;
@@ -19,5 +22,6 @@ pub mod lint;
 pub mod migrate;
 pub mod output;
 pub mod problem;
+pub mod snapshot;
 pub mod source;
 pub mod syntax;

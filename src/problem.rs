@@ -43,12 +43,16 @@ pub enum ProblemKind {
     Templated,
     /// A file that was to be edited, and is written in a way that does not allow it.
     NotEditable,
+    /// Objects of a cluster that its API server would not give.
+    NotListed,
+    /// Part of a cluster that was left out on purpose, or known not to be of one piece.
+    Limited,
 }
 
 impl ProblemKind {
     /// Whether the input was understood all the same, so that the exit status need not say so.
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::Null | Self::Templated)
+        matches!(self, Self::Null | Self::Templated | Self::Limited)
     }
 
     /// The kind as the JSON output has it.
@@ -64,6 +68,8 @@ impl ProblemKind {
             Self::Null => "null",
             Self::Templated => "templated",
             Self::NotEditable => "not-editable",
+            Self::NotListed => "not-listed",
+            Self::Limited => "limited",
         }
     }
 
@@ -80,6 +86,8 @@ impl ProblemKind {
             Self::Null => "null values",
             Self::Templated => "templated values",
             Self::NotEditable => "files that cannot be edited",
+            Self::NotListed => "kinds that could not be listed",
+            Self::Limited => "limits of what was read",
         }
     }
 }

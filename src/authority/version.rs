@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Feature;
+use crate::inventory::ClusterFacts;
 
 /// A minor version of Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,27 @@ impl KubeVersion {
     /// absent up to 1.34, off by default in 1.35, and on by default from 1.36.
     pub fn feature(self) -> Feature {
         if self >= (Self { major: 1, minor: 36 }) { Feature::Constrained } else { Feature::LegacyOnly }
+    }
+}
+
+impl ClusterFacts {
+    /// The oldest version as which its API servers behave; none if they do not say.
+    pub fn kube_version(&self) -> Option<KubeVersion> {
+        self.servers.iter().filter_map(|server| server.version.parse().ok()).min()
+    }
+
+    /// What its API servers do: what their metrics say of the gate, else what their version does.
+    pub fn feature(&self) -> Option<Feature> {
+        match self.gate.filter(|_| self.gate_decides()) {
+            Some(true) => Some(Feature::Constrained),
+            Some(false) => Some(Feature::LegacyOnly),
+            None => self.kube_version().map(KubeVersion::feature),
+        }
+    }
+
+    /// Whether that is known from the metrics. Of several servers, only one was asked for them.
+    pub fn gate_decides(&self) -> bool {
+        self.gate.is_some() && self.servers.len() < 2
     }
 }
 

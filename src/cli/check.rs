@@ -1,12 +1,12 @@
 //! `deputize check`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::lint::{self, Selection, Severity};
+use deputize::lint::{self, Finding, Selection, Severity};
 use deputize::output::{human, json};
 
 use super::input::{InputArgs, say_coverage, status_of};
@@ -60,27 +60,62 @@ impl FailOn {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
+    let (inventories, mut status) = args.input.load_each()?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
-    let inventory: &Inventory = Box::leak(Box::new(args.input.load()?));
-    let grants = ManuallyDrop::new(Grants::new(inventory));
-    let findings = ManuallyDrop::new(lint::check(&grants, &selection));
+    let inventories: &[Inventory] = Vec::leak(inventories);
+    let worlds: Vec<_> = inventories.iter().map(|inventory| World::check(inventory, &selection)).collect();
+    let worlds = ManuallyDrop::new(worlds);
     let mut out = terminal::stdout();
-    let printed = match args.output {
-        Output::Human => human::write_findings(&mut out, inventory, &findings, terminal::style()),
-        Output::Json => json::write_check(&mut out, inventory, &findings),
-    };
+    let printed = print(args, &worlds, &mut out);
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
-    let mut status = status_of(&grants)?;
-    say_coverage(inventory)?;
-    let mut err = terminal::stderr();
-    if inventory.coverage.objects == 0 {
-        writeln!(err, "there is no RBAC object here, so nothing was checked")?;
-        if args.require_rbac {
-            status = Status::Failed;
-        }
-    } else {
-        human::write_totals(&mut err, &findings)?;
+    for world in worlds.iter() {
+        status = status.max(world.conclude(args)?);
     }
-    let reported = args.fail_on.least().is_some_and(|least| findings.iter().any(|finding| finding.severity >= least));
-    Ok(status.max(if reported { Status::Reported } else { Status::Clean }))
+    Ok(status)
+}
+
+/// One input, or one of several clusters, and what was found in it.
+struct World<'i> {
+    inventory: &'i Inventory,
+    grants: Grants<'i>,
+    findings: Vec<Finding>,
+}
+
+impl<'i> World<'i> {
+    fn check(inventory: &'i Inventory, selection: &Selection) -> Self {
+        let grants = Grants::new(inventory);
+        let findings = lint::check(&grants, selection);
+        Self { inventory, grants, findings }
+    }
+
+    /// Says on standard error what was read, and whether there is something to report.
+    fn conclude(&self, args: &Args) -> Outcome {
+        let mut status = status_of(&self.grants)?;
+        say_coverage(self.inventory)?;
+        let mut err = terminal::stderr();
+        if self.inventory.coverage.objects == 0 {
+            writeln!(err, "there is no RBAC object here, so nothing was checked")?;
+            if args.require_rbac {
+                status = Status::Failed;
+            }
+        } else {
+            human::write_totals(&mut err, &self.findings)?;
+        }
+        let is_reported = |least| self.findings.iter().any(|finding| finding.severity >= least);
+        let reported = args.fail_on.least().is_some_and(is_reported);
+        Ok(status.max(if reported { Status::Reported } else { Status::Clean }))
+    }
+}
+
+fn print(args: &Args, worlds: &[World<'_>], out: &mut dyn Write) -> io::Result<()> {
+    match (args.output, worlds) {
+        (Output::Human, worlds) => worlds
+            .iter()
+            .try_for_each(|world| human::write_findings(out, world.inventory, &world.findings, terminal::style())),
+        (Output::Json, [world]) if !args.input.is_several() => json::write_check(out, world.inventory, &world.findings),
+        (Output::Json, worlds) => {
+            let checked: Vec<_> = worlds.iter().map(|world| (world.inventory, world.findings.as_slice())).collect();
+            json::write_check_of_each(out, &checked)
+        }
+    }
 }

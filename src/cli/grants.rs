@@ -22,15 +22,26 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    let (inventories, mut status) = args.input.load_each()?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
-    let inventory: &Inventory = Box::leak(Box::new(args.input.load()?));
-    let grants = ManuallyDrop::new(Grants::new(inventory));
+    let inventories: &[Inventory] = Vec::leak(inventories);
+    let worlds = ManuallyDrop::new(inventories.iter().map(Grants::new).collect::<Vec<_>>());
     let mut out = terminal::stdout();
-    match args.output {
-        Output::Human => human::write_grants(&mut out, &grants)?,
-        Output::Json => json::write_grants(&mut out, &grants)?,
+    match (args.output, worlds.as_slice()) {
+        (Output::Human, [grants]) if !args.input.is_several() => human::write_grants(&mut out, grants)?,
+        (Output::Human, worlds) => {
+            for grants in worlds {
+                human::write_cluster_heading(&mut out, grants.inventory())?;
+                human::write_grants(&mut out, grants)?;
+            }
+        }
+        (Output::Json, [grants]) if !args.input.is_several() => json::write_grants(&mut out, grants)?,
+        (Output::Json, worlds) => json::write_grants_of_each(&mut out, worlds)?,
     }
     out.flush()?;
-    say_coverage(inventory)?;
-    status_of(&grants)
+    for grants in worlds.iter() {
+        say_coverage(grants.inventory())?;
+        status = status.max(status_of(grants)?);
+    }
+    Ok(status)
 }

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use deputize::authority::{Feature, KubeVersion};
 use deputize::grants::Grants;
-use deputize::inventory::{Duplicates, Inventory, LoadOptions, ObjectMeta, load};
+use deputize::inventory::{ClusterFacts, Duplicates, Inventory, LoadOptions, ObjectMeta, load};
 use deputize::output::{escape, human};
 use deputize::source::{LeaveOut, Limits, STDIN};
 
+#[cfg(feature = "cluster")]
+use super::cluster::{CLUSTER_ARGS, ClusterArgs};
 use super::{Failure, Status, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +20,7 @@ pub(super) struct InputArgs {
     /// Of a directory, every `.yaml`, `.yml` and `.json` file below it is read, hidden and git-ignored ones too; `.git`
     /// is not. A symbolic link is followed if it leads to a file inside the directory; all others are counted.
     #[arg(value_name = "PATH", default_value = ".")]
+    #[cfg_attr(feature = "cluster", arg(conflicts_with_all = CLUSTER_ARGS))]
     pub(super) paths: Vec<PathBuf>,
     /// Largest file that is read, in bytes; larger ones are reported
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().max_file_bytes,
@@ -25,6 +29,9 @@ pub(super) struct InputArgs {
     /// Number of threads; 0 for one per processor
     #[arg(long, short = 'j', value_name = "N", default_value_t = 0, help_heading = "Input")]
     threads: usize,
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 impl InputArgs {
@@ -33,15 +40,43 @@ impl InputArgs {
         self.load_leaving_out(LeaveOut::default())
     }
 
+    /// The same for commands that look at one world after the other: an inventory for each context of a live cluster that
+    /// was named, and whether all of them could be read.
+    pub(super) fn load_each(&self) -> Result<(Vec<Inventory>, Status), Failure> {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_asked_for() {
+            self.start_threads()?;
+            return self.cluster.load_each();
+        }
+        Ok((vec![self.load()?], Status::Clean))
+    }
+
+    /// Whether several clusters are read, so that each result has a name.
+    pub(super) fn is_several(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        return self.cluster.is_several();
+        #[cfg(not(feature = "cluster"))]
+        false
+    }
+
     /// Whether standard input is read.
     pub(super) fn reads_stdin(&self) -> bool {
-        self.paths.iter().any(|path| path.as_os_str() == STDIN)
+        !self.is_live() && self.paths.iter().any(|path| path.as_os_str() == STDIN)
+    }
+
+    /// Whether a live cluster is read.
+    pub(super) fn is_live(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        return self.cluster.is_asked_for();
+        #[cfg(not(feature = "cluster"))]
+        false
     }
 
     /// The same, without what migrations have written, and without the directory to which this one writes.
     pub(super) fn load_originals(&self, output: Option<&Path>) -> Result<Inventory, Failure> {
         let real = |path: &Path| path.canonicalize().ok();
-        let is_output = |path: &&PathBuf| output.and_then(real).is_some_and(|output| real(path) == Some(output));
+        let is_output =
+            |path: &&PathBuf| !self.is_live() && output.and_then(real).is_some_and(|output| real(path) == Some(output));
         if let Some(path) = self.paths.iter().find(is_output) {
             let shown = path.to_string_lossy();
             let shown = escape(&shown);
@@ -50,9 +85,17 @@ impl InputArgs {
         self.load_leaving_out(LeaveOut { directories: output.map(Path::to_owned).into_iter().collect(), outputs: true })
     }
 
-    fn load_leaving_out(&self, leave_out: LeaveOut) -> Result<Inventory, Failure> {
+    fn start_threads(&self) -> Result<(), Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
-        pool.map_err(|error| Failure::Message(format!("threads cannot be started: {error}")))?;
+        pool.map_err(|error| Failure::Message(format!("threads cannot be started: {error}")))
+    }
+
+    fn load_leaving_out(&self, leave_out: LeaveOut) -> Result<Inventory, Failure> {
+        self.start_threads()?;
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_asked_for() {
+            return self.cluster.load_one();
+        }
         let limits = Limits { max_file_bytes: self.max_file_size };
         let options = LoadOptions { limits, leave_out };
         let inventory = load(&self.paths, &options);
@@ -105,8 +148,37 @@ impl From<Which> for Duplicates {
     }
 }
 
-/// Sees to it that every object that matters has one definition.
+/// Which version of the API server a result is for.
+#[derive(Debug, clap::Args)]
+pub(super) struct VersionArg {
+    /// Version of the API server; without it that of the cluster, or of the snapshot of one, else the newest that is known
+    #[arg(long, value_name = "X.Y")]
+    kube_version: Option<KubeVersion>,
+}
+
+impl VersionArg {
+    /// The version.
+    pub(super) fn version(&self, inventory: &Inventory) -> KubeVersion {
+        let of_cluster = || inventory.cluster()?.kube_version();
+        self.kube_version.or_else(of_cluster).unwrap_or_default()
+    }
+
+    /// What a server of that version does; what the cluster itself does, if no other version is asked for.
+    pub(super) fn feature(&self, inventory: &Inventory) -> Feature {
+        let of_cluster = || inventory.cluster().filter(|_| self.kube_version.is_none())?.feature();
+        of_cluster().unwrap_or_else(|| self.version(inventory).feature())
+    }
+}
+
+/// Sees to it that the input is the whole of one world, in which every object that matters has one definition.
 pub(super) fn one_world(grants: &Grants<'_>) -> Result<(), Failure> {
+    if grants.inventory().clusters.iter().any(ClusterFacts::is_incomplete) {
+        return Err(Failure::Message(
+            "part of the cluster was not read, so what is allowed there cannot be said; `check` and `grants` show what was \
+             read"
+                .to_owned(),
+        ));
+    }
     let conflicts = grants.conflicts();
     let Some(first) = conflicts.first() else { return Ok(()) };
     let place = |meta: &ObjectMeta| format!("{}:{}:{}", meta.path, meta.name.place.line, meta.name.place.column);

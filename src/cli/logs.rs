@@ -2,17 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use deputize::evidence::{Evidence, find_logs, read_logs};
 use deputize::output::human;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::progress::Progress;
 use super::{Failure, Status, terminal};
-
-/// Who waits longer than this is shown how far it is.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What logs have shown.
 #[derive(Debug)]
@@ -28,9 +23,9 @@ pub(super) struct LogsRead {
 /// Reads files, directories and standard input, and says on standard error what could not be read.
 pub(super) fn read(paths: &[PathBuf]) -> Result<LogsRead, Failure> {
     let logs = find_logs(paths);
-    let progress = Progress::new(logs.bytes);
+    let progress = Progress::of_bytes(logs.bytes);
     let (evidence, problems) = read_logs(&logs, &|bytes| progress.add(bytes));
-    progress.bar.finish_and_clear();
+    progress.finish();
     human::write_problems(&mut terminal::stderr(), &problems)?;
     let status = if problems.is_empty() { Status::Clean } else { Status::Failed };
     Ok(LogsRead { evidence, logs: logs.files.len(), status })
@@ -61,35 +56,5 @@ impl LogsRead {
             0 => "no log was read".to_owned(),
             logs => format!("no impersonated request in {}", human::count(logs, "log")),
         })
-    }
-}
-
-/// A bar on standard error, where that is a terminal.
-struct Progress {
-    bar: ProgressBar,
-    start: Instant,
-    shown: AtomicBool,
-}
-
-impl Progress {
-    /// Of so many bytes; none where that is not known.
-    fn new(bytes: Option<u64>) -> Self {
-        let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
-        let template = match bytes {
-            Some(_) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-            None => "{bytes} read, {bytes_per_sec}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Self { bar, start: Instant::now(), shown: AtomicBool::new(false) }
-    }
-
-    /// Called from many threads.
-    fn add(&self, bytes: u64) {
-        self.bar.inc(bytes);
-        if self.start.elapsed() > PATIENCE && !self.shown.swap(true, Ordering::Relaxed) {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use deputize::authority::{Feature, KubeVersion};
+use deputize::authority::Feature;
 use deputize::evidence::{DeclaredActions, Derived, derive_actions, read_declared};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
@@ -14,7 +14,7 @@ use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, plan};
 use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -64,9 +64,8 @@ pub(super) struct Args {
     output: Option<Output>,
     #[command(flatten)]
     in_place: in_place::InPlaceArgs,
-    /// Version of the API server that the result is for; one that ignores constrained grants is warned of
-    #[arg(long, value_name = "X.Y", default_value_t)]
-    kube_version: KubeVersion,
+    #[command(flatten)]
+    version: VersionArg,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -157,7 +156,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     human::write_plan(&mut err, &grants, &plan)?;
     say_warnings(&mut err, args, inventory, &given)?;
     if let Some(directory) = &args.output_dir {
-        output_dir::write(directory, &grants, &plan, args.kube_version)?;
+        output_dir::write(directory, &grants, &plan, args.version.version(grants.inventory()))?;
         say_next_steps(&mut err, directory, &args.input.paths, &plan)?;
     }
     err.flush()?;
@@ -204,12 +203,12 @@ fn say_warnings(err: &mut dyn Write, args: &Args, inventory: &Inventory, given: 
     for warning in &given.derived.warnings {
         writeln!(err, "warning: {}", escape(warning))?;
     }
-    if args.kube_version.feature() == Feature::LegacyOnly {
+    if args.version.feature(inventory) == Feature::LegacyOnly {
         writeln!(
             err,
             "warning: a server of version {} ignores constrained verbs unless its feature gate is on: keep the legacy \
              grants until every API server is at 1.36 or later",
-            args.kube_version
+            args.version.version(inventory)
         )?;
     }
     Ok(())
@@ -256,7 +255,7 @@ fn print(args: &Args, grants: &Grants<'_>, plan: &Plan<'_>) -> Result<(), Failur
     let mut out = terminal::stdout();
     let printed = match output {
         Output::Yaml => yaml::write_objects(&mut out, &plan.added),
-        Output::Json => json::write_plan(&mut out, grants, plan, args.kube_version),
+        Output::Json => json::write_plan(&mut out, grants, plan, args.version.version(grants.inventory())),
     };
     Ok(terminal::unless_closed(printed.and_then(|()| out.flush()))?)
 }

@@ -2,6 +2,8 @@
 
 mod action;
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod evidence;
 mod explain;
 mod generate;
@@ -11,7 +13,10 @@ mod input;
 mod logs;
 mod migrate;
 mod output_dir;
+mod progress;
 mod simulate;
+#[cfg(feature = "cluster")]
+mod snapshot;
 mod terminal;
 mod verify;
 
@@ -77,6 +82,9 @@ enum Command {
     Evidence(evidence::Args),
     /// Prove that observed requests go on working, and that nothing is widened
     Verify(verify::Args),
+    /// Print the RBAC of a live cluster as one file that the other commands read
+    #[cfg(feature = "cluster")]
+    Snapshot(snapshot::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -103,6 +111,8 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Verify(args) => verify::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

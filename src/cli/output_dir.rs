@@ -155,7 +155,7 @@ fn source_names(originals: &[Object]) -> BTreeMap<Arc<str>, String> {
 }
 
 /// A name that every file system takes; one that had to be changed has a hash of what it was.
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._~".contains(c);
     let changed: String = name.chars().map(|c| if plain(c) { c } else { '.' }).take(MAX_NAME).collect();
     let only_colons = name.chars().all(|c| plain(c) || c == ':') && name.len() <= MAX_NAME;
@@ -187,11 +187,11 @@ fn clear(directory: &Path) -> Result<(), Failure> {
 }
 
 /// A new file; what is there is never followed nor overwritten.
-fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+pub(super) fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
     let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| failed(path, &error))?;
     Ok(BufWriter::new(file))
 }
 
-fn failed(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::Message(format!("{} cannot be written: {error}", escape(&path.to_string_lossy())))
 }

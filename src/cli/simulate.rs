@@ -5,15 +5,16 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
-use deputize::authority::{Authorizer, Extra, Feature, Headers, KubeVersion, Request, User, decide};
+use deputize::authority::{Authorizer, Extra, Feature, Headers, Request, User, decide};
 use deputize::evidence::{is_review, read_request};
 use deputize::grants::Grants;
+use deputize::inventory::Inventory;
 use deputize::output::{escape, simulate, trace};
 use deputize::source::STDIN;
 use rayon::prelude::*;
 
 use super::action::Action;
-use super::input::{DuplicatesArg, InputArgs, one_world, say_coverage, status_of};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
 /// Lines that one thread answers at a time.
@@ -37,9 +38,8 @@ pub(super) struct Args {
     /// Answer as a server without the feature gate ConstrainedImpersonation
     #[arg(long)]
     no_constrained: bool,
-    /// Version of the API server that answers
-    #[arg(long, value_name = "X.Y", default_value_t)]
-    kube_version: KubeVersion,
+    #[command(flatten)]
+    version: VersionArg,
     /// Who makes the request
     #[arg(long, value_name = "NAME", requires = "action", help_heading = "One request")]
     user: Option<String>,
@@ -73,8 +73,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Args {
-    fn feature(&self) -> Feature {
-        if self.no_constrained { Feature::LegacyOnly } else { self.kube_version.feature() }
+    fn feature(&self, inventory: &Inventory) -> Feature {
+        if self.no_constrained { Feature::LegacyOnly } else { self.version.feature(inventory) }
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         None => None,
     };
     let reads_stdin = args.user.is_none() && args.requests.as_ref().is_none_or(|path| path.as_os_str() == STDIN);
-    if reads_stdin && args.input.paths.iter().any(|path| path.as_os_str() == STDIN) {
+    if reads_stdin && args.input.reads_stdin() {
         return Err(Failure::Message(
             "standard input cannot be both the manifests and the requests; use --requests FILE".to_owned(),
         ));
@@ -129,7 +129,7 @@ fn one(args: &Args, authorizer: &Authorizer<'_>, user: &str, action: &Action) ->
         writeln!(terminal::stderr(), "note: {}", escape(&remark))?;
     }
     let request = Request { requestor: &requestor, headers: &headers, attributes };
-    let decision = decide(authorizer, &request, args.feature());
+    let decision = decide(authorizer, &request, args.feature(authorizer.inventory()));
     let mut out = terminal::stdout();
     trace::write_trace(&mut out, authorizer.inventory(), &request, &decision)?;
     out.flush()?;
@@ -147,7 +147,7 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
         _ => Box::new(io::stdin().lock()),
     };
     let mut input = BufReader::with_capacity(1 << 20, input);
-    let feature = args.feature();
+    let feature = args.feature(authorizer.inventory());
     let mut out = terminal::stdout();
     let mut worst = Status::Clean;
     let mut number = 0;

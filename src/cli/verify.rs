@@ -4,14 +4,13 @@ use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
-use deputize::authority::KubeVersion;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object};
 use deputize::migrate::{VerifiedRequest, verify};
 use deputize::output::verify as output;
 use deputize::source::STDIN;
 
-use super::input::{DuplicatesArg, InputArgs, load_quietly, one_world, say_coverage, status_of};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, load_quietly, one_world, say_coverage, status_of};
 use super::output_dir::{CUTOVER, DELETE, GRANT};
 use super::terminal::Output;
 use super::{Failure, Outcome, Status, logs, terminal};
@@ -37,9 +36,8 @@ pub(super) struct Args {
     /// How the result is printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
-    /// Version of the API server that answers
-    #[arg(long, value_name = "X.Y", default_value_t)]
-    kube_version: KubeVersion,
+    #[command(flatten)]
+    version: VersionArg,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -66,7 +64,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     status = status.max(read.status);
     say_coverage(before)?;
     let read = ManuallyDrop::new(read);
-    let verification = ManuallyDrop::new(verify(before, after, &read.evidence, args.kube_version.feature()));
+    let verification = ManuallyDrop::new(verify(before, after, &read.evidence, args.version.feature(before)));
     let mut out = terminal::stdout();
     let printed = match args.output {
         Output::Human => output::write_human(&mut out, &verification),

@@ -73,6 +73,15 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     finish(inventory)
 }
 
+/// Reads a live cluster: the text of its snapshot, under the given name. The text is kept for whoever quotes it.
+pub fn load_live(name: &str, text: String) -> Inventory {
+    let mut inventory = Inventory { live: true, ..Inventory::default() };
+    let name = Arc::from(name);
+    absorb(&mut inventory, read_bytes(&name, text.as_bytes(), true));
+    inventory.streams.insert(name, Arc::from(text.into_bytes()));
+    finish(inventory)
+}
+
 /// Reads the text of one file that is not on disk, under the given name.
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
     let mut inventory = Inventory::default();
@@ -109,6 +118,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult) {
     append(&mut inventory.roles, result.contents.roles);
     append(&mut inventory.bindings, result.contents.bindings);
     append(&mut inventory.problems, result.contents.problems);
+    append(&mut inventory.clusters, result.contents.clusters);
     inventory.streams.extend(result.stream);
 }
 
@@ -179,6 +189,7 @@ fn read_bytes(path: &Arc<str>, bytes: &[u8], explicit: bool) -> FileResult {
         result.contents.roles.extend(part.contents.roles);
         result.contents.bindings.extend(part.contents.bindings);
         result.contents.problems.extend(part.contents.problems);
+        result.contents.clusters.extend(part.contents.clusters);
     }
     result
 }

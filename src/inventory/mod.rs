@@ -4,6 +4,7 @@
 //! never guesses; nothing here judges what the rules mean (see [`crate::authority`]).
 
 mod aggregate;
+mod cluster;
 mod duplicates;
 mod fields;
 mod link;
@@ -15,12 +16,13 @@ mod write;
 
 pub(crate) use fields::{FieldReader, entries};
 pub(crate) use load::{Document, documents};
-pub(crate) use read::{Placed, placed_objects};
+pub(crate) use read::{LAST_APPLIED, Placed, placed_objects};
 
 pub use aggregate::{Contribution, RoleRules};
+pub use cluster::{ClusterFacts, NotRead, Server};
 pub use duplicates::{Conflict, Duplicates};
 pub use link::Links;
-pub use load::{Coverage, LoadOptions, Unread, load, load_bytes};
+pub use load::{Coverage, LoadOptions, Unread, load, load_bytes, load_live};
 pub use object::{
     API_VERSION, AggregationRule, Binding, LabelSelector, Object, ObjectKey, ObjectKind, ObjectMeta, PolicyRule,
     Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
@@ -49,6 +51,10 @@ pub struct Inventory {
     pub roles: Vec<Role>,
     /// RoleBindings and ClusterRoleBindings, likewise.
     pub bindings: Vec<Binding>,
+    /// The clusters whose snapshots were read, or that were read live. Mostly none, else one.
+    pub clusters: Vec<ClusterFacts>,
+    /// Whether all of it comes from a live cluster, so that places are places in a snapshot that nobody has.
+    pub live: bool,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// What was read and what was not.
@@ -66,6 +72,14 @@ impl Inventory {
     /// The binding behind an id.
     pub fn binding(&self, id: BindingId) -> &Binding {
         &self.bindings[id.0]
+    }
+
+    /// The cluster that the input shows, if it is one.
+    pub fn cluster(&self) -> Option<&ClusterFacts> {
+        match self.clusters.as_slice() {
+            [cluster] => Some(cluster),
+            _ => None,
+        }
     }
 
     /// All roles with their ids.

@@ -85,6 +85,16 @@ impl ObjectKind {
         }
     }
 
+    /// The kind as paths of the API spell it.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::ClusterRole => "clusterroles",
+            Self::Role => "roles",
+            Self::ClusterRoleBinding => "clusterrolebindings",
+            Self::RoleBinding => "rolebindings",
+        }
+    }
+
     /// The kind of that name.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::ClusterRole, Self::Role, Self::ClusterRoleBinding, Self::RoleBinding]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::cluster::{ClusterFacts, SNAPSHOT_API_VERSION, SNAPSHOT_KIND};
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
 use super::object::*;
 use crate::problem::{Problem, ProblemKind};
@@ -14,7 +15,7 @@ use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, ScalarType, Tree,
 const MAX_LIST_DEPTH: usize = 16;
 
 /// The annotation in which `kubectl apply` keeps what it has applied.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What a document holds.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(super) struct Contents {
     pub(super) roles: Vec<Role>,
     pub(super) bindings: Vec<Binding>,
     pub(super) problems: Vec<Problem>,
+    pub(super) clusters: Vec<ClusterFacts>,
 }
 
 /// Reads the objects of one document into `contents`.
@@ -145,6 +147,12 @@ impl<'t> Reader<'_, 't> {
                 self.object(item, inherited, Some(Item { key, list: items, index }), depth + 1);
             }
             return;
+        }
+        if kind == SNAPSHOT_KIND && api_version == SNAPSHOT_API_VERSION {
+            let facts = ClusterFacts::read(node, &mut self.fields);
+            let problems = facts.problems(self.fields.path);
+            self.fields.problems.extend(problems);
+            return self.contents.clusters.push(facts);
         }
         let Some(kind) = ObjectKind::parse(kind) else { return };
         let Some(api) = api_of(api_version) else { return };

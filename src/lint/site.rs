@@ -190,6 +190,15 @@ impl<'a> Site<'a> {
         self.holders((0..self.classes.classes.len()).collect())
     }
 
+    /// Where nothing was found, if something was not: as much as was read of the world.
+    pub fn extent(&self) -> &'static str {
+        match self.grants.inventory().cluster() {
+            None => "here",
+            Some(cluster) if cluster.is_incomplete() => "that could be read",
+            Some(_) => "in this cluster",
+        }
+    }
+
     /// Nobody.
     pub fn nobody(&self) -> Rc<Holders> {
         self.holders(Vec::new())

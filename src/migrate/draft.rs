@@ -262,9 +262,11 @@ impl<'p> Planner<'_, 'p> {
         used: &mut [bool],
     ) -> Decided {
         match candidate.reason {
-            // A role that nothing here binds may be bound elsewhere, unless its rule is dead by itself.
+            // A role that nothing here binds may be bound elsewhere, unless its rule is dead by itself, or here is all of
+            // the cluster.
             Some(Reason::Unbound) => {
-                return match candidate.grant.reason {
+                let nobody = self.grants.inventory().cluster().map(|_| Reason::Unbound);
+                return match candidate.grant.reason.or(nobody) {
                     // What a controller overwrites is not worth an edit.
                     Some(dead) if !candidate.stays_anyway() && !self.grants.is_overwritten(candidate.from) => {
                         Decided::dropped(Some(dead))

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use super::escape;
 use super::excerpt::{Excerpt, excerpts};
 use super::trace::describe_request;
-use crate::authority::{Mode, verbs_but_impersonation};
+use crate::authority::{Feature, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
-use crate::inventory::{Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
+use crate::inventory::{ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
@@ -278,6 +278,9 @@ pub fn write_problems(out: &mut dyn Write, problems: &[Problem]) -> io::Result<(
 /// When `out` does.
 pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<()> {
     let coverage = &inventory.coverage;
+    for cluster in &inventory.clusters {
+        writeln!(out, "{}", escape(&describe_cluster(cluster)))?;
+    }
     writeln!(
         out,
         "read {}, {} and {}",
@@ -337,6 +340,33 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
         writeln!(out, "  … and {} more such templates", mentioning - MAX_PROBLEMS)?;
     }
     Ok(())
+}
+
+/// Writes the name of the cluster above what is said of it.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_cluster_heading(out: &mut dyn Write, inventory: &Inventory) -> io::Result<()> {
+    let name = inventory.cluster().map_or("", |cluster| cluster.name.as_str());
+    writeln!(out, "# cluster {}", escape(&format!("{name:?}")))
+}
+
+/// `cluster "prod": Kubernetes 1.37 (v1.37.2); constrained impersonation is on, by its metrics`.
+fn describe_cluster(cluster: &ClusterFacts) -> String {
+    let version =
+        cluster.kube_version().map_or_else(|| "of an unknown version".to_owned(), |version| version.to_string());
+    let servers: Vec<&str> = cluster.servers.iter().map(|server| server.git_version.as_str()).collect();
+    let feature = match cluster.feature() {
+        Some(Feature::Constrained) => "is on",
+        Some(Feature::LegacyOnly) => "is off",
+        None => "may be on or off",
+    };
+    let source = if cluster.gate_decides() { "its metrics" } else { "its version, since its metrics do not say" };
+    format!(
+        "cluster {:?}: Kubernetes {version} ({}); constrained impersonation {feature}, by {source}",
+        cluster.name.as_str(),
+        servers.join(", ")
+    )
 }
 
 /// Writes how many findings there are.

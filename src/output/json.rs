@@ -9,7 +9,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::evidence::{RequestLine, request_line};
 use super::is_deceptive;
-use crate::authority::{KubeVersion, Mode, verbs_but_impersonation};
+use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleAction, RuleGrant, Through};
 use crate::inventory::{Inventory, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
 use crate::lint::{Finding, Rule, Severity};
@@ -88,7 +88,7 @@ struct GrantShape<'a> {
     reason: Option<&'static str>,
     role: RuleReference<'a>,
     binding: Option<Reference<'a>>,
-    location: Location<'a>,
+    location: Option<Location<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +108,7 @@ struct ActionShape<'a> {
     reason: Option<&'static str>,
     role: RuleReference<'a>,
     binding: Option<Reference<'a>>,
-    location: Location<'a>,
+    location: Option<Location<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,7 +131,7 @@ struct FindingShape<'a> {
     help: &'a str,
     fingerprint: &'a str,
     object: Object<'a>,
-    location: Location<'a>,
+    location: Option<Location<'a>>,
     subjects: Vec<Subject<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     subjects_left_out: usize,
@@ -174,6 +174,8 @@ struct TemplateShape<'a> {
 #[serde(rename_all = "camelCase")]
 struct CheckShape<'a> {
     schema: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterShape<'a>>,
     summary: Summary,
     findings: Vec<FindingShape<'a>>,
     problems: Vec<ProblemShape<'a>>,
@@ -197,8 +199,9 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-fn location<'a>(path: &'a str, place: &Place) -> Location<'a> {
-    Location {
+/// A range of a file; none in what was read from a live cluster, where nobody else has the text.
+fn location<'a>(inventory: &Inventory, path: &'a str, place: &Place) -> Option<Location<'a>> {
+    (!inventory.live).then_some(Location {
         path,
         line: place.line,
         column: place.column,
@@ -206,7 +209,13 @@ fn location<'a>(path: &'a str, place: &Place) -> Location<'a> {
         end_column: place.end_column,
         offset: place.offset,
         length: place.length,
-    }
+    })
+}
+
+/// Where a verb of a role stands.
+fn verb_location<'g>(grants: &Grants<'g>, role: RoleId, verb: &Text) -> Option<Location<'g>> {
+    let inventory = grants.inventory();
+    location(inventory, &inventory.role(role).meta.path, &verb.place)
 }
 
 fn subject(subject: &InventorySubject) -> Subject<'_> {
@@ -240,7 +249,7 @@ fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingS
             namespace: meta.namespace.as_deref(),
             name: meta.name.as_str(),
         },
-        location: location(&finding.path, &finding.place),
+        location: location(inventory, &finding.path, &finding.place),
         subjects: finding.subjects.iter().map(subject).collect(),
         subjects_left_out: finding.subjects_left_out,
         related: finding
@@ -248,20 +257,24 @@ fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingS
             .iter()
             .map(|related| RelatedShape {
                 message: &related.message,
-                locations: related.places.iter().map(|(place, _)| location(&related.path, place)).collect(),
+                locations: related
+                    .places
+                    .iter()
+                    .filter_map(|(place, _)| location(inventory, &related.path, place))
+                    .collect(),
             })
             .collect(),
-        copies: meta.copies.iter().map(|(path, place)| location(path, place)).collect(),
+        copies: meta.copies.iter().filter_map(|(path, place)| location(inventory, path, place)).collect(),
     }
 }
 
-fn problem_shape(problem: &Problem) -> ProblemShape<'_> {
+fn problem_shape<'a>(inventory: &Inventory, problem: &'a Problem) -> ProblemShape<'a> {
     ProblemShape {
         kind: problem.kind.as_str(),
         message: &problem.message,
         help: problem.help.as_deref(),
         path: &problem.path,
-        location: problem.place.as_ref().map(|place| location(&problem.path, place)),
+        location: problem.place.as_ref().and_then(|place| location(inventory, &problem.path, place)),
     }
 }
 
@@ -270,30 +283,89 @@ fn problem_shape(problem: &Problem) -> ProblemShape<'_> {
 /// # Errors
 /// When `out` does.
 pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, findings: &[Finding]) -> io::Result<()> {
+    write_document(out, &check_shape(inventory, findings))
+}
+
+/// Writes `check -o json` of several clusters, each under its name.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_check_of_each(out: &mut dyn io::Write, checked: &[(&Inventory, &[Finding])]) -> io::Result<()> {
+    let results = checked.iter().map(|(inventory, findings)| (*inventory, check_shape(inventory, findings)));
+    write_document(out, &contexts_shape(results))
+}
+
+/// Writes `grants -o json` of several clusters, each under its name.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_grants_of_each(out: &mut dyn io::Write, listed: &[Grants<'_>]) -> io::Result<()> {
+    write_document(out, &contexts_shape(listed.iter().map(|grants| (grants.inventory(), grants_shape(grants)))))
+}
+
+/// The results of a command for several clusters.
+#[derive(Serialize)]
+struct ContextsShape<'a, T> {
+    schema: &'static str,
+    contexts: Vec<ContextShape<'a, T>>,
+}
+
+#[derive(Serialize)]
+struct ContextShape<'a, T> {
+    name: &'a str,
+    result: T,
+}
+
+fn contexts_shape<'a, T>(results: impl Iterator<Item = (&'a Inventory, T)>) -> ContextsShape<'a, T> {
+    let name = |inventory: &'a Inventory| inventory.cluster().map_or("", |cluster| cluster.name.as_str());
+    let contexts = results.map(|(inventory, result)| ContextShape { name: name(inventory), result }).collect();
+    ContextsShape { schema: "deputize.contexts/v1", contexts }
+}
+
+/// What is known of the cluster, or of the one whose snapshot was read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClusterShape<'a> {
+    kube_version: Option<String>,
+    servers: Vec<&'a str>,
+    constrained_impersonation: Option<bool>,
+    known_from: Option<&'static str>,
+}
+
+fn cluster_shape(inventory: &Inventory) -> Option<ClusterShape<'_>> {
+    let cluster = inventory.cluster()?;
+    let feature = cluster.feature();
+    Some(ClusterShape {
+        kube_version: cluster.kube_version().map(|version| version.to_string()),
+        servers: cluster.servers.iter().map(|server| server.git_version.as_str()).collect(),
+        constrained_impersonation: feature.map(|feature| feature == Feature::Constrained),
+        known_from: feature.map(|_| if cluster.gate_decides() { "metrics" } else { "version" }),
+    })
+}
+
+fn check_shape<'a>(inventory: &'a Inventory, findings: &'a [Finding]) -> CheckShape<'a> {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let coverage = &inventory.coverage;
-    write_document(
-        out,
-        &CheckShape {
-            schema: "deputize.check/v1",
-            summary: Summary {
-                files: coverage.files,
-                documents: coverage.documents,
-                objects: coverage.objects,
-                errors: count(Severity::Error),
-                warnings: count(Severity::Warning),
-                notes: count(Severity::Note),
-                suppressed: 0,
-            },
-            findings: findings.iter().map(|finding| finding_shape(inventory, finding)).collect(),
-            problems: inventory.problems.iter().map(problem_shape).collect(),
-            not_looked_at: NotLookedAt {
-                templates: coverage.unread.iter().map(template_shape).collect(),
-                symbolic_links: coverage.skipped.symlinks.iter().map(|path| &**path).collect(),
-                special_files: coverage.skipped.special.iter().map(|path| &**path).collect(),
-            },
+    CheckShape {
+        schema: "deputize.check/v1",
+        cluster: cluster_shape(inventory),
+        summary: Summary {
+            files: coverage.files,
+            documents: coverage.documents,
+            objects: coverage.objects,
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            notes: count(Severity::Note),
+            suppressed: 0,
         },
-    )
+        findings: findings.iter().map(|finding| finding_shape(inventory, finding)).collect(),
+        problems: inventory.problems.iter().map(|problem| problem_shape(inventory, problem)).collect(),
+        not_looked_at: NotLookedAt {
+            templates: coverage.unread.iter().map(template_shape).collect(),
+            symbolic_links: coverage.skipped.symlinks.iter().map(|path| &**path).collect(),
+            special_files: coverage.skipped.special.iter().map(|path| &**path).collect(),
+        },
+    }
 }
 
 fn template_shape(unread: &Unread) -> TemplateShape<'_> {
@@ -323,15 +395,23 @@ pub fn write_rules(out: &mut dyn io::Write, rules: &[&dyn Rule]) -> io::Result<(
 /// # Errors
 /// When `out` does.
 pub fn write_grants(out: &mut dyn io::Write, grants: &Grants<'_>) -> io::Result<()> {
-    write_document(
-        out,
-        &GrantsShape { schema: "deputize.grants/v1", grants: Entries(grants), actions: Actions(grants) },
-    )
+    write_document(out, &grants_shape(grants))
+}
+
+fn grants_shape<'g>(grants: &'g Grants<'g>) -> GrantsShape<'g> {
+    GrantsShape {
+        schema: "deputize.grants/v1",
+        cluster: cluster_shape(grants.inventory()),
+        grants: Entries(grants),
+        actions: Actions(grants),
+    }
 }
 
 #[derive(Serialize)]
 struct GrantsShape<'g> {
     schema: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterShape<'g>>,
     grants: Entries<'g>,
     actions: Actions<'g>,
 }
@@ -416,7 +496,7 @@ fn grant_shape<'g>(grants: &Grants<'g>, rule: &'g PolicyRule, entry: &Entry<'g>)
         reason: entry.reason.map(Reason::as_str),
         role: rule_reference(grants, entry.from, entry.rule, &entry.holder),
         binding: binding_reference(grants, &entry.holder),
-        location: location(&grants.inventory().role(entry.from).meta.path, &rule.verbs[grant.verb].place),
+        location: verb_location(grants, entry.from, &rule.verbs[grant.verb]),
     }
 }
 
@@ -460,7 +540,7 @@ fn action_shape<'g>(
         reason: reason.map(Reason::as_str),
         role: rule_reference(grants, from, index, holder),
         binding: binding_reference(grants, holder),
-        location: location(&grants.inventory().role(from).meta.path, &verb.place),
+        location: verb_location(grants, from, verb),
     }
 }
 
@@ -494,7 +574,7 @@ struct PlannedShape<'a> {
     role: RuleReference<'a>,
     binding: Option<Reference<'a>>,
     identity: IdentityShape<'a>,
-    location: Location<'a>,
+    location: Option<Location<'a>>,
     outcome: &'static str,
     reason: Option<&'static str>,
     modes: Vec<&'static str>,
@@ -549,7 +629,7 @@ pub fn write_plan(
             role: rule_reference(grants, planned.from, planned.rule, &planned.holder),
             binding: binding_reference(grants, &planned.holder),
             identity: identity_shape(grants, rule, &planned.grant.identity, &planned.holder),
-            location: location(&role.meta.path, &rule.verbs[planned.grant.verb].place),
+            location: verb_location(grants, planned.from, &rule.verbs[planned.grant.verb]),
             outcome,
             reason,
             modes: planned.modes.iter().map(|mode| mode.as_str()).collect(),

@@ -1,6 +1,7 @@
 //! Running the binary.
 #![allow(dead_code, reason = "each test binary uses what it needs")]
 
+pub mod api_server;
 pub mod cluster;
 pub mod migration;
 pub mod upstream;

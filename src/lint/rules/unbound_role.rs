@@ -35,7 +35,7 @@ impl Rule for UnboundRole {
             )
         } else {
             (
-                format!("nothing here binds {role}, which lets its holders impersonate {whom}"),
+                format!("nothing {} binds {role}, which lets its holders impersonate {whom}", site.extent()),
                 "check the binding too, or remove the grant if there is none",
                 "bound by nothing that was read",
             )

@@ -1,0 +1,117 @@
+//! `deputize snapshot`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use deputize::cluster::{ReadOptions, Target};
+use deputize::inventory::load_live;
+use deputize::output::{escape, human};
+use deputize::snapshot::{Key, Redactor};
+
+use super::cluster::{ClusterArgs, failure, read_shown};
+use super::output_dir::{create, failed, file_name};
+use super::{Failure, Outcome, Status, terminal};
+
+const AFTER_HELP: &str = "\
+Examples:
+  deputize snapshot > prod.yaml && deputize check prod.yaml
+  deputize snapshot --all-contexts --redact --output-dir snapshots
+
+Exit status: 0 all of it was read, 2 something could not be read or written.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Replace names by hashes: the same name by the same hash, and by another one the next time
+    #[arg(long)]
+    redact: bool,
+    /// File with a secret on which the hashes depend: with the same secret they are the same each time
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    redact_key: Option<PathBuf>,
+    /// Directory for one file a context, instead of standard output
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// Replace snapshots in that directory
+    #[arg(long, requires = "output_dir")]
+    force: bool,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    let targets = args.cluster.targets()?;
+    if targets.len() > 1 && args.output_dir.is_none() {
+        let message = "several clusters do not go into one snapshot: give a directory with --output-dir";
+        return Err(Failure::Message(message.to_owned()));
+    }
+    let redactor = redactor(args)?;
+    let options = ReadOptions { service_accounts: true, redactor: redactor.as_ref(), ..args.cluster.options() };
+    let mut status = Status::Clean;
+    for target in &targets {
+        let text = match read_shown(target, &options) {
+            Ok(text) => text,
+            Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
+            Err(error) => {
+                status = Status::Failed;
+                let Failure::Message(message) = failure(target, &error) else { continue };
+                writeln!(terminal::stderr(), "error: {}", escape(&message))?;
+                continue;
+            }
+        };
+        match &args.output_dir {
+            Some(directory) => write_file(directory, target, &text, args.force)?,
+            None => terminal::unless_closed(write_out(&text))?,
+        }
+        // Read as whoever gets it will read it.
+        let inventory = load_live(&target.name, text);
+        let mut err = terminal::stderr();
+        human::write_problems(&mut err, &inventory.problems)?;
+        human::write_coverage(&mut err, &inventory)?;
+        err.flush()?;
+        if inventory.problems.iter().any(|problem| !problem.kind.is_warning()) {
+            status = Status::Failed;
+        }
+    }
+    Ok(status)
+}
+
+fn redactor(args: &Args) -> Result<Option<Redactor>, Failure> {
+    if !args.redact {
+        return Ok(None);
+    }
+    let key = match &args.redact_key {
+        Some(path) => {
+            let secret = fs::read(path)
+                .map_err(|error| Failure::Message(format!("{} cannot be read: {error}", path.to_string_lossy())))?;
+            if secret.trim_ascii().is_empty() {
+                return Err(Failure::Message(format!("{} holds no secret", path.to_string_lossy())));
+            }
+            Key::of_secret(secret.trim_ascii())
+        }
+        None => Key::random().map_err(Failure::Message)?,
+    };
+    Ok(Some(Redactor::new(key)))
+}
+
+fn write_out(text: &str) -> io::Result<()> {
+    let mut out = terminal::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn write_file(directory: &Path, target: &Target, text: &str, force: bool) -> Result<(), Failure> {
+    fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    let path = directory.join(format!("{}.yaml", file_name(&target.name)));
+    let there = fs::symlink_metadata(&path).is_ok();
+    if there && !force {
+        let shown = path.to_string_lossy();
+        return Err(Failure::Message(format!("{} is there already: use --force to replace it", escape(&shown))));
+    }
+    if there {
+        // A link is removed, not followed.
+        fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
+    }
+    let mut file = create(&path)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(|error| failed(&path, &error))
+}

@@ -1,0 +1,86 @@
+//! Whole lists, a page at a time.
+
+use std::fmt::Write;
+
+use http::StatusCode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::client::{CallError, Client};
+
+/// How many objects a page has, as in `kubectl`.
+const PAGE: usize = 500;
+/// The largest page that is read, in bytes: the largest object that etcd takes, as often as one page may have it.
+const MAX_PAGE: usize = PAGE * (3 << 19);
+/// How often a list that became too old is begun anew.
+const RESTARTS: usize = 3;
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    metadata: PageMetadata,
+    /// None is how a server says that there are none.
+    items: Option<Vec<T>>,
+}
+
+#[derive(Deserialize)]
+struct PageMetadata {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+/// All objects of a list, each turned into what is kept of it as soon as it is there.
+///
+/// A list that takes long may become too old to be continued (`410 Gone`). What was read of it is thrown away then, since
+/// the rest would be of another time, and it is read from its beginning.
+///
+/// # Errors
+/// When one page could not be had: there is no half list.
+pub(super) async fn list<T: DeserializeOwned, K>(
+    client: &Client,
+    path: &str,
+    keep: impl Fn(T) -> K,
+    progress: &dyn Fn(usize),
+) -> Result<Vec<K>, CallError> {
+    let mut restarts = 0;
+    loop {
+        match list_once(client, path, &keep, progress).await {
+            Err(CallError::Refused { code: StatusCode::GONE, .. }) if restarts < RESTARTS => restarts += 1,
+            other => return other,
+        }
+    }
+}
+
+async fn list_once<T: DeserializeOwned, K>(
+    client: &Client,
+    path: &str,
+    keep: &impl Fn(T) -> K,
+    progress: &dyn Fn(usize),
+) -> Result<Vec<K>, CallError> {
+    let mut all = Vec::new();
+    let mut next = String::new();
+    loop {
+        let mut page = format!("{path}?limit={PAGE}");
+        if !next.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = write!(page, "&continue={}", utf8_percent_encode(&next, NON_ALPHANUMERIC));
+        }
+        let body = client.get(&page, MAX_PAGE).await?;
+        let page: Page<T> = serde_json::from_slice(&body).map_err(|error| {
+            // Where, not what: the message of a parser may quote what it has read.
+            let place = format!("line {}, column {}", error.line(), error.column());
+            CallError::Malformed(format!("{path} is no list ({place})"))
+        })?;
+        let items = page.items.unwrap_or_default();
+        progress(items.len());
+        all.extend(items.into_iter().map(keep));
+        if page.metadata.next.is_empty() {
+            return Ok(all);
+        }
+        if page.metadata.next == next {
+            return Err(CallError::Malformed(format!("{path} goes round in a circle")));
+        }
+        next = page.metadata.next;
+    }
+}

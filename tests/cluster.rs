@@ -1,0 +1,397 @@
+//! Live clusters as users meet them, by a server that fails as a script says: nothing is half reported as whole, nothing
+//! but reading is asked for, and no credential is shown.
+#![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use common::api_server::{Answer, ApiServer, Asked, listed};
+use common::{Run, deputize_in};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const KINDS: [&str; 4] = ["clusterroles", "roles", "clusterrolebindings", "rolebindings"];
+const SECRET: &str = "s3cr3t-t0ken";
+
+/// Many ClusterRoles, of which one lets a service account be anyone; one Role and its binding.
+fn objects() -> Vec<Value> {
+    let meta =
+        |name: String| json!({"name": name, "uid": "1", "resourceVersion": "2", "managedFields": [{"manager": "x"}]});
+    let rule = |verb: &str| json!([{"verbs": [verb], "apiGroups": [""], "resources": ["users"]}]);
+    let mut objects: Vec<Value> = (0..250)
+        .map(|n| json!({"kind": "ClusterRole", "metadata": meta(format!("r{n:03}")), "rules": rule("get")}))
+        .collect();
+    objects[120]["rules"] = rule("impersonate");
+    let in_apps = json!({"name": "local", "namespace": "apps"});
+    let reference =
+        |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
+    let deputy = json!([{"kind": "ServiceAccount", "name": "deputy", "namespace": "apps"}]);
+    let accounts = json!([{"verbs": ["impersonate"], "apiGroups": [""], "resources": ["serviceaccounts"]}]);
+    objects.extend([
+        json!({"kind": "Role", "metadata": in_apps, "rules": accounts}),
+        json!({"kind": "ClusterRoleBinding", "metadata": meta("b".to_owned()), "roleRef": reference("ClusterRole", "r120"), "subjects": deputy}),
+        json!({"kind": "RoleBinding", "metadata": in_apps, "roleRef": reference("Role", "local"), "subjects": deputy}),
+    ]);
+    objects
+}
+
+fn nothing(_: &Asked, _: usize) -> Option<Answer> {
+    None
+}
+
+/// A directory with a kubeconfig for a server.
+fn kubeconfig(server: &ApiServer) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let config = server.kubeconfig("prod", &json!({"token": SECRET}));
+    fs::write(directory.path().join("config"), config.to_string()).unwrap();
+    directory
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Run {
+    let (command, rest) = arguments.split_first().unwrap();
+    let all = [&[*command, "--kubeconfig", "config"][..], rest].concat();
+    let run = deputize_in(directory, &all);
+    assert!(!format!("{run:?}").contains(SECRET), "{run:?}");
+    run
+}
+
+fn check(server: &ApiServer) -> Run {
+    run(kubeconfig(server).path(), &["check", "-o", "json"])
+}
+
+fn findings(run: &Run) -> Vec<String> {
+    let result: Value = serde_json::from_str(&run.stdout).unwrap();
+    let findings = result["findings"].as_array().unwrap().iter();
+    findings.map(|finding| format!("{} {}", finding["rule"].as_str().unwrap(), finding["object"]["name"])).collect()
+}
+
+const BOTH: [&str; 2] = ["unrestricted-users \"r120\"", "unrestricted-serviceaccounts \"local\""];
+
+#[test]
+fn a_cluster_is_read_as_its_snapshot_is_and_only_read() {
+    let metrics = "a 1\nkubernetes_feature_enabled{name=\"ConstrainedImpersonation\",stage=\"BETA\"} 1\n";
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), move |asked, _| {
+        (asked.path == "/metrics").then(|| Answer::text(metrics))
+    });
+    let directory = kubeconfig(&server);
+    let live = run(directory.path(), &["check", "-o", "json"]);
+    assert_eq!((live.status, findings(&live)), (1, BOTH.map(str::to_owned).to_vec()), "{live:?}");
+    let result: Value = serde_json::from_str(&live.stdout).unwrap();
+    assert_eq!(result["findings"][0]["location"], Value::Null);
+    let cluster = json!({"kubeVersion": "1.37", "servers": ["v1.37.2"], "constrainedImpersonation": true, "knownFrom": "metrics"});
+    assert_eq!(result["cluster"], cluster);
+    for asked in server.asked() {
+        assert_eq!(asked.method, "GET");
+        assert_eq!(asked.headers["user-agent"], concat!("deputize/", env!("CARGO_PKG_VERSION")));
+        assert_eq!(asked.headers["authorization"], format!("Bearer {SECRET}"));
+    }
+    // Each list once, the long one in pages.
+    for (kind, pages) in KINDS.into_iter().zip([3, 1, 1, 1]) {
+        assert_eq!(server.asked().iter().filter(|asked| listed(&asked.path) == Some(kind)).count(), pages, "{kind}");
+    }
+
+    let snapshot = run(directory.path(), &["snapshot"]);
+    assert_eq!(snapshot.status, 2, "service accounts are not served: {}", snapshot.stderr);
+    assert!(!snapshot.stdout.contains("managedFields") && !snapshot.stdout.contains("uid"), "{}", snapshot.stdout);
+    assert_eq!(run(directory.path(), &["snapshot"]).stdout, snapshot.stdout);
+    fs::write(directory.path().join("snapshot.yaml"), &snapshot.stdout).unwrap();
+    let again = deputize_in(directory.path(), &["check", "snapshot.yaml", "-o", "json"]);
+    assert_eq!(findings(&again), BOTH);
+}
+
+#[test]
+fn a_kind_that_is_forbidden_is_named_and_the_rest_is_reported() {
+    let unbound = ["unbound-role \"r120\"", "unbound-role \"local\""];
+    let left = [vec![BOTH[1]], vec![BOTH[0]], vec![unbound[0], BOTH[1]], vec![BOTH[0], unbound[1]]];
+    for (forbidden, left) in KINDS.into_iter().zip(left) {
+        let server = ApiServer::of_cluster("v1.37.2", &objects(), move |asked, _| {
+            let message = format!("{forbidden} is forbidden: User \"jane\" cannot list it");
+            (listed(&asked.path) == Some(forbidden)).then(|| Answer::refusal(403, &message))
+        });
+        let run = check(&server);
+        assert_eq!((run.status, findings(&run)), (2, left.into_iter().map(str::to_owned).collect()), "{run:?}");
+        let said = format!("{forbidden} could not be read");
+        assert!(run.stderr.contains(&said) && run.stderr.contains("User \"jane\" cannot list it"), "{}", run.stderr);
+        let result: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(result["problems"][0]["kind"], "not-listed");
+        // What is not known of the world cannot be proved of it.
+        let directory = kubeconfig(&server);
+        let simulate = self::run(directory.path(), &["simulate", "--user", "a", "--", "get", "pods"]);
+        assert!(simulate.status == 2 && simulate.stdout.is_empty(), "{simulate:?}");
+        assert!(simulate.stderr.contains("part of the cluster was not read"), "{simulate:?}");
+        let migrate = self::run(directory.path(), &["migrate", "--from-target", "--output-dir", "out"]);
+        assert!(migrate.status == 2 && !directory.path().join("out").exists(), "{migrate:?}");
+    }
+}
+
+#[test]
+fn an_unbound_role_is_not_called_so_where_bindings_are_forbidden() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), |asked, _| {
+        (listed(&asked.path) == Some("clusterrolebindings")).then(|| Answer::refusal(403, "no"))
+    });
+    let run = self::run(kubeconfig(&server).path(), &["check"]);
+    assert!(run.stdout.contains("nothing that could be read binds"), "{}", run.stdout);
+}
+
+#[test]
+fn who_may_read_one_namespace_reads_one() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), |asked, _| {
+        let namespaced = asked.path.contains("/namespaces/apps/") || asked.path == "/version";
+        (!namespaced).then(|| Answer::refusal(403, "only apps"))
+    });
+    let directory = kubeconfig(&server);
+    let run = self::run(directory.path(), &["check", "-o", "json", "-n", "apps"]);
+    assert_eq!((run.status, findings(&run)), (1, vec![BOTH[1].to_owned()]), "{run:?}");
+    assert!(run.stderr.contains("only the namespace \"apps\" was read"), "{}", run.stderr);
+    assert!(run.stderr.contains("clusterroles could not be read"), "{}", run.stderr);
+    assert!(server.asked().iter().all(|asked| listed(&asked.path) != Some("clusterrolebindings")));
+    let run = self::run(directory.path(), &["check", "-n", "../../secrets"]);
+    assert!(run.status == 2 && run.stderr.contains("no namespace"), "{run:?}");
+}
+
+#[test]
+fn a_list_that_became_too_old_is_read_from_its_beginning() {
+    let gone = |asked: &Asked, before: usize| {
+        (asked.path.contains("continue=200") && before == 0).then(|| Answer::refusal(410, "too old"))
+    };
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), gone);
+    let run = check(&server);
+    assert_eq!((run.status, findings(&run)), (1, BOTH.map(str::to_owned).to_vec()), "{run:?}");
+    let pages = server.asked().iter().filter(|asked| listed(&asked.path) == Some("clusterroles")).count();
+    assert_eq!(pages, 6);
+    // Not for ever.
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), |asked, _| {
+        asked.path.contains("continue=200").then(|| Answer::refusal(410, "too old"))
+    });
+    let run = check(&server);
+    assert_eq!((run.status, findings(&run)), (2, BOTH[1..].iter().map(|&found| found.to_owned()).collect()), "{run:?}");
+    assert!(run.stderr.contains("clusterroles could not be read"), "{}", run.stderr);
+}
+
+#[test]
+fn a_server_that_asks_to_wait_is_asked_again() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), |asked, before| {
+        let busy = Answer { headers: vec![("Retry-After", "1".to_owned())], ..Answer::refusal(429, "slow down") };
+        (listed(&asked.path) == Some("roles") && before == 0).then_some(busy)
+    });
+    let start = std::time::Instant::now();
+    let run = check(&server);
+    assert_eq!((run.status, findings(&run).len()), (1, 2), "{run:?}");
+    assert!(start.elapsed().as_millis() >= 1_000, "{:?}", start.elapsed());
+}
+
+#[test]
+fn failures_that_pass_are_not_seen_and_those_that_stay_are_said() {
+    let passing = |asked: &Asked, before: usize| match (listed(&asked.path)?, before) {
+        ("roles", 0) => Some(Answer::refusal(500, "etcd is busy")),
+        ("clusterroles", 0) => Some(Answer { cut: Some(9), ..Answer::text("{\"metadata\": {}, \"items\": []}") }),
+        _ => None,
+    };
+    let run = check(&ApiServer::of_cluster("v1.37.2", &objects(), passing));
+    assert_eq!((run.status, findings(&run)), (1, BOTH.map(str::to_owned).to_vec()), "{run:?}");
+
+    for broken in [
+        Answer::refusal(500, "etcd is gone"),
+        Answer { cut: Some(9), ..Answer::text("{\"metadata\": {}, \"items\": []}") },
+        Answer::text("<html>a proxy's page</html>"),
+    ] {
+        let staying = move |asked: &Asked, _: usize| (listed(&asked.path)? == "roles").then(|| broken.clone());
+        let run = check(&ApiServer::of_cluster("v1.37.2", &objects(), staying));
+        assert_eq!((run.status, findings(&run)), (2, vec![BOTH[0].to_owned()]), "{run:?}");
+        assert!(run.stderr.contains("roles could not be read"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn credentials_that_do_not_do_are_said_and_never_shown() {
+    let server = ApiServer::start(|_, _| Answer::refusal(401, "Unauthorized"));
+    let run = check(&server);
+    assert!(run.status == 2 && run.stdout.is_empty() && run.stderr.contains("(401)"), "{run:?}");
+
+    // A plugin whose credential has expired, one that fails, and one that is not there.
+    let expired = json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": SECRET, "expirationTimestamp": "2020-01-01T00:00:00Z"}});
+    let plugins = [
+        (format!("echo '{expired}'"), "(401)"),
+        (format!("echo {SECRET}; echo {SECRET} >&2; exit 3"), "exit status: 3"),
+        (format!("echo 'no json {SECRET}'"), "printed no credential"),
+    ];
+    for (script, said) in plugins {
+        let directory = tempfile::tempdir().unwrap();
+        let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+            "command": "/bin/sh", "args": ["-c", script]});
+        let config = server.kubeconfig("prod", &json!({"exec": exec}));
+        fs::write(directory.path().join("config"), config.to_string()).unwrap();
+        let run = self::run(directory.path(), &["check"]);
+        assert!(run.status == 2 && run.stderr.contains(said), "{said}: {run:?}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "/nowhere/plugin"});
+    let config = server.kubeconfig("prod", &json!({"exec": exec}));
+    fs::write(directory.path().join("config"), config.to_string()).unwrap();
+    let run = self::run(directory.path(), &["check"]);
+    assert!(run.status == 2 && run.stderr.contains("cannot be run"), "{run:?}");
+
+    // What a parser says of a kubeconfig may quote it.
+    fs::write(directory.path().join("config"), format!("users:\n- name: a\n  user: {{token: {SECRET}, x: [}}\n"))
+        .unwrap();
+    let run = self::run(directory.path(), &["check"]);
+    assert!(run.status == 2 && run.stderr.contains("cannot be parsed"), "{run:?}");
+}
+
+#[test]
+fn what_is_no_api_server_with_rbac_is_said() {
+    let run = check(&ApiServer::of_cluster("v1.37.2", &[], |asked, _| listed(&asked.path).map(|_| Answer::unknown())));
+    assert!(run.status == 2 && run.stdout.is_empty() && run.stderr.contains("RBAC"), "{run:?}");
+    let run = check(&ApiServer::start(|_, _| Answer::text("<html>hello</html>")));
+    assert!(run.status == 2 && run.stdout.is_empty() && run.stderr.contains("no answer of an API server"), "{run:?}");
+    // Nobody listens.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = ApiServer::start(|_, _| Answer::unknown());
+    let directory = kubeconfig(&server);
+    let config = fs::read_to_string(directory.path().join("config")).unwrap();
+    fs::write(directory.path().join("config"), config.replace(&server.address, &address.to_string())).unwrap();
+    let run = self::run(directory.path(), &["check"]);
+    assert!(run.status == 2 && run.stderr.contains("cannot be reached"), "{run:?}");
+    // It does not speak TLS.
+    fs::write(directory.path().join("config"), config.replace("http://", "https://")).unwrap();
+    let run = self::run(directory.path(), &["check"]);
+    assert!(run.status == 2 && run.stderr.contains("no secure connection"), "{run:?}");
+}
+
+#[test]
+fn the_version_decides_where_metrics_do_not() {
+    for (version, metrics, expected) in [
+        ("v1.24.17", None, json!(["1.24", false, "version"])),
+        ("v1.37.2", None, json!(["1.37", true, "version"])),
+        (
+            "v1.37.2",
+            Some("kubernetes_feature_enabled{name=\"ConstrainedImpersonation\",stage=\"BETA\"} 0\n"),
+            json!(["1.37", false, "metrics"]),
+        ),
+    ] {
+        let server = ApiServer::of_cluster(version, &objects(), move |asked, _| {
+            (asked.path == "/metrics").then(|| metrics.map_or(Answer::refusal(403, "no metrics"), Answer::text))
+        });
+        let run = check(&server);
+        let cluster = &serde_json::from_str::<Value>(&run.stdout).unwrap()["cluster"];
+        let found = json!([cluster["kubeVersion"], cluster["constrainedImpersonation"], cluster["knownFrom"]]);
+        assert_eq!(found, expected, "{version}");
+        // The engine answers as that server does.
+        let request = ["simulate", "--user", "system:serviceaccount:apps:deputy", "--as", "panda", "--", "get", "/api"];
+        let simulated = self::run(kubeconfig(&server).path(), &request);
+        let constrained = simulated.stdout.contains("impersonate-on");
+        assert_eq!(constrained, expected[1] == json!(true), "{}", simulated.stdout);
+    }
+}
+
+#[test]
+fn servers_of_several_versions_are_noticed() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), |asked, before| {
+        let old = json!({"major": "1", "minor": "35", "gitVersion": "v1.35.4"});
+        (asked.path == "/version" && before == 2).then(|| Answer::json(&old))
+    });
+    let run = check(&server);
+    let result: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&result["cluster"]["kubeVersion"], run.status), (&json!("1.35"), 1));
+    assert!(run.stderr.contains("v1.35.4, v1.37.2"), "{}", run.stderr);
+}
+
+#[test]
+fn contexts_are_found_as_kubectl_finds_them_and_reported_by_name() {
+    let (first, second) =
+        (ApiServer::of_cluster("v1.37.2", &objects(), nothing), ApiServer::of_cluster("v1.36.0", &[], nothing));
+    let dead = ApiServer::start(|_, _| Answer::refusal(401, "Unauthorized"));
+    let directory = tempfile::tempdir().unwrap();
+    for (name, server) in [("first", &first), ("second", &second), ("third", &dead)] {
+        let config = server.kubeconfig(name, &json!({"token": SECRET}));
+        fs::write(directory.path().join(name), config.to_string()).unwrap();
+    }
+    let with_list = |list: &str, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_deputize"))
+            .args(arguments)
+            .current_dir(directory.path())
+            .env_clear()
+            .env("KUBECONFIG", list)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Run { stdout: text(output.stdout), stderr: text(output.stderr), status: output.status.code().unwrap() }
+    };
+    // The first file says which context is the current one; a file that is not there says nothing.
+    let run = with_list("missing:second:first", &["check", "--cluster", "-o", "json"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let arguments = ["check", "-o", "json", "--context", "second", "--context", "first"];
+    let run = with_list("first:second", &arguments);
+    let result: Value = serde_json::from_str(&run.stdout).unwrap();
+    let names: Vec<&Value> = result["contexts"].as_array().unwrap().iter().map(|context| &context["name"]).collect();
+    assert_eq!((run.status, names), (1, vec![&json!("second"), &json!("first")]));
+    assert_eq!(result["contexts"][1]["result"]["findings"].as_array().unwrap().len(), 2);
+    // One that cannot be read does not hide the others.
+    let run = with_list("first:second:third", &["check", "--all-contexts", "-o", "json"]);
+    let result: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.status, result["contexts"].as_array().unwrap().len()), (2, 2));
+    assert!(run.stderr.contains("context \"third\" could not be read"), "{}", run.stderr);
+    let run = with_list("first:second:third", &["grants", "--all-contexts"]);
+    assert!(
+        run.stdout.contains("# cluster \"first\"") && run.stdout.contains("# cluster \"second\""),
+        "{}",
+        run.stdout
+    );
+    // One world is one cluster.
+    let run = with_list("first:second", &["simulate", "--all-contexts", "--user", "a", "--", "get", "pods"]);
+    assert!(run.status == 2 && run.stderr.contains("name one context"), "{run:?}");
+    let run = with_list("first:second", &["check", "--context", "frist"]);
+    assert!(run.status == 2 && run.stderr.contains("\"first\""), "{run:?}");
+    let run = with_list("missing", &["check", "--cluster"]);
+    assert!(run.status == 2 && run.stderr.contains("no kubeconfig"), "{run:?}");
+    let run = with_list("first", &["check", "--cluster", "manifests"]);
+    assert!(run.status == 2 && run.stderr.contains("cannot be used with"), "{run:?}");
+}
+
+#[test]
+fn snapshots_of_several_clusters_are_files_of_their_own() {
+    let accounts = |asked: &Asked, _: usize| {
+        let account = json!({"metadata": {"name": "deputy", "namespace": "apps"}, "secrets": [{"name": SECRET}]});
+        let list = json!({"metadata": {}, "items": [account]});
+        asked.path.starts_with("/api/v1/serviceaccounts").then(|| Answer::json(&list))
+    };
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), accounts);
+    let directory = kubeconfig(&server);
+    let run = self::run(directory.path(), &["snapshot", "--all-contexts", "--output-dir", "out"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let snapshot = fs::read_to_string(directory.path().join("out/prod.yaml")).unwrap();
+    assert!(snapshot.contains("serviceAccounts:\n  apps:\n  - deputy\n") && !snapshot.contains(SECRET), "{snapshot}");
+    let run = self::run(directory.path(), &["snapshot", "--output-dir", "out"]);
+    assert!(run.status == 2 && run.stderr.contains("--force"), "{run:?}");
+
+    // Redacted, it means the same and says no name.
+    fs::File::create(directory.path().join("key")).unwrap().write_all(b"key\n").unwrap();
+    let redacted = self::run(directory.path(), &["snapshot", "--redact", "--redact-key", "key"]).stdout;
+    assert_eq!(self::run(directory.path(), &["snapshot", "--redact", "--redact-key", "key"]).stdout, redacted);
+    assert_ne!(self::run(directory.path(), &["snapshot", "--redact"]).stdout, redacted);
+    for name in ["deputy", "apps", "r120", "prod"] {
+        assert!(!redacted.contains(name), "{name}: {redacted}");
+    }
+    fs::write(directory.path().join("redacted.yaml"), redacted).unwrap();
+    let shape = |path: &str| {
+        let run = deputize_in(directory.path(), &["grants", path, "-o", "json"]);
+        let mut result: Value = serde_json::from_str(&run.stdout).unwrap();
+        let entries = result["grants"].as_array_mut().unwrap().iter_mut();
+        let mut shapes: Vec<String> = entries
+            .map(|entry| {
+                let keys = ["verb", "mode", "effective", "reason"];
+                format!("{:?} {}", keys.map(|key| entry[key].to_string()), entry["identity"]["resource"])
+            })
+            .collect();
+        shapes.sort();
+        shapes
+    };
+    assert_eq!(shape("redacted.yaml"), shape("out/prod.yaml"));
+}
