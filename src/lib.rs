@@ -5,7 +5,7 @@
 //! - [`source`]: paths and streams to bytes, files to documents
 //! - [`syntax`]: bytes to trees in which every scalar knows its place
 //! - [`inventory`]: documents to roles and bindings
-//! - `cluster`, [`snapshot`]: live clusters to the same documents
+//! - `cluster`, `snapshot`: live clusters to the same documents
 //! - [`authority`]: what the API server answers; the one place that knows its semantics
 //! - [`grants`]: who may impersonate whom
 //! - [`lint`]: findings, one file a rule
@@ -22,6 +22,7 @@ pub mod lint;
 pub mod migrate;
 pub mod output;
 pub mod problem;
+#[cfg(feature = "cluster")]
 pub mod snapshot;
 pub mod source;
 pub mod syntax;

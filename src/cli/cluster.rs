@@ -1,12 +1,13 @@
 //! The arguments by which a live cluster is read, and reading it.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use deputize::authority::is_dns_label;
 use deputize::cluster::{ClusterError, Contexts, ReadOptions, Target, read, targets};
-use deputize::inventory::{Inventory, load_live};
+use deputize::inventory::{ClusterFacts, Inventory, load_live};
 use deputize::output::{escape, human};
+use deputize::snapshot::Snapshot;
 
 use super::progress::Progress;
 use super::{Failure, Status, terminal};
@@ -66,8 +67,8 @@ impl ClusterArgs {
             let message = "this command looks at one cluster: name one context";
             return Err(Failure::Message(message.to_owned()));
         };
-        let text = read_shown(target, &self.options()).map_err(|error| failure(target, &error))?;
-        load_shown(target, text)
+        let snapshot = read_shown(target, &self.options()).map_err(|error| failure(target, &error))?;
+        load_shown(snapshot)
     }
 
     /// Whether more than one cluster is asked for.
@@ -82,11 +83,11 @@ impl ClusterArgs {
         let mut status = Status::Clean;
         for target in &targets {
             match read_shown(target, &self.options()) {
-                Ok(text) => inventories.push(load_shown(target, text)?),
+                Ok(snapshot) => inventories.push(load_shown(snapshot)?),
                 Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
                 Err(error) => {
                     status = Status::Failed;
-                    writeln!(terminal::stderr(), "error: {}", escape(&words(target, &error)))?;
+                    say_failure(target, &error)?;
                 }
             }
         }
@@ -98,20 +99,30 @@ fn words(target: &Target, error: &ClusterError) -> String {
     format!("the cluster of context {:?} could not be read: {error}", target.name)
 }
 
+/// Says that one of several clusters could not be read.
+pub(super) fn say_failure(target: &Target, error: &ClusterError) -> io::Result<()> {
+    writeln!(terminal::stderr(), "error: {}", escape(&words(target, error)))
+}
+
 pub(super) fn failure(target: &Target, error: &ClusterError) -> Failure {
     Failure::Message(words(target, error))
 }
 
 /// Reads a cluster, and shows how far it is where somebody waits.
-pub(super) fn read_shown(target: &Target, options: &ReadOptions<'_>) -> Result<String, ClusterError> {
+pub(super) fn read_shown(target: &Target, options: &ReadOptions<'_>) -> Result<Snapshot, ClusterError> {
     let progress = Progress::of_objects(&escape(&target.name));
-    let text = read(target, options, &|objects| progress.add(objects as u64));
+    let snapshot = read(target, options, &|objects| progress.add(objects as u64));
     progress.finish();
-    text
+    snapshot
 }
 
-fn load_shown(target: &Target, text: String) -> Result<Inventory, Failure> {
-    let inventory = load_live(&format!("cluster {}", target.name), text);
+/// What people are told where something in a live cluster stands.
+pub(super) fn path_of(cluster: &ClusterFacts) -> String {
+    format!("cluster {}", cluster.name)
+}
+
+fn load_shown(snapshot: Snapshot) -> Result<Inventory, Failure> {
+    let inventory = load_live(&path_of(&snapshot.facts), snapshot.text);
     human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
     Ok(inventory)
 }

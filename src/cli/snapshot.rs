@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use deputize::cluster::{ReadOptions, Target};
-use deputize::inventory::load_live;
 use deputize::output::{escape, human};
 use deputize::snapshot::{Key, Redactor};
 
-use super::cluster::{ClusterArgs, failure, read_shown};
+use super::cluster::{ClusterArgs, failure, path_of, read_shown, say_failure};
 use super::output_dir::{create, failed, file_name};
 use super::{Failure, Outcome, Status, terminal};
 
@@ -49,27 +49,25 @@ pub(super) fn run(args: &Args) -> Outcome {
     let options = ReadOptions { service_accounts: true, redactor: redactor.as_ref(), ..args.cluster.options() };
     let mut status = Status::Clean;
     for target in &targets {
-        let text = match read_shown(target, &options) {
-            Ok(text) => text,
+        let snapshot = match read_shown(target, &options) {
+            Ok(snapshot) => snapshot,
             Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
             Err(error) => {
                 status = Status::Failed;
-                let Failure::Message(message) = failure(target, &error) else { continue };
-                writeln!(terminal::stderr(), "error: {}", escape(&message))?;
+                say_failure(target, &error)?;
                 continue;
             }
         };
         match &args.output_dir {
-            Some(directory) => write_file(directory, target, &text, args.force)?,
-            None => terminal::unless_closed(write_out(&text))?,
+            Some(directory) => write_file(directory, target, &snapshot.text, args.force)?,
+            None => terminal::unless_closed(write_out(&snapshot.text))?,
         }
-        // Read as whoever gets it will read it.
-        let inventory = load_live(&target.name, text);
+        let problems = snapshot.facts.problems(&Arc::from(path_of(&snapshot.facts)));
         let mut err = terminal::stderr();
-        human::write_problems(&mut err, &inventory.problems)?;
-        human::write_coverage(&mut err, &inventory)?;
+        human::write_problems(&mut err, &problems)?;
+        human::write_snapshot(&mut err, &snapshot)?;
         err.flush()?;
-        if inventory.problems.iter().any(|problem| !problem.kind.is_warning()) {
+        if problems.iter().any(|problem| !problem.kind.is_warning()) {
             status = Status::Failed;
         }
     }

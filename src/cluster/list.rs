@@ -30,35 +30,45 @@ struct PageMetadata {
     next: String,
 }
 
-/// All objects of a list, each turned into what is kept of it as soon as it is there.
+/// What objects are put into as soon as they are there.
+pub(super) trait Sink<T> {
+    /// One more.
+    fn push(&mut self, object: T);
+    /// All over again.
+    fn clear(&mut self);
+}
+
+/// Puts all objects of a list into a sink.
 ///
 /// A list that takes long may become too old to be continued (`410 Gone`). What was read of it is thrown away then, since
 /// the rest would be of another time, and it is read from its beginning.
 ///
 /// # Errors
-/// When one page could not be had: there is no half list.
-pub(super) async fn list<T: DeserializeOwned, K>(
+/// When one page could not be had. What is in the sink then is half a list, and is not to be used.
+pub(super) async fn list<T: DeserializeOwned>(
     client: &Client,
     path: &str,
-    keep: impl Fn(T) -> K,
+    sink: &mut impl Sink<T>,
     progress: &dyn Fn(usize),
-) -> Result<Vec<K>, CallError> {
+) -> Result<(), CallError> {
     let mut restarts = 0;
     loop {
-        match list_once(client, path, &keep, progress).await {
-            Err(CallError::Refused { code: StatusCode::GONE, .. }) if restarts < RESTARTS => restarts += 1,
+        match list_once(client, path, sink, progress).await {
+            Err(CallError::Refused { code: StatusCode::GONE, .. }) if restarts < RESTARTS => {
+                sink.clear();
+                restarts += 1;
+            }
             other => return other,
         }
     }
 }
 
-async fn list_once<T: DeserializeOwned, K>(
+async fn list_once<T: DeserializeOwned>(
     client: &Client,
     path: &str,
-    keep: &impl Fn(T) -> K,
+    sink: &mut impl Sink<T>,
     progress: &dyn Fn(usize),
-) -> Result<Vec<K>, CallError> {
-    let mut all = Vec::new();
+) -> Result<(), CallError> {
     let mut next = String::new();
     loop {
         let mut page = format!("{path}?limit={PAGE}");
@@ -74,9 +84,9 @@ async fn list_once<T: DeserializeOwned, K>(
         })?;
         let items = page.items.unwrap_or_default();
         progress(items.len());
-        all.extend(items.into_iter().map(keep));
+        items.into_iter().for_each(|item| sink.push(item));
         if page.metadata.next.is_empty() {
-            return Ok(all);
+            return Ok(());
         }
         if page.metadata.next == next {
             return Err(CallError::Malformed(format!("{path} goes round in a circle")));

@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use crate::inventory::{ClusterFacts, NotRead, ObjectKind};
-use crate::snapshot::{self, ListedObject, Redactor, SnapshotObject};
+use crate::snapshot::{Documents, ListedMetadata, ListedObject, Redactor, Snapshot};
 use client::{CallError, Client};
-use list::list;
+use list::{Sink, list};
 
 /// The kinds that are read, in the order of a snapshot.
 const KINDS: [ObjectKind; 4] =
@@ -39,31 +39,32 @@ pub struct ReadOptions<'o> {
     pub redactor: Option<&'o Redactor>,
 }
 
-/// Reads a cluster: the text of its snapshot. `progress` is told how many objects there are, each time there are more.
+/// Reads a cluster. `progress` is told how many objects there are, each time there are more.
 ///
 /// # Errors
 /// When nothing of it could be read. What could not be read of what there is stands in the snapshot.
-pub fn read(target: &Target, options: &ReadOptions<'_>, progress: &dyn Fn(usize)) -> Result<String, ClusterError> {
+pub fn read(target: &Target, options: &ReadOptions<'_>, progress: &dyn Fn(usize)) -> Result<Snapshot, ClusterError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ClusterError::new(format!("cannot start: {error}")))?;
-    let text = runtime.block_on(read_all(target, options, progress));
+    let snapshot = runtime.block_on(read_all(target, options, progress));
     // A name that is still being looked up must not keep us.
     runtime.shutdown_background();
-    text
+    snapshot
 }
 
 async fn read_all(
     target: &Target,
     options: &ReadOptions<'_>,
     progress: &dyn Fn(usize),
-) -> Result<String, ClusterError> {
+) -> Result<Snapshot, ClusterError> {
     let client = Client::connect(target).await?;
     // Who is not let in, or reaches nobody, learns it before anything else is tried.
     let mut servers = facts::servers(&client).await?;
-    let keep = |kind, object| SnapshotObject::new(kind, object, options.redactor);
     let of_kind = async |kind: ObjectKind| {
         let path = path(RBAC, kind, options.namespace)?;
-        Some((kind, list(&client, &path, |object: ListedObject| keep(kind, object), progress).await))
+        let mut documents = Documents::new(kind, options.redactor);
+        let result = list(&client, &path, &mut documents, progress).await;
+        Some((kind, result.map(|()| documents)))
     };
     let accounts = async { service_accounts(&client, options, progress).await };
     let [a, b, c, d] = KINDS;
@@ -86,10 +87,10 @@ async fn read_all(
     if let Some(error) = nothing_read(&listed) {
         return Err(error.describe(client.server()));
     }
-    let mut objects = Vec::new();
+    let mut kinds = Vec::new();
     for (kind, result) in listed {
         match result {
-            Ok(list) => objects.push((kind, list)),
+            Ok(documents) => kinds.push(documents),
             Err(error) => facts.not_read.push(not_read(kind.resource(), error, &client)),
         }
     }
@@ -100,7 +101,7 @@ async fn read_all(
     if let Some(redactor) = options.redactor {
         redactor.redact_facts(&mut facts);
     }
-    Ok(snapshot::text(&facts, objects))
+    Ok(Snapshot::new(facts, kinds))
 }
 
 /// Where objects of a kind are listed; none for those that somebody who reads one namespace leaves out.
@@ -145,10 +146,31 @@ async fn service_accounts(
         None => "/api/v1/serviceaccounts".to_owned(),
     };
     // What else they hold, the names of secrets among it, is not even asked for.
-    let names = list(client, &path, |account: ListedObject| account.metadata, progress).await?;
-    for account in names {
+    let mut listed: Vec<ListedMetadata> = Vec::new();
+    list(client, &path, &mut listed, progress).await?;
+    for account in listed {
         accounts.entry(account.namespace.unwrap_or_default()).or_default().push(account.name);
     }
     accounts.values_mut().for_each(|names| names.sort());
     Ok(accounts)
+}
+
+impl Sink<ListedObject> for Documents<'_> {
+    fn push(&mut self, object: ListedObject) {
+        self.push(object);
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
+}
+
+impl Sink<ListedObject> for Vec<ListedMetadata> {
+    fn push(&mut self, account: ListedObject) {
+        self.push(account.metadata);
+    }
+
+    fn clear(&mut self) {
+        self.clear();
+    }
 }

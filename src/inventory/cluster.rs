@@ -133,7 +133,7 @@ impl ClusterFacts {
     }
 
     /// What a person must be told of it, as problems of the input.
-    pub(super) fn problems(&self, path: &Arc<str>) -> Vec<Problem> {
+    pub fn problems(&self, path: &Arc<str>) -> Vec<Problem> {
         let problem = |kind, message, help| Problem { path: Arc::clone(path), place: None, kind, message, help };
         let mut problems = Vec::new();
         if let Some(namespace) = &self.namespace {

@@ -76,9 +76,9 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
 /// Reads a live cluster: the text of its snapshot, under the given name. The text is kept for whoever quotes it.
 pub fn load_live(name: &str, text: String) -> Inventory {
     let mut inventory = Inventory { live: true, ..Inventory::default() };
-    let name = Arc::from(name);
-    absorb(&mut inventory, read_bytes(&name, text.as_bytes(), true));
-    inventory.streams.insert(name, Arc::from(text.into_bytes()));
+    let (name, bytes): (_, Arc<[u8]>) = (Arc::from(name), Arc::from(text.into_bytes()));
+    absorb(&mut inventory, read_bytes(&name, &bytes, true));
+    inventory.streams.insert(name, bytes);
     finish(inventory)
 }
 

@@ -16,7 +16,7 @@ mod write;
 
 pub(crate) use fields::{FieldReader, entries};
 pub(crate) use load::{Document, documents};
-pub(crate) use read::{LAST_APPLIED, Placed, placed_objects};
+pub(crate) use read::{Placed, placed_objects};
 
 pub use aggregate::{Contribution, RoleRules};
 pub use cluster::{ClusterFacts, NotRead, Server};
@@ -24,8 +24,8 @@ pub use duplicates::{Conflict, Duplicates};
 pub use link::Links;
 pub use load::{Coverage, LoadOptions, Unread, load, load_bytes, load_live};
 pub use object::{
-    API_VERSION, AggregationRule, Binding, LabelSelector, Object, ObjectKey, ObjectKind, ObjectMeta, PolicyRule,
-    Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
+    API_VERSION, AggregationRule, Binding, LAST_APPLIED, LabelSelector, Object, ObjectKey, ObjectKind, ObjectMeta,
+    PolicyRule, Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
 };
 
 use std::collections::BTreeMap;

@@ -117,6 +117,9 @@ impl fmt::Display for ObjectKind {
 /// The API group and version of the RBAC kinds.
 pub const API_VERSION: &str = "rbac.authorization.k8s.io/v1";
 
+/// The annotation in which `kubectl apply` keeps what it has applied.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// What identifies an object on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {

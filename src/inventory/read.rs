@@ -14,9 +14,6 @@ use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, ScalarType, Tree,
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
 
-/// The annotation in which `kubectl apply` keeps what it has applied.
-pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
 /// What a document holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {

@@ -16,6 +16,8 @@ use crate::inventory::{ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Tex
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
+#[cfg(feature = "cluster")]
+use crate::snapshot::Snapshot;
 use crate::syntax::Place;
 
 /// How many problems of one kind are shown one by one.
@@ -340,6 +342,16 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
         writeln!(out, "  … and {} more such templates", mentioning - MAX_PROBLEMS)?;
     }
     Ok(())
+}
+
+/// Writes what a snapshot holds.
+///
+/// # Errors
+/// When `out` does.
+#[cfg(feature = "cluster")]
+pub fn write_snapshot(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
+    writeln!(out, "{}", escape(&describe_cluster(&snapshot.facts)))?;
+    writeln!(out, "read {}", count(snapshot.objects, "RBAC object"))
 }
 
 /// Writes the name of the cluster above what is said of it.

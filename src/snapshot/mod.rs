@@ -6,47 +6,72 @@
 mod object;
 mod redact;
 
-pub use object::ListedObject;
+pub use object::{ListedMetadata, ListedObject};
 pub use redact::{Key, Redactor};
+
+use std::ops::Range;
+
+use smol_str::SmolStr;
 
 use crate::inventory::{ClusterFacts, ObjectKind};
 use crate::syntax::Style;
 
-/// An object as a snapshot has it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SnapshotObject {
-    namespace: String,
-    name: String,
-    document: String,
+/// A cluster as it was when it was read.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What is known of the cluster.
+    pub facts: ClusterFacts,
+    /// How many objects there are.
+    pub objects: usize,
+    /// All of it.
+    pub text: String,
 }
 
-impl SnapshotObject {
-    /// An object that a server listed, with its names redacted if there is a redactor.
-    pub fn new(kind: ObjectKind, mut object: ListedObject, redactor: Option<&Redactor>) -> Self {
-        if let Some(redactor) = redactor {
+/// The objects of one kind, as text: there may be hundreds of thousands.
+pub(crate) struct Documents<'r> {
+    kind: ObjectKind,
+    redactor: Option<&'r Redactor>,
+    text: String,
+    index: Vec<(SmolStr, SmolStr, Range<usize>)>,
+}
+
+impl<'r> Documents<'r> {
+    /// None yet; their names will be redacted if there is a redactor.
+    pub(crate) fn new(kind: ObjectKind, redactor: Option<&'r Redactor>) -> Self {
+        Self { kind, redactor, text: String::new(), index: Vec::new() }
+    }
+
+    /// Adds an object that a server listed.
+    pub(crate) fn push(&mut self, mut object: ListedObject) {
+        if let Some(redactor) = self.redactor {
             redactor.redact(&mut object);
         }
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default().to_owned();
-        let name = object.metadata.name.to_string();
-        Self { namespace, name, document: Style::default().block(&object.into_value(kind), 0) }
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let name = object.metadata.name.clone();
+        let start = self.text.len();
+        self.text.push_str("---\n");
+        self.text.push_str(&Style::default().block(&object.into_value(self.kind), 0));
+        self.index.push((namespace, name, start..self.text.len()));
+    }
+
+    /// Forgets all objects.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.index.clear();
     }
 }
 
-/// The text of a snapshot, from the objects of each kind.
-pub fn text(facts: &ClusterFacts, mut objects: Vec<(ObjectKind, Vec<SnapshotObject>)>) -> String {
-    const SEPARATOR: &str = "---\n";
-    let head = Style::default().block(&facts.to_value(), 0);
-    let documents = objects.iter().flat_map(|(_, objects)| objects);
-    let length: usize = documents.map(|object| SEPARATOR.len() + object.document.len()).sum();
-    let mut text = String::with_capacity(head.len() + length);
-    text.push_str(&head);
-    objects.sort_by_key(|(kind, _)| *kind);
-    for (_, mut objects) in objects {
-        objects.sort();
-        for object in objects {
-            text.push_str(SEPARATOR);
-            text.push_str(&object.document);
+impl Snapshot {
+    /// A snapshot of what was listed, in the order of the kinds given.
+    pub(crate) fn new(facts: ClusterFacts, kinds: Vec<Documents<'_>>) -> Self {
+        let mut text = Style::default().block(&facts.to_value(), 0);
+        text.reserve_exact(kinds.iter().map(|documents| documents.text.len()).sum());
+        let mut objects = 0;
+        for mut documents in kinds {
+            objects += documents.index.len();
+            documents.index.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+            text.extend(documents.index.iter().filter_map(|(.., range)| documents.text.get(range.clone())));
         }
+        Self { facts, objects, text }
     }
-    text
 }

@@ -22,7 +22,6 @@ impl Key {
     ///
     /// # Errors
     /// When the system has no random numbers.
-    #[cfg(feature = "cluster")]
     pub fn random() -> Result<Self, String> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| format!("no random key can be made: {error}"))?;

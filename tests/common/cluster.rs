@@ -103,6 +103,11 @@ pub struct KubectlRun {
 }
 
 impl Kubectl {
+    /// The program itself.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs it in the checkout as a user, whose token is its name.
     pub fn run(&self, user: &str, arguments: &[&str]) -> KubectlRun {
         // Else it would ask for discovery once only.
