@@ -129,6 +129,13 @@ impl<'a> Username<'a> {
     }
 }
 
+/// The usernames that [`Username::parse`] takes for service accounts, but for the length of the last part, as a regular
+/// expression (RE2).
+pub const SERVICE_ACCOUNT_USERNAME: &str = concat!(
+    "^system:serviceaccount:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?:",
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+);
+
 /// The username of a service account.
 pub(crate) fn service_account_username(namespace: &str, name: &str) -> String {
     format!("system:serviceaccount:{namespace}:{name}")

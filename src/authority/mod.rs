@@ -18,16 +18,19 @@ mod version;
 
 pub use attributes::{Attributes, Extra, ImpersonatedUser, User};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
-pub use defaults::owns_service_account_impersonation;
+pub use defaults::{
+    AGGREGATE_TO_DEFAULT, API_SERVER_USER, DEFAULT_IMPERSONATORS, default_legacy_rules,
+    owns_service_account_impersonation,
+};
 pub(crate) use identity::service_account_username;
-pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, Username};
+pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, SERVICE_ACCOUNT_USERNAME, Username};
 pub use impersonation::{
     Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, constrained_modes,
     decide, decide_remembering, is_refused_group, is_refused_key, missing_checks,
 };
 pub use mode::{Mode, Verb};
 use names::is_domain_prefixed_path;
-pub use names::{is_dns_label, is_dns_subdomain};
+pub use names::{DNS_SUBDOMAIN, DNS_SUBDOMAIN_LENGTH, is_dns_label, is_dns_subdomain};
 pub use rbac::{
     allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
 };

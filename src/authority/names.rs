@@ -1,5 +1,10 @@
 //! Validity of names, as far as the server's decisions depend on it (`k8s.io/apimachinery/pkg/util/validation`).
 
+/// The longest name of a service account or node.
+pub const DNS_SUBDOMAIN_LENGTH: usize = 253;
+/// What [`is_dns_subdomain`] checks but for the length, as a regular expression (RE2), for whoever has the server check it.
+pub const DNS_SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
 /// Whether `name` is a DNS label (RFC 1123): a valid namespace.
 pub fn is_dns_label(name: &str) -> bool {
     name.len() <= 63 && is_label(name.as_bytes())
@@ -7,7 +12,7 @@ pub fn is_dns_label(name: &str) -> bool {
 
 /// Whether `name` is a DNS subdomain (RFC 1123): a valid name of a service account or node.
 pub fn is_dns_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.as_bytes().split(|byte| *byte == b'.').all(is_label)
+    name.len() <= DNS_SUBDOMAIN_LENGTH && name.as_bytes().split(|byte| *byte == b'.').all(is_label)
 }
 
 fn is_label(label: &[u8]) -> bool {
