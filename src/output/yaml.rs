@@ -1,17 +1,25 @@
-//! RBAC objects as YAML.
+//! Kubernetes objects as YAML.
 
 use std::io::{self, Write};
 
 use crate::inventory::Object;
-use crate::syntax::{Style, scalar};
+use crate::syntax::{Style, Value, scalar};
 
 /// Writes the objects as one stream of documents.
 ///
 /// # Errors
 /// When `out` does.
 pub fn write_objects<'o>(out: &mut dyn Write, objects: impl IntoIterator<Item = &'o Object>) -> io::Result<()> {
+    write_values(out, objects.into_iter().map(Object::to_value))
+}
+
+/// The same, for objects of any kind.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_values(out: &mut dyn Write, values: impl IntoIterator<Item = Value>) -> io::Result<()> {
     let style = Style::default();
-    objects.into_iter().try_for_each(|object| write!(out, "---\n{}", style.block(&object.to_value(), 0)))
+    values.into_iter().try_for_each(|value| write!(out, "---\n{}", style.block(&value, 0)))
 }
 
 /// Writes a kustomization that applies these files in their order.

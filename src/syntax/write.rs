@@ -167,12 +167,24 @@ impl Style {
                     out.push_str(self.line_end);
                     self.sequence(out, items, indent + self.sequence_indent);
                 }
+                Value::Text(text) if is_literal(text) => self.literal(out, text, indent + 2),
                 other => {
                     out.push(' ');
                     out.push_str(&self.flow(other));
                     out.push_str(self.line_end);
                 }
             }
+        }
+    }
+
+    /// A text of several lines, each on its own.
+    fn literal(&self, out: &mut String, text: &str, indent: usize) {
+        out.push_str(" |-");
+        out.push_str(self.line_end);
+        for line in text.split('\n') {
+            out.push_str(&" ".repeat(indent));
+            out.push_str(line);
+            out.push_str(self.line_end);
         }
     }
 
@@ -256,6 +268,13 @@ impl JsonStyle {
 /// A string as a YAML scalar: plain where every reader takes it for a string, in double quotes otherwise.
 pub fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
+}
+
+/// Whether the text has several lines, all of which a literal block shows as they are: none that is deceptive or blank,
+/// and no blank at the beginning, which would count as indentation.
+fn is_literal(text: &str) -> bool {
+    let shown = |line: &str| !line.trim().is_empty() && !line.chars().any(is_deceptive);
+    text.contains('\n') && !text.starts_with(char::is_whitespace) && text.split('\n').all(shown)
 }
 
 /// Whether every reader takes the text for a string without quotes, in brackets too.
@@ -370,6 +389,16 @@ mod tests {
     }
 
     #[test]
+    fn several_lines_are_written_as_they_are() {
+        let style = Style::default();
+        let written = |text: &str| style.block(&Value::map([("a", Value::map([("b", Value::text(text))]))]), 0);
+        assert_eq!(written("x: # 1\n  - y\n'z"), "a:\n  b: |-\n    x: # 1\n      - y\n    'z\n");
+        for other in ["x\n", "x\n\ny", " x\ny", "x\n \ny", "x\r\ny", "x\n\u{202e}y", "x\n\ty"] {
+            assert!(written(other).starts_with("a:\n  b: \""), "{other:?}");
+        }
+    }
+
+    #[test]
     fn in_the_style_that_is_asked_for() {
         let plain = Style::default();
         assert_eq!(
@@ -402,7 +431,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_string_is_read_back_in_any_style(
-            text in ".*",
+            text in "(?s).*|[ a#:-]+\n[ a#:|-]+",
             flow_lists: bool,
             padded: bool,
             sequence_indent in 0usize..5,
