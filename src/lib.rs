@@ -11,12 +11,14 @@
 //! - [`lint`]: findings, one file a rule
 //! - [`evidence`]: what impersonators do
 //! - [`migrate`]: what replaces their grants
+//! - [`guard`]: an admission policy that keeps new ones out
 //! - [`output`]: all of this as text and JSON
 pub mod authority;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod evidence;
 pub mod grants;
+pub mod guard;
 pub mod inventory;
 pub mod lint;
 pub mod migrate;

@@ -469,6 +469,42 @@ fn two_definitions_of_one_role_stop_a_migration() {
 }
 
 #[test]
+fn guard_as_manifests() {
+    let arguments = ["guard", "testdata/platform", "--mode", "deny", "--default-roles", "all"];
+    let allow =
+        ["--allow", "ClusterRole/break-glass", "--allow", "Role/ops/debug", "--allow", "ServiceAccount/flux/flux"];
+    golden(
+        "guard",
+        &[&arguments[..], &allow, &["--allow", "Group/sre", "--allow", "RoleBinding/ops/debug"]].concat(),
+        0,
+    );
+}
+
+/// Both outputs are the same objects.
+#[test]
+fn guard_as_json() {
+    let run = deputize(&["guard", "testdata/platform", "-o", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((list["apiVersion"].as_str(), list["kind"].as_str()), (Some("v1"), Some("List")));
+    let yaml = deputize(&["guard", "testdata/platform"]).stdout;
+    let [policy, binding] = list["items"].as_array().unwrap().as_slice() else { panic!("two objects: {list}") };
+    assert_eq!(binding["spec"]["validationActions"], serde_json::json!(["Warn", "Audit"]));
+    for variable in policy["spec"]["variables"].as_array().unwrap() {
+        let line = variable["expression"].as_str().unwrap().lines().last().unwrap();
+        assert!(yaml.contains(line) || yaml.contains(&line.replace('"', "\\\"")), "{line}");
+    }
+}
+
+#[test]
+fn a_guard_needs_exceptions_that_are_some() {
+    for wrong in ["deputy", "Role/deputy", "Secret/a/b"] {
+        let run = deputize(&["guard", "testdata/platform", "--allow", wrong]);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+        assert!(run.stderr.contains("an exception is one of ClusterRole/NAME"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn completions_and_manual_are_made() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(deputize(&["completions", shell]).stdout.contains("migrate"), "{shell}");

@@ -8,6 +8,7 @@ mod evidence;
 mod explain;
 mod generate;
 mod grants;
+mod guard;
 mod in_place;
 mod input;
 mod logs;
@@ -85,6 +86,8 @@ enum Command {
     /// Print the RBAC of a live cluster as one file that the other commands read
     #[cfg(feature = "cluster")]
     Snapshot(snapshot::Args),
+    /// Write an admission policy that keeps new legacy grants out of a cluster
+    Guard(guard::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -113,6 +116,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         #[cfg(feature = "cluster")]
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Guard(args) => guard::run(&args),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

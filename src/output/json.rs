@@ -15,7 +15,21 @@ use crate::inventory::{Inventory, ObjectMeta, PolicyRule, RoleId, Subject as Inv
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
-use crate::syntax::Place;
+use crate::syntax::{JsonStyle, Place, Value};
+
+/// Writes Kubernetes objects as one list, which `kubectl` takes.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_list(out: &mut dyn io::Write, items: impl IntoIterator<Item = Value>) -> io::Result<()> {
+    let style = JsonStyle { indent: Some("  ".to_owned()), spaced: true, inline_lists: false, line_end: "\n" };
+    let list = Value::map([
+        ("apiVersion", Value::text("v1")),
+        ("kind", Value::text("List")),
+        ("items", Value::List(items.into_iter().collect())),
+    ]);
+    writeln!(out, "{}", style.write(&list, ""))
+}
 
 /// An object that is named.
 #[derive(Debug, Serialize)]

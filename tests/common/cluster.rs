@@ -84,7 +84,8 @@ impl Cluster {
     }
 }
 
-fn ready() -> Value {
+/// A request that is allowed as soon as the server answers.
+pub fn ready() -> Value {
     json!({"user": "admin", "groups": ["system:masters"], "verb": "get", "path": "/readyz"})
 }
 
