@@ -41,3 +41,22 @@ pub fn default_legacy_rules() -> [(&'static [&'static str], PolicyRule); 2] {
         (&SERVICE_ACCOUNT_IMPERSONATORS, rule("impersonate", "", "serviceaccounts")),
     ]
 }
+
+/// What a default ClusterRole that binds users (`clusterRoles` and `editRules` in `policy.go`) gives of impersonation,
+/// of all power, and of credentials; empty for other roles. Manifests refer to these roles and do not define them.
+pub fn default_rules(name: &str) -> Vec<PolicyRule> {
+    let rule = |verb: &str, groups: &[&str], resources: &[&str]| PolicyRule {
+        verbs: vec![Text::new(verb)],
+        api_groups: groups.iter().map(|group| Text::new(*group)).collect(),
+        resources: resources.iter().map(|resource| Text::new(*resource)).collect(),
+        ..PolicyRule::default()
+    };
+    match name {
+        "cluster-admin" => vec![rule("*", &["*"], &["*"])],
+        "admin" | "edit" => vec![
+            rule("impersonate", &[""], &["serviceaccounts"]),
+            rule("create", &[""], &["pods", "serviceaccounts/token"]),
+        ],
+        _ => Vec::new(),
+    }
+}

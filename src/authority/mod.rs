@@ -7,6 +7,7 @@
 mod attributes;
 mod authorizer;
 mod compiled;
+mod credentials;
 mod defaults;
 mod identity;
 mod impersonation;
@@ -18,8 +19,9 @@ mod version;
 
 pub use attributes::{Attributes, Extra, ImpersonatedUser, User};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
+pub use credentials::{CredentialSource, credential_sources};
 pub use defaults::{
-    AGGREGATE_TO_DEFAULT, API_SERVER_USER, DEFAULT_IMPERSONATORS, default_legacy_rules,
+    AGGREGATE_TO_DEFAULT, API_SERVER_USER, DEFAULT_IMPERSONATORS, default_legacy_rules, default_rules,
     owns_service_account_impersonation,
 };
 pub(crate) use identity::service_account_username;

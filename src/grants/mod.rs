@@ -5,9 +5,11 @@
 //! both, with the answer whether it is effective; entries are made on the fly, since a large cluster has millions.
 
 mod held;
+mod reach;
 mod reason;
 mod rule;
 
 pub use held::{Entry, Grants, Holder, Through};
+pub use reach::{Means, Path, Power, Principal, Reach, Source, Step};
 pub use reason::Reason;
 pub use rule::{Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule, is_server_owned};
