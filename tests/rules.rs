@@ -4,15 +4,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use deputize::authority::KubeVersion;
 use deputize::grants::Grants;
 use deputize::inventory::load_bytes;
 use deputize::lint::{Finding, Rule, Selection, Severity, catalogue, check};
 
 fn findings(yaml: &str) -> Vec<Finding> {
+    findings_on(KubeVersion::NEWEST, yaml)
+}
+
+fn findings_on(version: KubeVersion, yaml: &str) -> Vec<Finding> {
     let inventory = load_bytes("example.yaml", yaml.as_bytes());
     assert_eq!(inventory.problems, [], "{yaml}");
     assert_ne!(inventory.coverage.objects, 0, "{yaml}");
-    check(&Grants::new(&inventory), &Selection::default())
+    check(&Grants::new(&inventory).on_version(version), &Selection::default())
 }
 
 /// The one example under a heading of a rule's page.
@@ -24,10 +29,15 @@ fn example(rule: &dyn Rule, heading: &str) -> &'static str {
     block.split("```").next().unwrap()
 }
 
+/// A version that the rule is about.
+fn version_of(rule: &dyn Rule) -> KubeVersion {
+    rule.versions().until.unwrap_or(KubeVersion::NEWEST)
+}
+
 #[test]
 fn every_bad_example_is_found() {
     for rule in catalogue() {
-        let found = findings(example(*rule, "Bad"));
+        let found = findings_on(version_of(*rule), example(*rule, "Bad"));
         let own: Vec<&Finding> = found.iter().filter(|finding| finding.rule == rule.id()).collect();
         assert!(!own.is_empty(), "{}: its bad example is not found, but {found:#?}", rule.id());
         for finding in own {
@@ -39,10 +49,27 @@ fn every_bad_example_is_found() {
 #[test]
 fn no_good_example_is_found() {
     for rule in catalogue() {
-        let found = findings(example(*rule, "Good"));
+        let found = findings_on(version_of(*rule), example(*rule, "Good"));
         let bad: Vec<&Finding> =
             found.iter().filter(|finding| finding.rule == rule.id() || finding.severity > Severity::Note).collect();
         assert!(bad.is_empty(), "{}: {bad:#?}", rule.id());
+    }
+}
+
+/// A rule finds nothing on the versions that it says it is not about.
+#[test]
+fn no_bad_example_is_found_on_other_versions() {
+    let next = |version: KubeVersion, by: i64| KubeVersion {
+        minor: u32::try_from(i64::from(version.minor) + by).unwrap(),
+        ..version
+    };
+    for rule in catalogue() {
+        let versions = rule.versions();
+        let others = versions.since.map(|since| next(since, -1)).into_iter();
+        for version in others.chain(versions.until.map(|until| next(until, 1))) {
+            let found = findings_on(version, example(*rule, "Bad"));
+            assert!(found.iter().all(|finding| finding.rule != rule.id()), "{} on {version}", rule.id());
+        }
     }
 }
 

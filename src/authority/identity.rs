@@ -57,6 +57,11 @@ impl IdentityKind {
         }
     }
 
+    /// The kind as which legacy asks for it: a node is a user like any other there.
+    pub fn in_legacy(self) -> Self {
+        if self == Self::Nodes { Self::Users } else { self }
+    }
+
     /// Whether the server asks for it in a namespace, so that a RoleBinding can grant it.
     pub fn is_namespaced(self) -> bool {
         self == Self::ServiceAccounts

@@ -18,7 +18,7 @@ use super::{
 
 /// From how many groups, or extra keys or values, on the server first asks for all at once
 /// (`manyAuthorizationChecksInLoop`).
-const MANY: usize = 4;
+pub const MANY: usize = 4;
 
 /// The extra of a service account's token that names the node of its pod.
 pub const NODE_NAME_EXTRA: &str = "authentication.kubernetes.io/node-name";

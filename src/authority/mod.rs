@@ -27,8 +27,8 @@ pub use defaults::{
 pub(crate) use identity::service_account_username;
 pub use identity::{AUTHENTICATION_GROUP, IdentityKind, Requestable, SERVICE_ACCOUNT_USERNAME, Username};
 pub use impersonation::{
-    Check, CheckVerb, Decision, Feature, Headers, Impersonation, NODE_NAME_EXTRA, Refusal, Request, constrained_modes,
-    decide, decide_remembering, is_refused_group, is_refused_key, missing_checks,
+    Check, CheckVerb, Decision, Feature, Headers, Impersonation, MANY, NODE_NAME_EXTRA, Refusal, Request,
+    constrained_modes, decide, decide_remembering, is_refused_group, is_refused_key, missing_checks,
 };
 pub use mode::{Mode, Verb};
 use names::is_domain_prefixed_path;
@@ -36,7 +36,7 @@ pub use names::{DNS_SUBDOMAIN, DNS_SUBDOMAIN_LENGTH, is_dns_label, is_dns_subdom
 pub use rbac::{
     allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
 };
-pub use verbs::{PATH_VERBS, RESOURCE_VERBS, verbs_but_impersonation};
+pub use verbs::{DISCOVERY_PATHS, PATH_VERBS, RESOURCE_VERBS, verbs_but_impersonation};
 pub use version::KubeVersion;
 
 /// The group that passes every authorization check (`pkg/authentication/user`, `SystemPrivilegedGroup`).

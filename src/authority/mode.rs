@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::IdentityKind;
+
 /// A way in which the server lets a requestor be someone else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
@@ -40,6 +42,16 @@ impl Mode {
     /// The constrained mode of that name.
     pub fn parse_constrained(name: &str) -> Option<Self> {
         Self::CONSTRAINED.into_iter().find(|mode| mode.as_str() == name)
+    }
+
+    /// The kind of identity that the username of a request is in this mode. What else is asked for is asked for beside
+    /// it. Legacy knows service accounts as well.
+    pub fn named_kind(self) -> IdentityKind {
+        match self {
+            Self::AssociatedNode | Self::ArbitraryNode => IdentityKind::Nodes,
+            Self::ServiceAccount => IdentityKind::ServiceAccounts,
+            Self::UserInfo | Self::Legacy => IdentityKind::Users,
+        }
     }
 
     /// The verb that lets a requestor take an identity in this mode.

@@ -9,6 +9,11 @@ pub const RESOURCE_VERBS: [&str; 8] =
 /// Those of other requests.
 pub const PATH_VERBS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
 
+/// The paths that a client asks for before its first real request: those of the default role `system:discovery`
+/// (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`).
+pub const DISCOVERY_PATHS: [&str; 8] =
+    ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"];
+
 /// Verbs that are asked about beside the request itself: API group, resource, verbs
 /// (`pkg/registry/rbac/escalation_check.go`, `plugin/pkg/admission/certificates`).
 const SPECIAL: [(&str, &str, &[&str]); 3] = [

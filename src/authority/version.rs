@@ -19,10 +19,15 @@ impl KubeVersion {
     /// The newest version whose behaviour this release knows.
     pub const NEWEST: Self = Self { major: 1, minor: 37 };
 
+    /// The first version that knows constrained impersonation by default.
+    pub const CONSTRAINED: Self = Self { major: 1, minor: 36 };
+    /// The last version that does not.
+    pub const LAST_LEGACY_ONLY: Self = Self { major: 1, minor: 35 };
+
     /// What a server of this version does unless its feature gates were set: the gate `ConstrainedImpersonation` is
     /// absent up to 1.34, off by default in 1.35, and on by default from 1.36.
     pub fn feature(self) -> Feature {
-        if self >= (Self { major: 1, minor: 36 }) { Feature::Constrained } else { Feature::LegacyOnly }
+        if self >= Self::CONSTRAINED { Feature::Constrained } else { Feature::LegacyOnly }
     }
 }
 

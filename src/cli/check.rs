@@ -9,7 +9,7 @@ use deputize::inventory::Inventory;
 use deputize::lint::{self, Finding, Selection, Severity};
 use deputize::output::{human, json};
 
-use super::input::{InputArgs, say_coverage, status_of};
+use super::input::{InputArgs, VersionArg, say_coverage, status_of};
 use super::terminal::{self, Output};
 use super::{Failure, Outcome, Status};
 
@@ -33,6 +33,8 @@ pub(super) struct Args {
     /// Do not apply these rules
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     ignore: Vec<String>,
+    #[command(flatten)]
+    version: VersionArg,
     /// Exit with 2 if the input holds no RBAC object at all
     #[arg(long)]
     require_rbac: bool,
@@ -63,7 +65,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let (inventories, mut status) = args.input.load_each()?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let inventories: &[Inventory] = Vec::leak(inventories);
-    let worlds: Vec<_> = inventories.iter().map(|inventory| World::check(inventory, &selection)).collect();
+    let worlds: Vec<_> = inventories.iter().map(|inventory| World::check(inventory, args, &selection)).collect();
     let worlds = ManuallyDrop::new(worlds);
     let mut out = terminal::stdout();
     let printed = print(args, &worlds, &mut out);
@@ -82,8 +84,8 @@ struct World<'i> {
 }
 
 impl<'i> World<'i> {
-    fn check(inventory: &'i Inventory, selection: &Selection) -> Self {
-        let grants = Grants::new(inventory);
+    fn check(inventory: &'i Inventory, args: &Args, selection: &Selection) -> Self {
+        let grants = Grants::new(inventory).on_version(args.version.version(inventory));
         let findings = lint::check(&grants, selection);
         Self { inventory, grants, findings }
     }

@@ -8,7 +8,7 @@ use deputize::inventory::Inventory;
 use deputize::output::{human, json};
 
 use super::Outcome;
-use super::input::{InputArgs, say_coverage, status_of};
+use super::input::{InputArgs, VersionArg, say_coverage, status_of};
 use super::terminal::{self, Output};
 
 #[derive(Debug, clap::Args)]
@@ -19,13 +19,16 @@ pub(super) struct Args {
     /// How grants are printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
+    #[command(flatten)]
+    version: VersionArg,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
     let (inventories, mut status) = args.input.load_each()?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let inventories: &[Inventory] = Vec::leak(inventories);
-    let worlds = ManuallyDrop::new(inventories.iter().map(Grants::new).collect::<Vec<_>>());
+    let worlds = inventories.iter().map(|inventory| Grants::new(inventory).on_version(args.version.version(inventory)));
+    let worlds = ManuallyDrop::new(worlds.collect::<Vec<_>>());
     let mut out = terminal::stdout();
     match (args.output, worlds.as_slice()) {
         (Output::Human, [grants]) if !args.input.is_several() => human::write_grants(&mut out, grants)?,

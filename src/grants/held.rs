@@ -1,10 +1,10 @@
 //! Who holds what a rule grants.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{Reason, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
-use crate::authority::{IdentityKind, binds_cluster_wide, subject_matches_someone};
+use super::{Reason, RuleAction, RuleGrant, Subjects, actions_of_rule, grants_of_rule};
+use crate::authority::{Feature, IdentityKind, KubeVersion, Mode, binds_cluster_wide, subject_matches_someone};
 use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
 use crate::problem::{Problem, ProblemKind};
 
@@ -19,6 +19,10 @@ pub struct Grants<'i> {
     carriers: Vec<Vec<RoleId>>,
     /// Rules that stand in an aggregated role because a controller wrote them there.
     copied: HashSet<(RoleId, usize)>,
+    /// The servers that answer.
+    version: KubeVersion,
+    /// What each subject holds, once somebody asks.
+    subjects: OnceLock<Subjects>,
 }
 
 /// How a role is held.
@@ -70,7 +74,23 @@ impl<'i> Grants<'i> {
             }
         }
         let copied = copied_rules(inventory, &rules, &carriers);
-        Self { inventory, rules, links, carriers, copied }
+        let version = KubeVersion::default();
+        Self { inventory, rules, links, carriers, copied, version, subjects: OnceLock::new() }
+    }
+
+    /// The same grants in the eyes of servers of another version: what those do not know of is not effective there.
+    pub fn on_version(self, version: KubeVersion) -> Self {
+        Self { version, subjects: OnceLock::new(), ..self }
+    }
+
+    /// The version of the servers that answer.
+    pub fn version(&self) -> KubeVersion {
+        self.version
+    }
+
+    /// What each subject holds as a whole.
+    pub fn subjects(&self) -> &Subjects {
+        self.subjects.get_or_init(|| Subjects::new(self))
     }
 
     /// The inventory.
@@ -210,7 +230,14 @@ impl<'i> Grants<'i> {
         let by_holding = self.holding_reason(holder).filter(|reason| *reason != Reason::SubjectNeverMatches);
         // A verb or resource that means nothing is dead with any binding: to say "bind it otherwise" would mislead.
         let by_binding = || if grant.identity.kind.is_some() { by_namespace() } else { None };
-        by_holding.or_else(by_binding).or(grant.reason).or_else(|| self.holding_reason(holder))
+        let by_rule = grant.reason.or_else(|| self.ignored(grant.mode));
+        by_holding.or_else(by_binding).or(by_rule).or_else(|| self.holding_reason(holder))
+    }
+
+    /// Servers that do not know constrained impersonation never ask for what is granted of it.
+    fn ignored(&self, mode: Option<Mode>) -> Option<Reason> {
+        let constrained = mode.is_some_and(|mode| mode != Mode::Legacy);
+        (constrained && self.version.feature() == Feature::LegacyOnly).then_some(Reason::IgnoredByServer)
     }
 
     /// Why an action is not effective in someone's hands; none if it is.
@@ -221,7 +248,7 @@ impl<'i> Grants<'i> {
             (rule.resources.is_empty() && !rule.non_resource_urls.is_empty() && self.namespace(holder).is_some())
                 .then_some(Reason::NamespacedBinding)
         };
-        by_holding.or_else(by_binding).or(action.reason).or(holding)
+        by_holding.or_else(by_binding).or(action.reason).or_else(|| self.ignored(action.mode)).or(holding)
     }
 
     fn holding_reason(&self, holder: &Holder) -> Option<Reason> {

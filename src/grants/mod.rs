@@ -8,8 +8,10 @@ mod held;
 mod reach;
 mod reason;
 mod rule;
+mod subjects;
 
 pub use held::{Entry, Grants, Holder, Through};
 pub use reach::{Means, Path, Power, Principal, Reach, Source, Step};
 pub use reason::Reason;
 pub use rule::{Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule, is_server_owned};
+pub use subjects::{Abilities, HeldGrant, Subjects};

@@ -77,7 +77,7 @@ impl Principal {
 
     /// By what bindings can name it: itself, and the groups that the server gives it. Groups that an identity provider
     /// gives are not known.
-    fn names(&self) -> Vec<Self> {
+    pub(super) fn names(&self) -> Vec<Self> {
         let (name, groups) = match self {
             Self::User(name) => (name.to_string(), Vec::new()),
             Self::Group(group) => {

@@ -20,13 +20,15 @@ pub enum Reason {
     NoSuchVerb,
     /// The server never asks for any of the names.
     NameNeverMatches,
+    /// Servers of the version in question do not know constrained impersonation.
+    IgnoredByServer,
     /// The binding's subject is nobody.
     SubjectNeverMatches,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unbound,
         Self::MissingRole,
         Self::NamespacedBinding,
@@ -35,6 +37,7 @@ impl Reason {
         Self::NoSuchResource,
         Self::NoSuchVerb,
         Self::NameNeverMatches,
+        Self::IgnoredByServer,
         Self::SubjectNeverMatches,
     ];
 
@@ -49,6 +52,7 @@ impl Reason {
             Self::NoSuchResource => "no-such-resource",
             Self::NoSuchVerb => "no-such-verb",
             Self::NameNeverMatches => "name-never-matches",
+            Self::IgnoredByServer => "ignored-by-server",
             Self::SubjectNeverMatches => "subject-never-matches",
         }
     }

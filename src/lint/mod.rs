@@ -15,9 +15,9 @@ mod words;
 pub use catalogue::{Selection, UnknownRule, catalogue, find_rule};
 pub use finding::Finding;
 pub use holders::Related;
-pub use rule::{Page, Rule};
+pub use rule::{Fix, Page, Rule, Versions};
 pub use severity::Severity;
-pub use site::Site;
+pub use site::{Beside, Site};
 
 use rayon::prelude::*;
 

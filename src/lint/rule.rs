@@ -5,6 +5,7 @@ use std::fmt;
 use super::finding::Diagnosis;
 use super::severity::Severity;
 use super::site::Site;
+use crate::authority::KubeVersion;
 
 /// A rule: its name, its page and its judgement.
 pub trait Rule: Sync + fmt::Debug {
@@ -14,8 +15,54 @@ pub trait Rule: Sync + fmt::Debug {
     fn page(&self) -> Page;
     /// The severities that its findings may have, the gravest first.
     fn severities(&self) -> &'static [Severity];
+    /// The versions of Kubernetes on which it can find anything.
+    fn versions(&self) -> Versions {
+        Versions::default()
+    }
+    /// Whether what it finds can be mended by editing the manifest.
+    fn fix(&self) -> Fix {
+        Fix::None
+    }
     /// What it has to say of a site, if anything.
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis>;
+}
+
+/// The versions of Kubernetes that a rule is about; a default server is meant, without feature gates of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// The first; none for every version there was.
+    pub since: Option<KubeVersion>,
+    /// The last; none for every version there will be.
+    pub until: Option<KubeVersion>,
+}
+
+impl Versions {
+    /// Servers that know constrained impersonation.
+    pub const CONSTRAINED: Self = Self { since: Some(KubeVersion::CONSTRAINED), until: None };
+    /// Servers that do not.
+    pub const LEGACY_ONLY: Self = Self { since: None, until: Some(KubeVersion::LAST_LEGACY_ONLY) };
+}
+
+/// How what a rule finds can be mended without anyone's judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fix {
+    /// It cannot: evidence or a decision is needed.
+    None,
+    /// By an edit that takes permissions away or gives them, or may do so where the input is not all there is.
+    Unsafe,
+    /// By an edit that changes no permission.
+    Safe,
+}
+
+impl Fix {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unsafe => "unsafe",
+            Self::Safe => "safe",
+        }
+    }
 }
 
 /// A rule's page: Markdown with fixed headings.

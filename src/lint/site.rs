@@ -33,7 +33,8 @@ pub struct Site<'a> {
     pub verb_index: usize,
     /// What the verb grants.
     pub found: &'a [RuleGrant],
-    /// What the verb says of actions.
+    /// What the verb says of actions, and the other verbs of the rule that say something of the same mode. A site has
+    /// either grants or actions.
     pub actions: &'a [RuleAction],
     classes: &'a Classes,
 }
@@ -43,8 +44,43 @@ pub struct Site<'a> {
 #[derive(Debug)]
 struct Classes {
     classes: Vec<HolderClass>,
-    /// What is known of the classes that were picked together so far.
-    known: RefCell<BTreeMap<Vec<usize>, Rc<Holders>>>,
+    /// What is known of the classes that were picked together so far, and of those in them who have something in common.
+    known: RefCell<BTreeMap<Picked, Rc<Holders>>>,
+}
+
+/// Classes, and what those of their holders have in common who are meant.
+type Picked = (Vec<usize>, Option<Beside>);
+
+/// What stands beside a grant, or does not, in the hands of those who hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beside {
+    /// Surely nothing may be done in the mode.
+    NoAction(Mode),
+    /// Surely nobody can be named in the mode.
+    NoIdentity(Mode),
+    /// Something may be done, but surely not all paths of discovery be asked for.
+    NoDiscovery(Mode),
+    /// Legacy surely reaches identities of the kind.
+    Legacy(IdentityKind),
+    /// Legacy surely reaches none of the kind.
+    NoLegacy(IdentityKind),
+}
+
+impl Beside {
+    /// Whether it is so for a subject.
+    fn holds(self, grants: &Grants<'_>, subject: &Subject) -> bool {
+        let subjects = grants.subjects();
+        match self {
+            Self::NoAction(mode) => !subjects.perhaps(subject).has_action(mode),
+            Self::NoIdentity(mode) => !subjects.perhaps(subject).has_identity(mode, mode.named_kind()),
+            Self::NoDiscovery(mode) => {
+                let abilities = subjects.perhaps(subject);
+                abilities.has_action(mode) && abilities.missing_paths(mode).next().is_some()
+            }
+            Self::Legacy(kind) => subjects.surely(subject).has_identity(Mode::Legacy, kind),
+            Self::NoLegacy(kind) => !subjects.perhaps(subject).has_identity(Mode::Legacy, kind),
+        }
+    }
 }
 
 /// Holders for whom every grant of a rule is effective, or dead, for the same reason.
@@ -60,7 +96,11 @@ pub(super) fn visit(grants: &Grants<'_>, role_id: RoleId, judge: &mut dyn FnMut(
     let mut known: Option<Classes> = None;
     for (index, rule) in grants.rules_of(role_id) {
         let (found, actions) = (grants_of_rule(rule), actions_of_rule(rule));
-        if found.is_empty() && actions.iter().all(|action| action.reason.is_none()) {
+        // What is written for verbs of every kind says nothing about impersonation in particular.
+        let mut actions: Vec<RuleAction> =
+            actions.into_iter().filter(|action| action.action.as_deref() != Some("*")).collect();
+        actions.sort_by_key(|action| action.mode);
+        if found.is_empty() && actions.is_empty() {
             continue;
         }
         let classes = &*known.get_or_insert_with(|| classes(grants, role_id));
@@ -79,8 +119,9 @@ pub(super) fn visit(grants: &Grants<'_>, role_id: RoleId, judge: &mut dyn FnMut(
         for found in found.chunk_by(|a, b| a.verb == b.verb) {
             judge(&site(found[0].verb, found, &[]));
         }
-        for action in actions.chunks(1).filter(|action| action[0].reason.is_some()) {
-            judge(&site(action[0].verb, &[], action));
+        // The actions of one mode are one thing to say, at the first of their verbs; each unknown verb is another.
+        for actions in actions.chunk_by(|a, b| a.mode == b.mode && a.mode.is_some()) {
+            judge(&site(actions[0].verb, &[], actions));
         }
     }
 }
@@ -124,6 +165,19 @@ impl<'a> Site<'a> {
         Verb::parse(self.verb().as_str()) == Verb::Any
     }
 
+    /// The constrained mode that the spelled verb gives identities in.
+    pub fn constrained_mode(&self) -> Option<Mode> {
+        match Verb::parse(self.verb().as_str()) {
+            Verb::Identity(mode) if mode != Mode::Legacy => Some(mode),
+            _ => None,
+        }
+    }
+
+    /// The mode in which the site's verbs say what may be done.
+    pub fn acting_mode(&self) -> Option<Mode> {
+        self.actions.first()?.mode
+    }
+
     /// Whether the verb is spelled `impersonate`.
     pub fn is_legacy_verb(&self) -> bool {
         Verb::parse(self.verb().as_str()) == Verb::Identity(Mode::Legacy)
@@ -142,7 +196,29 @@ impl<'a> Site<'a> {
 
     /// Those among `grants` that are effective in someone's hands, and everyone for whom one of them is.
     pub fn effective<'g>(&self, grants: impl IntoIterator<Item = &'g RuleGrant>) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
-        self.pick(grants, |_, reason| reason.is_none())
+        self.pick(grants, |_, reason| reason.is_none(), None)
+    }
+
+    /// The same, of those beside whose grant something else stands or is missing; none if there are none.
+    pub fn effective_beside<'g>(
+        &self,
+        grants: impl IntoIterator<Item = &'g RuleGrant>,
+        beside: Beside,
+    ) -> Option<(Vec<&'g RuleGrant>, Rc<Holders>)> {
+        let (grants, holders) = self.pick(grants, |_, reason| reason.is_none(), Some(beside));
+        (!grants.is_empty() && !holders.subjects.is_empty()).then_some((grants, holders))
+    }
+
+    /// Everyone in whose hands the actions are effective, and beside whose grant something else stands or is missing;
+    /// none if there are none.
+    pub fn acting_beside(&self, beside: Beside) -> Option<Rc<Holders>> {
+        let action = self.actions.first()?;
+        let effective = |class: &HolderClass| {
+            class.holders.first().is_some_and(|holder| self.grants.action_reason(self.rule, action, holder).is_none())
+        };
+        let chosen = self.classes.classes.iter().enumerate().filter(|(_, class)| effective(class));
+        let holders = self.holders(chosen.map(|(index, _)| index).collect(), Some(beside));
+        (!holders.subjects.is_empty()).then_some(holders)
     }
 
     /// The same, of those whose subjects stand for everyone.
@@ -150,7 +226,7 @@ impl<'a> Site<'a> {
         &self,
         grants: impl IntoIterator<Item = &'g RuleGrant>,
     ) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
-        self.pick(grants, |class, reason| class.everyone && reason.is_none())
+        self.pick(grants, |class, reason| class.everyone && reason.is_none(), None)
     }
 
     /// Those among `grants` that are dead for the reason in someone's hands, and these hands.
@@ -159,13 +235,25 @@ impl<'a> Site<'a> {
         grants: impl IntoIterator<Item = &'g RuleGrant>,
         reason: Reason,
     ) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
-        self.pick(grants, |_, found| found == Some(reason))
+        self.pick(grants, |_, found| found == Some(reason), None)
+    }
+
+    /// The same, of those beside whose grant something else stands or is missing; none if there are none.
+    pub fn dead_beside<'g>(
+        &self,
+        grants: impl IntoIterator<Item = &'g RuleGrant>,
+        reason: Reason,
+        beside: Beside,
+    ) -> Option<(Vec<&'g RuleGrant>, Rc<Holders>)> {
+        let (grants, holders) = self.pick(grants, |_, found| found == Some(reason), Some(beside));
+        (!grants.is_empty() && !holders.subjects.is_empty()).then_some((grants, holders))
     }
 
     fn pick<'g>(
         &self,
         grants: impl IntoIterator<Item = &'g RuleGrant>,
         wanted: impl Fn(&HolderClass, Option<Reason>) -> bool,
+        beside: Option<Beside>,
     ) -> (Vec<&'g RuleGrant>, Rc<Holders>) {
         let mut picked = Vec::new();
         let mut chosen = BTreeSet::new();
@@ -182,12 +270,12 @@ impl<'a> Site<'a> {
                 picked.push(grant);
             }
         }
-        (picked, self.holders(chosen.into_iter().collect()))
+        (picked, self.holders(chosen.into_iter().collect(), beside))
     }
 
     /// Everyone who holds the role.
     pub fn everyone(&self) -> Rc<Holders> {
-        self.holders((0..self.classes.classes.len()).collect())
+        self.holders((0..self.classes.classes.len()).collect(), None)
     }
 
     /// Where nothing was found, if something was not: as much as was read of the world.
@@ -201,18 +289,22 @@ impl<'a> Site<'a> {
 
     /// Nobody.
     pub fn nobody(&self) -> Rc<Holders> {
-        self.holders(Vec::new())
+        self.holders(Vec::new(), None)
     }
 
-    fn holders(&self, chosen: Vec<usize>) -> Rc<Holders> {
-        if let Some(known) = self.classes.known.borrow().get(&chosen) {
+    fn holders(&self, chosen: Vec<usize>, beside: Option<Beside>) -> Rc<Holders> {
+        let picked = (chosen, beside);
+        if let Some(known) = self.classes.known.borrow().get(&picked) {
             return Rc::clone(known);
         }
-        let classes = chosen.iter().filter_map(|index| self.classes.classes.get(*index));
+        let classes = picked.0.iter().filter_map(|index| self.classes.classes.get(*index));
         let mut list: Vec<Holder> = classes.flat_map(|class| class.holders.iter().copied()).collect();
+        if let Some(beside) = beside {
+            list.retain(|holder| self.grants.subject(holder).is_some_and(|subject| beside.holds(self.grants, subject)));
+        }
         list.sort();
         let holders = Rc::new(Holders::describe(self.grants, self.role_id, &list));
-        self.classes.known.borrow_mut().insert(chosen, Rc::clone(&holders));
+        self.classes.known.borrow_mut().insert(picked, Rc::clone(&holders));
         holders
     }
 
@@ -265,6 +357,12 @@ impl<'a> Site<'a> {
         ];
         let chain = roles.into_iter().skip_while(|(_, label)| self.role.meta.label(label) != Some("true"));
         chain.map(|(name, _)| name).collect()
+    }
+
+    /// The paths of discovery that some of the holders may surely not ask for in a mode.
+    pub fn missing_paths(&self, holders: &Holders, mode: Mode) -> BTreeSet<&'static str> {
+        let subjects = self.grants.subjects();
+        holders.subjects.iter().flat_map(|subject| subjects.perhaps(subject).missing_paths(mode)).collect()
     }
 
     /// The identities in words.

@@ -5,13 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::manifest::{Scope, texts};
-use crate::authority::{Mode, is_dns_label};
+use crate::authority::{DISCOVERY_PATHS, Mode, is_dns_label};
 use crate::evidence::{ActionRule, DeclaredAction, OwnedRequest};
 use crate::inventory::PolicyRule;
-
-/// The paths that a client asks for before its first real request: those of the default role `system:discovery`
-/// (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`).
-const DISCOVERY: [&str; 8] = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"];
 
 /// What is done: observed requests without what tells one object from another, and declared rules.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +65,7 @@ pub(super) fn rules(mode: Mode, doing: &Doing, scopes: &mut BTreeMap<Scope, Vec<
         });
     }
     scopes.entry(Scope::Cluster).or_default().push(PolicyRule {
-        non_resource_urls: texts(DISCOVERY),
+        non_resource_urls: texts(DISCOVERY_PATHS),
         verbs: action_verbs(&[SmolStr::new_static("get")]),
         ..PolicyRule::default()
     });
@@ -105,5 +101,6 @@ fn observed_rules(doing: &Doing) -> Vec<(Scope, ActionRule)> {
 }
 
 fn is_discovery(path: &str) -> bool {
-    DISCOVERY.iter().any(|known| *known == path || known.strip_suffix('*').is_some_and(|start| path.starts_with(start)))
+    let covers = |known: &str| known == path || known.strip_suffix('*').is_some_and(|start| path.starts_with(start));
+    DISCOVERY_PATHS.into_iter().any(covers)
 }

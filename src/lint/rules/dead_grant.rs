@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::prelude::*;
-use crate::authority::{AUTHENTICATION_GROUP, Mode, Username};
+use crate::authority::{AUTHENTICATION_GROUP, Username};
 use crate::inventory::{Text, abbreviate};
 
 /// A rule for one reason; see `rules/<reason>.md`.
@@ -43,6 +43,14 @@ impl Rule for DeadGrant {
         match self.reason {
             Reason::NoSuchVerb => &[Severity::Warning],
             _ => &[Severity::Warning, Severity::Note],
+        }
+    }
+
+    fn fix(&self) -> Fix {
+        match self.reason {
+            // The role may be elsewhere, or other bindings may reach it.
+            Reason::MissingRole | Reason::NamespacedBinding => Fix::Unsafe,
+            _ => Fix::Safe,
         }
     }
 
@@ -166,8 +174,8 @@ impl DeadGrant {
                 format!("{} is nobody, so nobody gets `{verb}` by it", holders.words),
                 "give the service account its namespace, or use the kind User, Group or ServiceAccount".to_owned(),
             ),
-            // Has a rule of its own.
-            Reason::Unbound => (String::new(), String::new()),
+            // These have rules of their own.
+            Reason::Unbound | Reason::IgnoredByServer => (String::new(), String::new()),
         }
     }
 }

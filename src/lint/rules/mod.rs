@@ -1,9 +1,15 @@
 //! One file a rule; see `docs/rules.md` for how to add one.
 
+mod action_without_identity;
 mod aggregated_to_default_role;
 mod dead_grant;
 mod granted_to_everyone;
+mod identity_without_action;
+mod ignored_by_server;
+mod literal_star;
+mod missing_discovery;
 mod named_identities;
+mod refused_identity;
 mod system_masters;
 mod unbound_role;
 mod unrestricted_extras;
@@ -38,6 +44,12 @@ pub(super) const ALL: &[&dyn Rule] = &[
     &dead_grant::NO_SUCH_VERB,
     &dead_grant::NAME_NEVER_MATCHES,
     &dead_grant::SUBJECT_NEVER_MATCHES,
+    &identity_without_action::IdentityWithoutAction,
+    &action_without_identity::ActionWithoutIdentity,
+    &missing_discovery::MissingDiscovery,
+    &refused_identity::RefusedIdentity,
+    &literal_star::LiteralStar,
+    &ignored_by_server::IgnoredByServer,
 ];
 
 /// What the rules have in common.
@@ -46,11 +58,11 @@ mod prelude {
 
     pub(super) use super::super::finding::Diagnosis;
     pub(super) use super::super::holders::Holders;
-    pub(super) use super::super::rule::{Page, Rule};
+    pub(super) use super::super::rule::{Fix, Page, Rule, Versions};
     pub(super) use super::super::severity::Severity;
-    pub(super) use super::super::site::Site;
+    pub(super) use super::super::site::{Beside, Site};
     pub(super) use super::super::words;
-    pub(super) use crate::authority::IdentityKind;
+    pub(super) use crate::authority::{IdentityKind, Mode};
     pub(super) use crate::grants::{Reason, RuleGrant};
 
     /// What to do about a grant that is limited by nothing.

@@ -19,6 +19,10 @@ impl Rule for SystemMasters {
         &[Severity::Error]
     }
 
+    fn fix(&self) -> Fix {
+        Fix::Unsafe
+    }
+
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
         if !site.is_legacy_verb() || !site.names_masters() {
             return None;

@@ -19,6 +19,10 @@ impl Rule for UnboundRole {
         &[Severity::Note]
     }
 
+    fn fix(&self) -> Fix {
+        Fix::Unsafe
+    }
+
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
         let (grants, holders) =
             site.dead(site.found.iter().filter(|grant| grant.identity.kind.is_some()), Reason::Unbound);
