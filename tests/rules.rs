@@ -135,3 +135,95 @@ fn the_table_in_the_docs_is_current() {
     }
     assert!(text == expected || std::env::var_os("UPDATE").is_some(), "UPDATE=1 cargo test --test rules");
 }
+
+/// A rule of a ClusterRole, held by a subject through a ClusterRoleBinding, or a RoleBinding in a namespace.
+fn held(name: &str, rules: &str, subject: &str, namespace: Option<&str>) -> String {
+    let role = format!(
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\nrules: [{rules}]\n"
+    );
+    role + &bound(name, subject, namespace)
+}
+
+fn bound(role: &str, subject: &str, namespace: Option<&str>) -> String {
+    let (kind, namespace) = match namespace {
+        Some(namespace) => ("RoleBinding", format!(", namespace: {namespace}")),
+        None => ("ClusterRoleBinding", String::new()),
+    };
+    format!(
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {role}{namespace}}}\nroleRef: {{apiGroup: \
+         rbac.authorization.k8s.io, kind: ClusterRole, name: {role}}}\nsubjects: [{{{subject}}}]\n"
+    )
+}
+
+fn ids(yaml: &str) -> BTreeSet<&'static str> {
+    findings(yaml).iter().map(|finding| finding.rule).collect()
+}
+
+const DEPUTY: &str = "kind: ServiceAccount, namespace: apps, name: deputy";
+const WHOM: &str = "{apiGroups: [authentication.k8s.io], resources: [users], verbs: ['impersonate:user-info']}";
+const WHAT: &str = "{apiGroups: [''], resources: [pods], verbs: ['impersonate-on:user-info:get']}";
+
+#[test]
+fn halves_are_paired_through_groups() {
+    let whom = |subject| held("whom", WHOM, subject, None);
+    let what = |subject| held("what", WHAT, subject, None);
+    let half = ["identity-without-action", "action-without-identity"];
+    let missing = |yaml: String| half.map(|id| ids(&yaml).contains(id));
+    assert_eq!(missing(whom(DEPUTY) + &what(DEPUTY)), [false, false]);
+    assert_eq!(missing(whom(DEPUTY) + &what("kind: Group, name: 'system:serviceaccounts:apps'")), [false, false]);
+    // Members of both groups may have both halves; a service account is in neither.
+    assert_eq!(missing(whom("kind: Group, name: a") + &what("kind: Group, name: b")), [false, false]);
+    assert_eq!(missing(whom(DEPUTY) + &what("kind: Group, name: b")), [true, true]);
+    // Nobody holds it, which is another matter.
+    let unbound = whom(DEPUTY).replace("kind: ClusterRoleBinding", "kind: Other");
+    assert_eq!(missing(unbound), [false, false]);
+}
+
+#[test]
+fn legacy_beside_constrained_grants_is_seen_wherever_it_is_held() {
+    let account = "{apiGroups: [authentication.k8s.io], resources: [serviceaccounts], resourceNames: [a], verbs: ['impersonate:serviceaccount']}";
+    let constrained = held("new", &format!("{WHOM}, {account}"), DEPUTY, None);
+    let half = |legacy: &str| ids(&(constrained.clone() + legacy)).contains("half-migrated");
+    let everyone = "kind: Group, name: 'system:authenticated'";
+    let legacy = |resource: &str, names: &str| {
+        format!("{{apiGroups: [''], resources: [{resource}], resourceNames: [{names}], verbs: [impersonate]}}")
+    };
+    assert!(!half(""));
+    assert!(half(&held("old", &legacy("users", ""), everyone, None)));
+    assert!(half(&held("old", "{apiGroups: ['*'], resources: ['*'], verbs: ['*']}", DEPUTY, None)));
+    assert!(half(&bound("edit", DEPUTY, Some("apps"))));
+    assert!(half(&held("old", &legacy("serviceaccounts", "b, a"), DEPUTY, Some("apps"))));
+    assert!(!half(&held("old", &legacy("serviceaccounts", "b"), DEPUTY, None)));
+    // These users are nodes, for whom there are modes of their own.
+    assert!(!half(&held("old", &legacy("users", "'system:node:n1'"), DEPUTY, None)));
+    assert!(!half(&held("old", &legacy("groups", ""), DEPUTY, None)));
+}
+
+#[test]
+fn a_service_account_is_looked_for_in_its_own_namespace() {
+    let of = |name: &str, namespace: &str| {
+        let rule = format!(
+            "{{apiGroups: [authentication.k8s.io], resources: [serviceaccounts], resourceNames: [{name}], verbs: ['impersonate:serviceaccount']}}"
+        );
+        let app = format!("kind: ServiceAccount, namespace: production, name: {name}");
+        ids(&(held("whom", &rule, DEPUTY, Some(namespace)) + &bound("view", &app, None))).contains("wrong-namespace")
+    };
+    assert!(of("app", "staging"));
+    assert!(!of("app", "production"));
+    // Every namespace has one.
+    assert!(!of("default", "staging"));
+}
+
+#[test]
+fn an_old_server_needs_legacy() {
+    let constrained = held("new", &format!("{WHOM}, {WHAT}"), DEPUTY, None);
+    let legacy = held("old", "{apiGroups: [''], resources: [users], verbs: [impersonate]}", DEPUTY, None);
+    let severity = |yaml: &str, minor| {
+        let found = findings_on(KubeVersion { major: 1, minor }, yaml);
+        let of_rule = |finding: &&Finding| finding.rule == "ignored-by-server";
+        found.iter().find(of_rule).map(|finding| finding.severity)
+    };
+    assert_eq!(severity(&constrained, 35), Some(Severity::Warning));
+    assert_eq!(severity(&(constrained.clone() + &legacy), 35), Some(Severity::Note));
+    assert_eq!(severity(&constrained, 36), None);
+}

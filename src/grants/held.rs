@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::{Reason, RuleAction, RuleGrant, Subjects, actions_of_rule, grants_of_rule};
-use crate::authority::{Feature, IdentityKind, KubeVersion, Mode, binds_cluster_wide, subject_matches_someone};
-use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleRules, Subject};
+use crate::authority::{
+    Feature, IdentityKind, KubeVersion, Mode, binds_cluster_wide, default_rules, subject_matches_someone,
+};
+use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleKind, RoleRules, Subject};
 use crate::problem::{Problem, ProblemKind};
 
 /// The grants of an inventory: its roles, their rules, and who holds them.
@@ -159,6 +161,22 @@ impl<'i> Grants<'i> {
     /// aggregates.
     pub fn is_overwritten(&self, role: RoleId) -> bool {
         self.carriers(role).is_empty()
+    }
+
+    /// The bindings to default roles that the input does not define, each with what its role gives on every cluster.
+    pub fn default_bindings(&self) -> Vec<(BindingId, Vec<PolicyRule>)> {
+        let bindings =
+            self.inventory.binding_ids().filter(|(_, binding)| binding.role_ref.kind == Some(RoleKind::ClusterRole));
+        let mut found: Vec<(BindingId, Vec<PolicyRule>)> = bindings
+            .map(|(id, binding)| (id, default_rules(binding.role_ref.name.as_str())))
+            .filter(|(_, rules)| !rules.is_empty())
+            .collect();
+        if !found.is_empty() {
+            let ids = self.inventory.role_ids().map(|(id, _)| id);
+            let defined: HashSet<BindingId> = ids.flat_map(|id| self.links.bindings_of(id)).copied().collect();
+            found.retain(|(id, _)| !defined.contains(id));
+        }
+        found
     }
 
     /// The objects of which the input has more than one definition, if they differ in what they grant and any of them

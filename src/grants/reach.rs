@@ -14,10 +14,10 @@ use smol_str::SmolStr;
 use super::{Grants, grants_of_rule};
 use crate::authority::{
     CredentialSource, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS, User,
-    Username, allows_everything, binds_cluster_wide, credential_sources, default_rules, service_account_username,
+    Username, allows_everything, binds_cluster_wide, credential_sources, service_account_username,
     subject_matches_someone,
 };
-use crate::inventory::{BindingId, PolicyRule, RoleId, RoleKind, Subject, SubjectKind, Text, abbreviate};
+use crate::inventory::{BindingId, PolicyRule, RoleId, Subject, SubjectKind, Text, abbreviate};
 
 /// How many times a rule in a binding's hands, or a name in it, is followed: input is hostile, and a role that names very
 /// many may be bound very often.
@@ -404,14 +404,7 @@ impl Graph {
 
     /// Bindings to default roles that the input does not define.
     fn bind_default_roles(&mut self, grants: &Grants<'_>) {
-        let inventory = grants.inventory();
-        let defined: HashSet<BindingId> =
-            inventory.role_ids().flat_map(|(id, _)| grants.links().bindings_of(id)).copied().collect();
-        for (id, binding) in inventory.binding_ids().filter(|(id, _)| !defined.contains(id)) {
-            if binding.role_ref.kind != Some(RoleKind::ClusterRole) {
-                continue;
-            }
-            let rules = default_rules(binding.role_ref.name.as_str());
+        for (id, rules) in grants.default_bindings() {
             let facets: Vec<_> =
                 rules.iter().flat_map(|rule| facets(rule).into_iter().map(|facet| (None, facet))).collect();
             if !facets.is_empty() {

@@ -1,21 +1,24 @@
 //! What each subject holds as a whole, whatever rule and binding it comes from: asked by whoever judges one grant by what
 //! stands beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::{Grants, Holder, Principal, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
+use super::{Grants, Holder, Principal, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule};
 use crate::authority::{
-    DISCOVERY_PATHS, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
-    allows_everything, url_matches,
+    DISCOVERY_PATHS, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS, Verb,
+    allows_everything, binds_cluster_wide, url_matches,
 };
-use crate::inventory::{PolicyRule, RoleId, Subject};
+use crate::inventory::{BindingId, PolicyRule, RoleId, Subject};
 
 /// How many legacy grants of one subject are remembered one by one. They explain; input is hostile.
 const MAX_LEGACY: usize = 32;
+/// How many pairs, likewise.
+const MAX_PAIRS: usize = 8;
 
 /// Which identities someone may take and what for, in every mode: whether there is any, not which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,16 +89,35 @@ impl Abilities {
 /// A legacy grant in someone's hands.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldGrant {
-    /// The role that holds the rule.
-    pub role: RoleId,
-    /// Index of the rule there.
-    pub rule: usize,
-    /// Index of the verb in the rule.
-    pub verb: usize,
+    /// The role that holds the rule, the rule's index there and the verb's in the rule; none for a default role that the
+    /// input does not define, whose grant has no names.
+    pub at: Option<(RoleId, usize, usize)>,
     /// What it reaches.
     pub kind: IdentityKind,
+    /// By which binding it is held.
+    pub binding: BindingId,
+}
+
+/// A role that gives someone identities in a constrained mode and says what may be done as these.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair {
+    /// The mode.
+    pub mode: Mode,
+    /// The role.
+    pub role: RoleId,
+    /// Stands for the rules about identities.
+    identities: u64,
+    /// Stands for the rules about actions on resources.
+    actions: u64,
     /// How it is held.
     pub holder: Holder,
+}
+
+impl Pair {
+    /// Whether the other role is about other identities and other actions.
+    pub fn differs(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.identities != other.identities && self.actions != other.actions
+    }
 }
 
 /// What one name or group holds.
@@ -105,6 +127,13 @@ struct Holding {
     /// The same without rules that allow everything: whoever holds one needs no other.
     meant: Abilities,
     legacy: SmallVec<[HeldGrant; 1]>,
+    pairs: SmallVec<[Pair; 1]>,
+}
+
+impl Holding {
+    fn remember(&mut self, legacy: impl Iterator<Item = HeldGrant>) {
+        self.legacy.extend(legacy.take(MAX_LEGACY.saturating_sub(self.legacy.len())));
+    }
 }
 
 /// What each subject of the input holds.
@@ -117,6 +146,9 @@ pub struct Subjects {
     /// What all service accounts hold together, with the groups that they are in, and those of each namespace.
     any_account: Abilities,
     accounts_of: HashMap<SmolStr, Abilities, RandomState>,
+    /// In which namespaces there are service accounts of a name that bindings name.
+    namespaces: HashMap<SmolStr, BTreeSet<SmolStr>, RandomState>,
+    state: RandomState,
 }
 
 impl Subjects {
@@ -125,6 +157,24 @@ impl Subjects {
         let mut this = Self::default();
         for (role, _) in grants.inventory().role_ids() {
             this.add_role(grants, role);
+        }
+        for (id, rules) in grants.default_bindings() {
+            let binding = grants.inventory().binding(id);
+            let namespaced = !binds_cluster_wide(binding.meta.kind);
+            let mut all = Abilities::default();
+            for rule in &rules {
+                all.add_rule(rule, &grants_of_rule(rule), &actions_of_rule(rule), namespaced);
+            }
+            let kinds = IdentityKind::ALL.into_iter().filter(|kind| all.has_identity(Mode::Legacy, *kind));
+            let legacy = kinds.map(|kind| HeldGrant { at: None, kind, binding: id });
+            for who in binding.subjects.iter().filter_map(Principal::of_subject) {
+                this.add(who, all, Abilities::default()).remember(legacy.clone());
+            }
+        }
+        for subject in grants.inventory().bindings.iter().flat_map(|binding| &binding.subjects) {
+            if let Some(Principal::ServiceAccount { namespace, name }) = Principal::of_subject(subject) {
+                this.namespaces.entry(name).or_default().insert(namespace);
+            }
         }
         this
     }
@@ -156,30 +206,76 @@ impl Subjects {
         if all.iter().all(|abilities| abilities.is_nothing()) {
             return;
         }
+        let has_constrained = all.iter().any(|abilities| abilities.actions != 0);
+        let pairs = if has_constrained { self.pairs(grants, role) } else { Vec::new() };
         for holder in grants.holders(role) {
             let Some(subject) = grants.subject(&holder).filter(|_| grants.is_held(&holder)) else { continue };
             let namespaced = grants.namespace(&holder).is_some();
             let (all, meant) = (all[usize::from(namespaced)], meant[usize::from(namespaced)]);
             let Some(who) = Principal::of_subject(subject) else { continue };
-            match &who {
-                Principal::ServiceAccount { namespace, .. } => {
-                    self.any_account.add(meant);
-                    self.accounts_of.entry(namespace.clone()).or_default().add(meant);
-                }
-                Principal::Group(name) if is_of_accounts(name) => self.any_account.add(meant),
-                // Whoever is in that one passes every check, and needs nothing else.
-                Principal::Group(name) if name == SYSTEM_MASTERS => {}
-                Principal::Group(_) => self.any_group.add(meant),
-                _ => self.any_person.add(meant),
-            }
-            let holding = self.holdings.entry(who).or_default();
-            holding.all.add(all);
-            holding.meant.add(meant);
+            let holding = self.add(who, all, meant);
             let reaching = legacy.iter().filter(|(.., kind)| !namespaced || kind.is_namespaced());
-            let left = MAX_LEGACY.saturating_sub(holding.legacy.len());
-            let held = reaching.map(|&(rule, verb, kind)| HeldGrant { role, rule, verb, kind, holder });
-            holding.legacy.extend(held.take(left));
+            if let Through::Binding(binding) = holder.through {
+                holding.remember(reaching.map(|&(rule, verb, kind)| HeldGrant {
+                    at: Some((role, rule, verb)),
+                    kind,
+                    binding,
+                }));
+            }
+            let left = MAX_PAIRS.saturating_sub(holding.pairs.len());
+            let of_scope =
+                pairs.iter().filter(|(scope, _)| *scope == namespaced).map(|(_, pair)| Pair { holder, ..*pair });
+            holding.pairs.extend(of_scope.take(left));
         }
+    }
+
+    /// Adds to what someone holds.
+    fn add(&mut self, who: Principal, all: Abilities, meant: Abilities) -> &mut Holding {
+        match &who {
+            Principal::ServiceAccount { namespace, .. } => {
+                self.any_account.add(meant);
+                self.accounts_of.entry(namespace.clone()).or_default().add(meant);
+            }
+            Principal::Group(name) if is_of_accounts(name) => self.any_account.add(meant),
+            // Whoever is in that one passes every check, and needs nothing else.
+            Principal::Group(name) if name == SYSTEM_MASTERS => {}
+            Principal::Group(_) => self.any_group.add(meant),
+            _ => self.any_person.add(meant),
+        }
+        let holding = self.holdings.entry(who).or_default();
+        holding.all.add(all);
+        holding.meant.add(meant);
+        holding
+    }
+
+    /// For each mode in which a role has both halves spelled out, and can be held with both: whether it is held in a
+    /// namespace, and the pair.
+    fn pairs(&self, grants: &Grants<'_>, role: RoleId) -> Vec<(bool, Pair)> {
+        let unheld = Holder { role, through: Through::Unbound, subject: None };
+        let mut pairs = Vec::new();
+        for mode in Mode::CONSTRAINED {
+            let mut hashers = [self.state.build_hasher(), self.state.build_hasher()];
+            let mut has = [false; 2];
+            for (_, rule) in grants.rules_of(role).filter(|(_, rule)| !rule.resources.is_empty()) {
+                let what = (&rule.api_groups, &rule.resources, &rule.resource_names);
+                for verb in &rule.verbs {
+                    let half = match Verb::parse(verb.as_str()) {
+                        Verb::Identity(of) if of == mode => 0,
+                        Verb::Action(of, _) if of == mode => 1,
+                        _ => continue,
+                    };
+                    has[half] = true;
+                    (verb, what).hash(&mut hashers[half]);
+                }
+            }
+            if has == [true; 2] {
+                let [identities, actions] = hashers.map(|hasher| hasher.finish());
+                let scopes =
+                    [false, true].into_iter().filter(|namespaced| !namespaced || mode.named_kind().is_namespaced());
+                pairs.extend(scopes.map(|scope| (scope, Pair { mode, role, identities, actions, holder: unheld })));
+            }
+        }
+        pairs
     }
 
     /// What whoever is the subject surely holds: by its name, and by the groups that everyone like it is in.
@@ -192,6 +288,21 @@ impl Subjects {
     /// The legacy grants that whoever is the subject surely holds; some of them, where they are many.
     pub fn legacy(&self, subject: &Subject) -> impl Iterator<Item = HeldGrant> {
         self.holdings_of(subject).flat_map(|holding| holding.legacy.iter().copied())
+    }
+
+    /// The roles with both halves that whoever is the subject surely holds; some of them, where they are many.
+    pub fn pairs_of(&self, subject: &Subject) -> impl Iterator<Item = Pair> {
+        self.holdings_of(subject).flat_map(|holding| holding.pairs.iter().copied())
+    }
+
+    /// The namespaces of the service accounts of a name that bindings name.
+    pub fn namespaces_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.namespaces.get(name).into_iter().flatten().map(SmolStr::as_str)
+    }
+
+    /// Whether a binding names this service account.
+    pub fn has_account(&self, namespace: &str, name: &str) -> bool {
+        self.namespaces.get(name).is_some_and(|namespaces| namespaces.contains(namespace))
     }
 
     /// What one who is the subject may hold: the same, and all that comes with groups that a person may be in, or with the

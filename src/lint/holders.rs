@@ -1,6 +1,7 @@
 //! Who holds what a finding is about, and through which bindings.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -60,6 +61,22 @@ impl Holders {
             related: related.into(),
             bindings_left_out,
         }
+    }
+}
+
+impl Holders {
+    /// The same, with other places that belong to what is said of them, the first of all.
+    pub(super) fn beside(&self, places: Vec<Related>) -> Rc<Self> {
+        let related = places.into_iter().chain(self.related.iter().cloned()).collect();
+        let Self { words, namespaces, subjects, subjects_left_out, bindings_left_out, .. } = self;
+        Rc::new(Self {
+            words: words.clone(),
+            namespaces: namespaces.clone(),
+            subjects: Arc::clone(subjects),
+            subjects_left_out: *subjects_left_out,
+            related,
+            bindings_left_out: *bindings_left_out,
+        })
     }
 }
 

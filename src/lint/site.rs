@@ -60,6 +60,8 @@ pub enum Beside {
     NoIdentity(Mode),
     /// Something may be done, but surely not all paths of discovery be asked for.
     NoDiscovery(Mode),
+    /// At least two roles give identities in the mode and say what may be done as these.
+    Pairs(Mode),
     /// Legacy surely reaches identities of the kind.
     Legacy(IdentityKind),
     /// Legacy surely reaches none of the kind.
@@ -77,6 +79,7 @@ impl Beside {
                 let abilities = subjects.perhaps(subject);
                 abilities.has_action(mode) && abilities.missing_paths(mode).next().is_some()
             }
+            Self::Pairs(mode) => subjects.pairs_of(subject).filter(|pair| pair.mode == mode).nth(1).is_some(),
             Self::Legacy(kind) => subjects.surely(subject).has_identity(Mode::Legacy, kind),
             Self::NoLegacy(kind) => !subjects.perhaps(subject).has_identity(Mode::Legacy, kind),
         }

@@ -4,6 +4,7 @@ mod action_without_identity;
 mod aggregated_to_default_role;
 mod dead_grant;
 mod granted_to_everyone;
+mod half_migrated;
 mod identity_without_action;
 mod ignored_by_server;
 mod literal_star;
@@ -12,6 +13,7 @@ mod named_identities;
 mod refused_identity;
 mod system_masters;
 mod unbound_role;
+mod union_widens;
 mod unrestricted_extras;
 mod unrestricted_groups;
 mod unrestricted_serviceaccounts;
@@ -19,6 +21,7 @@ mod unrestricted_uids;
 mod unrestricted_users;
 mod wildcard_resource;
 mod wildcard_verb;
+mod wrong_namespace;
 
 use super::rule::Rule;
 
@@ -49,6 +52,9 @@ pub(super) const ALL: &[&dyn Rule] = &[
     &missing_discovery::MissingDiscovery,
     &refused_identity::RefusedIdentity,
     &literal_star::LiteralStar,
+    &wrong_namespace::WrongNamespace,
+    &half_migrated::HalfMigrated,
+    &union_widens::UnionWidens,
     &ignored_by_server::IgnoredByServer,
 ];
 
@@ -57,7 +63,7 @@ mod prelude {
     use std::rc::Rc;
 
     pub(super) use super::super::finding::Diagnosis;
-    pub(super) use super::super::holders::Holders;
+    pub(super) use super::super::holders::{Holders, Related};
     pub(super) use super::super::rule::{Fix, Page, Rule, Versions};
     pub(super) use super::super::severity::Severity;
     pub(super) use super::super::site::{Beside, Site};
