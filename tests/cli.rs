@@ -234,6 +234,7 @@ fn files_below(directory: &Path) -> String {
 #[test]
 fn rules_and_help() {
     golden("rules", &["rules"], 0);
+    golden("rules-json", &["rules", "-o", "json"], 0);
     golden("help", &["--help"], 0);
     golden("check-help", &["check", "--help"], 0);
 }
@@ -241,7 +242,8 @@ fn rules_and_help() {
 #[test]
 fn explain_prints_the_page() {
     let page = std::fs::read_to_string(root().join("rules/wildcard-verb.md")).unwrap();
-    assert_eq!(deputize(&["explain", "wildcard-verb"]), Run { stdout: page, stderr: String::new(), status: 0 });
+    let stdout = page + "\nSeverity: error, warning, note. Kubernetes: all. Fix: unsafe.\n";
+    assert_eq!(deputize(&["explain", "wildcard-verb"]), Run { stdout, stderr: String::new(), status: 0 });
     let wrong = deputize(&["explain", "wildcard-verbs"]);
     assert_eq!(
         (wrong.stderr.as_str(), wrong.status),

@@ -123,11 +123,12 @@ fn the_table_in_the_docs_is_current() {
     let text = std::fs::read_to_string(&path).unwrap();
     let (head, rest) = text.split_once("do not edit -->\n").unwrap();
     let (_, tail) = rest.split_once("<!-- end -->").unwrap();
-    let mut table = String::from("| rule | severity | finds |\n| --- | --- | --- |\n");
+    let mut table = String::from("| rule | severity | Kubernetes | fix | finds |\n| --- | --- | --- | --- | --- |\n");
     for rule in catalogue() {
         let severities: Vec<&str> = rule.severities().iter().map(|severity| severity.as_str()).collect();
         let (id, summary) = (rule.id(), rule.page().summary());
-        table += &format!("| [{id}](../rules/{id}.md) | {} | {summary} |\n", severities.join(", "));
+        let (severities, versions, fix) = (severities.join(", "), rule.versions(), rule.fix().as_str());
+        table += &format!("| [{id}](../rules/{id}.md) | {severities} | {versions} | {fix} | {summary} |\n");
     }
     let expected = format!("{head}do not edit -->\n{table}<!-- end -->{tail}");
     if std::env::var_os("UPDATE").is_some() {

@@ -25,7 +25,7 @@ pub(super) struct RulesArgs {
 pub(super) fn run(args: &Args) -> Outcome {
     let rule = find_rule(&args.rule).map_err(|error| Failure::Message(error.to_string()))?;
     let mut out = terminal::stdout();
-    out.write_all(rule.page().text().as_bytes())?;
+    human::write_page(&mut out, rule)?;
     out.flush()?;
     Ok(Status::Clean)
 }

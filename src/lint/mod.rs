@@ -28,13 +28,19 @@ use finding::{finding_of, fingerprint, number_fingerprints};
 /// Judges all grants by the selected rules. Findings come in the order of their places, those at one place by severity
 /// and rule.
 pub fn check(grants: &Grants<'_>, selection: &Selection) -> Vec<Finding> {
+    let rules: Vec<&dyn Rule> = catalogue().iter().copied().filter(|rule| selection.has(rule.id())).collect();
+    apply(grants, &rules)
+}
+
+/// Judges all grants by some rules.
+fn apply(grants: &Grants<'_>, rules: &[&dyn Rule]) -> Vec<Finding> {
     // Side by side, a few roles at a time; collected and sorted once.
     let roles: Vec<RoleId> = grants.inventory().role_ids().map(|(role, _)| role).collect();
     let judge = |roles: &[RoleId]| {
         let mut findings = Vec::new();
         for role in roles {
             site::visit(grants, *role, &mut |site| {
-                for rule in catalogue().iter().filter(|rule| selection.has(rule.id())) {
+                for rule in rules {
                     if let Some(diagnosis) = rule.check(site) {
                         findings.push(finding_of(site, rule.id(), diagnosis));
                     }

@@ -43,6 +43,17 @@ impl Versions {
     pub const LEGACY_ONLY: Self = Self { since: None, until: Some(KubeVersion::LAST_LEGACY_ONLY) };
 }
 
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.since, self.until) {
+            (None, None) => f.write_str("all"),
+            (Some(since), None) => write!(f, "from {since}"),
+            (None, Some(until)) => write!(f, "up to {until}"),
+            (Some(since), Some(until)) => write!(f, "{since} to {until}"),
+        }
+    }
+}
+
 /// How what a rule finds can be mended without anyone's judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fix {

@@ -494,10 +494,26 @@ pub fn count(number: usize, what: &str) -> String {
 /// When `out` does.
 pub fn write_rules(out: &mut dyn Write, rules: &[&dyn Rule]) -> io::Result<()> {
     let rows = rules.iter().map(|rule| {
-        let severities: Vec<&str> = rule.severities().iter().map(|severity| severity.as_str()).collect();
-        [rule.id().to_owned(), severities.join(", "), rule.page().summary()]
+        let [severities, versions, fix] = facts(*rule);
+        [rule.id().to_owned(), severities, versions, fix, rule.page().summary()]
     });
-    write_table(out, ["RULE", "SEVERITY", "FINDS"], &rows.collect::<Vec<_>>())
+    write_table(out, ["RULE", "SEVERITY", "KUBERNETES", "FIX", "FINDS"], &rows.collect::<Vec<_>>())
+}
+
+/// Writes the page of a rule, and below it what the catalogue knows of the rule.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_page(out: &mut dyn Write, rule: &dyn Rule) -> io::Result<()> {
+    let [severities, versions, fix] = facts(rule);
+    writeln!(out, "{}", rule.page().text())?;
+    writeln!(out, "Severity: {severities}. Kubernetes: {versions}. Fix: {fix}.")
+}
+
+/// The severities of a rule, the versions that it is about, and how safely what it finds can be mended.
+fn facts(rule: &dyn Rule) -> [String; 3] {
+    let severities: Vec<&str> = rule.severities().iter().map(|severity| severity.as_str()).collect();
+    [severities.join(", "), rule.versions().to_string(), rule.fix().as_str().to_owned()]
 }
 
 /// Writes the grants, one subject and identity a line.

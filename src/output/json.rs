@@ -201,6 +201,14 @@ struct RuleShape {
     id: &'static str,
     severities: Vec<&'static str>,
     summary: String,
+    kubernetes: VersionsShape,
+    fix: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct VersionsShape {
+    since: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -400,6 +408,11 @@ pub fn write_rules(out: &mut dyn io::Write, rules: &[&dyn Rule]) -> io::Result<(
         id: rule.id(),
         severities: rule.severities().iter().map(|severity| severity.as_str()).collect(),
         summary: rule.page().summary(),
+        kubernetes: VersionsShape {
+            since: rule.versions().since.map(|version| version.to_string()),
+            until: rule.versions().until.map(|version| version.to_string()),
+        },
+        fix: rule.fix().as_str(),
     };
     write_document(out, &RulesShape { schema: "deputize.rules/v1", rules: rules.iter().map(shape).collect() })
 }

@@ -94,3 +94,55 @@ mod prelude {
         (!grants.is_empty()).then_some((grants, holders))
     }
 }
+
+/// The example of `docs/rules.md`.
+#[cfg(test)]
+#[path = "../../../tests/example/src/lint/rules/names_a_person.rs"]
+mod names_a_person;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::grants::Grants;
+    use crate::inventory::load_bytes;
+    use crate::lint::apply;
+
+    /// Whoever follows the page of `docs/rules.md` ends with a rule that works.
+    #[test]
+    fn the_example_for_newcomers_is_true() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let docs = read("docs/rules.md");
+        let (_, steps) = docs.split_once("## Adding a rule").unwrap();
+        // What it shows is what is compiled, and it is put where it says.
+        for (file, fence) in
+            [("rules/names-a-person.md", "````markdown\n"), ("src/lint/rules/names_a_person.rs", "```rust\n")]
+        {
+            assert!(steps.contains(&format!("here `{file}`")), "{file}");
+            let end = fence.trim_end_matches(|c: char| c != '`');
+            let shown = format!("{fence}{}{end}\n", read(&format!("tests/example/{file}")));
+            assert!(steps.contains(&shown), "{file}");
+        }
+        // The other files that it names are there.
+        for path in steps.split('`').filter(|word| word.starts_with("src/") || word.starts_with("tests/")) {
+            assert!(root.join(path).exists() || root.join("tests/example").join(path).exists(), "{path}");
+        }
+        // The lines that list a rule look like these.
+        let listed = read("src/lint/rules/mod.rs");
+        for known in ["mod system_masters;\n", "    &system_masters::SystemMasters,\n"] {
+            assert!(listed.contains(known), "{known}");
+            let own = known.replace("system_masters", "names_a_person").replace("SystemMasters", "NamesAPerson");
+            assert!(steps.contains(&own), "{own}");
+        }
+        let rule: &dyn Rule = &names_a_person::NamesAPerson;
+        for (heading, expected) in [("Bad", 1), ("Good", 0)] {
+            let section = rule.page().section(heading).unwrap();
+            let yaml = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+            let inventory = load_bytes("example.yaml", yaml.as_bytes());
+            let found = apply(&Grants::new(&inventory), &[rule]);
+            assert_eq!(found.iter().filter(|finding| finding.rule == rule.id()).count(), expected, "{heading}");
+        }
+    }
+}
