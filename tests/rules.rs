@@ -228,3 +228,33 @@ fn an_old_server_needs_legacy() {
     assert_eq!(severity(&(constrained.clone() + &legacy), 35), Some(Severity::Note));
     assert_eq!(severity(&constrained, 36), None);
 }
+
+#[test]
+fn default_roles_are_known_where_the_input_lacks_them() {
+    let messages = |yaml: &str| -> Vec<String> {
+        findings(yaml)
+            .into_iter()
+            .filter(|finding| finding.rule == "default-role")
+            .map(|finding| finding.message)
+            .collect()
+    };
+    let devs = "kind: Group, name: devs";
+    for (role, namespace, whom) in [
+        ("edit", Some("apps"), "any service account in namespace \"apps\""),
+        ("admin", None, "any service account"),
+        ("system:aggregate-to-edit", None, "any service account"),
+        ("cluster-admin", Some("apps"), "any service account in namespace \"apps\""),
+    ] {
+        let expected = format!("the default role `{role}` lets Group \"devs\" impersonate {whom}");
+        assert_eq!(messages(&bound(role, devs, namespace)), [expected]);
+    }
+    assert!(messages(&bound("cluster-admin", devs, None))[0].contains("any user, any group"));
+    assert!(messages(&bound("view", devs, None)).is_empty());
+    // Nobody holds it.
+    assert!(messages(&bound("edit", "kind: ServiceAccount, name: a", None)).is_empty());
+    // What is written in the input counts, whatever the name.
+    let own = held("edit", "{apiGroups: [''], resources: [pods], verbs: [get]}", devs, None);
+    assert!(messages(&own).is_empty());
+    // A Role of that name is none of the cluster's.
+    assert!(messages(&bound("edit", devs, Some("apps")).replace("kind: ClusterRole,", "kind: Role,")).is_empty());
+}

@@ -42,8 +42,9 @@ pub fn default_legacy_rules() -> [(&'static [&'static str], PolicyRule); 2] {
     ]
 }
 
-/// What a default ClusterRole that binds users (`clusterRoles` and `editRules` in `policy.go`) gives of impersonation,
-/// of all power, and of credentials; empty for other roles. Manifests refer to these roles and do not define them.
+/// What a default ClusterRole (`clusterRoles` and `editRules` in `policy.go`) gives of impersonation, of all power, and of
+/// credentials; empty for other roles. Manifests refer to these roles and do not define them. Of impersonation they have
+/// given the same in every version since 1.6; the verb `*` of `system:kubelet-api-admin` is on no identity.
 pub fn default_rules(name: &str) -> Vec<PolicyRule> {
     let rule = |verb: &str, groups: &[&str], resources: &[&str]| PolicyRule {
         verbs: vec![Text::new(verb)],
@@ -53,7 +54,8 @@ pub fn default_rules(name: &str) -> Vec<PolicyRule> {
     };
     match name {
         "cluster-admin" => vec![rule("*", &["*"], &["*"])],
-        "admin" | "edit" => vec![
+        // The first is where the others have it from.
+        "system:aggregate-to-edit" | "admin" | "edit" => vec![
             rule("impersonate", &[""], &["serviceaccounts"]),
             rule("create", &[""], &["pods", "serviceaccounts/token"]),
         ],

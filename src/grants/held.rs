@@ -164,7 +164,7 @@ impl<'i> Grants<'i> {
     }
 
     /// The bindings to default roles that the input does not define, each with what its role gives on every cluster.
-    pub fn default_bindings(&self) -> Vec<(BindingId, Vec<PolicyRule>)> {
+    pub fn bindings_to_default_roles(&self) -> Vec<(BindingId, Vec<PolicyRule>)> {
         let bindings =
             self.inventory.binding_ids().filter(|(_, binding)| binding.role_ref.kind == Some(RoleKind::ClusterRole));
         let mut found: Vec<(BindingId, Vec<PolicyRule>)> = bindings

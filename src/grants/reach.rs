@@ -404,7 +404,7 @@ impl Graph {
 
     /// Bindings to default roles that the input does not define.
     fn bind_default_roles(&mut self, grants: &Grants<'_>) {
-        for (id, rules) in grants.default_bindings() {
+        for (id, rules) in grants.bindings_to_default_roles() {
             let facets: Vec<_> =
                 rules.iter().flat_map(|rule| facets(rule).into_iter().map(|facet| (None, facet))).collect();
             if !facets.is_empty() {

@@ -158,7 +158,7 @@ impl Subjects {
         for (role, _) in grants.inventory().role_ids() {
             this.add_role(grants, role);
         }
-        for (id, rules) in grants.default_bindings() {
+        for (id, rules) in grants.bindings_to_default_roles() {
             let binding = grants.inventory().binding(id);
             let namespaced = !binds_cluster_wide(binding.meta.kind);
             let mut all = Abilities::default();

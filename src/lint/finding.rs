@@ -11,9 +11,9 @@ use smol_str::SmolStr;
 
 use super::holders::{Holders, Related};
 use super::severity::Severity;
-use super::site::Site;
+use super::site::{BindingSite, Site};
 use crate::grants::Grants;
-use crate::inventory::{Role, RoleId, Subject};
+use crate::inventory::{BindingId, Inventory, ObjectMeta, RoleId, Subject, Text};
 use crate::syntax::Place;
 
 /// How many resources a finding marks.
@@ -33,6 +33,25 @@ pub struct Diagnosis {
     pub(super) holders: Rc<Holders>,
 }
 
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// A rule of a role: the role, and the rule's index in it.
+    Rule(RoleId, usize),
+    /// A binding.
+    Binding(BindingId),
+}
+
+impl About {
+    /// The object in which it stands.
+    pub fn meta(self, inventory: &Inventory) -> &ObjectMeta {
+        match self {
+            Self::Rule(role, _) => &inventory.role(role).meta,
+            Self::Binding(binding) => &inventory.binding(binding).meta,
+        }
+    }
+}
+
 /// One thing to look at.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -48,15 +67,13 @@ pub struct Finding {
     pub label: String,
     /// Stays the same while unrelated lines move: a hash of the rule, the object, what is granted, and to whom.
     pub fingerprint: String,
-    /// The role in which the verb stands.
-    pub role: RoleId,
-    /// Index of the rule in it.
-    pub rule_index: usize,
+    /// What it is about.
+    pub about: About,
     /// The file.
     pub path: Arc<str>,
-    /// The verb.
-    pub verb: SmolStr,
-    /// Where it stands.
+    /// The verb, or the role's name in a binding.
+    pub marked: SmolStr,
+    /// Where that stands.
     pub place: Place,
     /// The resources by which the verb reaches what it reaches, a few at most.
     pub resources: Vec<Place>,
@@ -76,12 +93,23 @@ impl Finding {
     }
 }
 
+/// What is said of a verb.
 pub(super) fn finding_of(site: &Site<'_>, rule: &'static str, diagnosis: Diagnosis) -> Finding {
-    let Diagnosis { severity, message, help, resources, label, holders } = diagnosis;
-    let mut resources: Vec<Place> =
-        resources.iter().filter_map(|index| site.rule.resources.get(*index)).map(|text| text.place).collect();
+    let resources = diagnosis.resources.iter().filter_map(|index| site.rule.resources.get(*index));
+    let mut resources: Vec<Place> = resources.map(|text| text.place).collect();
     resources.dedup();
     resources.truncate(MAX_RESOURCES);
+    let about = About::Rule(site.role_id, site.index);
+    Finding { resources, ..finding(rule, diagnosis, about, &site.role.meta, site.verb()) }
+}
+
+/// What is said of a binding.
+pub(super) fn finding_of_binding(site: &BindingSite<'_>, rule: &'static str, diagnosis: Diagnosis) -> Finding {
+    finding(rule, diagnosis, About::Binding(site.id), &site.binding.meta, &site.binding.role_ref.name)
+}
+
+fn finding(rule: &'static str, diagnosis: Diagnosis, about: About, meta: &ObjectMeta, marked: &Text) -> Finding {
+    let Diagnosis { severity, message, help, label, holders, .. } = diagnosis;
     Finding {
         rule,
         severity,
@@ -89,12 +117,11 @@ pub(super) fn finding_of(site: &Site<'_>, rule: &'static str, diagnosis: Diagnos
         help,
         label,
         fingerprint: String::new(),
-        role: site.role_id,
-        rule_index: site.index,
-        path: Arc::clone(&site.role.meta.path),
-        verb: site.verb().value.clone(),
-        place: site.verb().place,
-        resources,
+        about,
+        path: Arc::clone(&meta.path),
+        marked: marked.value.clone(),
+        place: marked.place,
+        resources: Vec::new(),
         subjects: Arc::clone(&holders.subjects),
         subjects_left_out: holders.subjects_left_out,
         related: Arc::clone(&holders.related),
@@ -117,15 +144,14 @@ pub(super) fn number_fingerprints(findings: &mut [Finding]) {
     }
 }
 
-/// Gives the findings of some roles their fingerprints.
+/// Gives some findings their fingerprints.
 pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
     // Findings come rule by rule and, mostly, subjects by subjects: what they share is hashed once.
-    let mut rule: Option<((RoleId, usize), String)> = None;
+    let mut object: Option<(About, String)> = None;
     let mut subjects: Option<(Arc<[Subject]>, String)> = None;
     for finding in findings {
-        let at = (finding.role, finding.rule_index);
-        if rule.as_ref().is_none_or(|(known, _)| *known != at) {
-            rule = Some((at, rule_digest(grants.inventory().role(finding.role), finding.rule_index)));
+        if object.as_ref().is_none_or(|(known, _)| *known != finding.about) {
+            object = Some((finding.about, object_digest(grants.inventory(), finding.about)));
         }
         if subjects.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, &finding.subjects)) {
             let names = finding.subjects.iter().flat_map(|subject| {
@@ -134,19 +160,23 @@ pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
             });
             subjects = Some((Arc::clone(&finding.subjects), digest(names)));
         }
-        let rule = rule.as_ref().map_or("", |(_, digest)| digest);
+        let object = object.as_ref().map_or("", |(_, digest)| digest);
         // Another subject is another grant: a baseline must not hide it.
         let subjects = subjects.as_ref().map_or("", |(_, digest)| digest);
         let left_out = finding.subjects_left_out.to_string();
-        finding.fingerprint = digest([finding.rule, rule, &finding.verb, subjects, &left_out]);
+        finding.fingerprint = digest([finding.rule, object, &finding.marked, subjects, &left_out]);
     }
 }
 
-/// What a rule of a role says, apart from its verbs: some of them have nothing to do with it.
-fn rule_digest(role: &Role, index: usize) -> String {
-    let meta = &role.meta;
+/// An object, and what a rule of it says apart from its verbs: some of them have nothing to do with it.
+fn object_digest(inventory: &Inventory, about: About) -> String {
+    let meta = about.meta(inventory);
     let namespace = meta.effective_namespace().unwrap_or_default();
-    let lists = role.rules.get(index).map(|rule| [&rule.api_groups, &rule.resources, &rule.resource_names]);
+    let rule = match about {
+        About::Rule(role, index) => inventory.role(role).rules.get(index),
+        About::Binding(_) => None,
+    };
+    let lists = rule.map(|rule| [&rule.api_groups, &rule.resources, &rule.resource_names]);
     let lists = lists.into_iter().flatten().flat_map(|list| {
         let length = Cow::Owned(list.len().to_string());
         std::iter::once(length).chain(list.iter().map(|text| Cow::Borrowed(text.as_str())))

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::words;
+use crate::authority::subject_matches_someone;
 use crate::grants::{Grants, Holder, Through};
-use crate::inventory::{RoleId, Subject};
+use crate::inventory::{Binding, ObjectMeta, RoleId, Subject};
 use crate::syntax::Place;
 
 /// How many subjects a finding lists. One role may be held by very many, and have very many findings.
@@ -17,7 +18,7 @@ const MAX_SUBJECTS: usize = 1_000;
 const MAX_BINDINGS: usize = 3;
 
 /// Some of the holders of a role, and what findings say of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Holders {
     /// In words.
     pub(super) words: String,
@@ -47,36 +48,43 @@ pub struct Related {
 impl Holders {
     /// What findings say of holders, which are sorted.
     pub(super) fn describe(grants: &Grants<'_>, role: RoleId, holders: &[Holder]) -> Self {
-        let mut subjects: Vec<&Subject> = holders.iter().filter_map(|holder| grants.subject(holder)).collect();
-        let key = |subject: &&Subject| (subject.kind.clone(), subject.namespace.clone(), subject.name.value.clone());
-        subjects.sort_by_cached_key(key);
-        subjects.dedup();
+        let subjects = holders.iter().filter_map(|holder| grants.subject(holder)).collect();
         let (related, bindings_left_out) = related_of(grants, role, holders);
         let namespace = |holder| grants.namespace(holder).map(SmolStr::new);
         Self {
-            words: words::holders(&grants.inventory().role(role).meta, &subjects),
             namespaces: holders.iter().map(namespace).collect(),
-            subjects: subjects.iter().take(MAX_SUBJECTS).map(|subject| (*subject).clone()).collect(),
-            subjects_left_out: subjects.len().saturating_sub(MAX_SUBJECTS),
             related: related.into(),
             bindings_left_out,
+            ..Self::of(subjects, &grants.inventory().role(role).meta)
         }
     }
-}
 
-impl Holders {
+    /// What findings say of the subjects of a binding, which stand in it themselves.
+    pub(super) fn of_binding(binding: &Binding) -> Self {
+        let subjects = binding.subjects.iter().filter(|subject| subject_matches_someone(subject)).collect();
+        let namespaces = binding.meta.effective_namespace().map(|namespace| BTreeSet::from([SmolStr::new(namespace)]));
+        Self { namespaces, ..Self::of(subjects, &binding.meta) }
+    }
+
+    /// Some subjects, or whoever is given `object`.
+    fn of(mut subjects: Vec<&Subject>, object: &ObjectMeta) -> Self {
+        let key = |subject: &&Subject| (subject.kind.clone(), subject.namespace.clone(), subject.name.value.clone());
+        subjects.sort_by_cached_key(key);
+        subjects.dedup();
+        Self {
+            words: words::holders(object, &subjects),
+            namespaces: None,
+            subjects: subjects.iter().take(MAX_SUBJECTS).map(|subject| (*subject).clone()).collect(),
+            subjects_left_out: subjects.len().saturating_sub(MAX_SUBJECTS),
+            related: Arc::default(),
+            bindings_left_out: 0,
+        }
+    }
+
     /// The same, with other places that belong to what is said of them, the first of all.
     pub(super) fn beside(&self, places: Vec<Related>) -> Rc<Self> {
         let related = places.into_iter().chain(self.related.iter().cloned()).collect();
-        let Self { words, namespaces, subjects, subjects_left_out, bindings_left_out, .. } = self;
-        Rc::new(Self {
-            words: words.clone(),
-            namespaces: namespaces.clone(),
-            subjects: Arc::clone(subjects),
-            subjects_left_out: *subjects_left_out,
-            related,
-            bindings_left_out: *bindings_left_out,
-        })
+        Rc::new(Self { related, ..self.clone() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Findings: what a person should look at, and what to do about it.
 //!
-//! A rule judges one [`Site`] at a time: one verb of one rule of one role, with everyone who holds it. Each rule is one
-//! file below `rules/` here and one page in the top-level folder `rules/`; [`catalogue()`] lists them.
+//! A rule judges one [`Site`] at a time: one verb of one rule of one role, with everyone who holds it; or one
+//! [`BindingSite`], a binding to a role that every cluster has and manifests do not define. Each rule is one file below `rules/` here and one page in the top-level folder `rules/`; [`catalogue()`] lists them.
 
 mod catalogue;
 mod finding;
@@ -13,17 +13,17 @@ mod site;
 mod words;
 
 pub use catalogue::{Selection, UnknownRule, catalogue, find_rule};
-pub use finding::Finding;
+pub use finding::{About, Finding};
 pub use holders::Related;
 pub use rule::{Fix, Page, Rule, Versions};
 pub use severity::Severity;
-pub use site::{Beside, Site};
+pub use site::{Beside, BindingSite, Site};
 
 use rayon::prelude::*;
 
 use crate::grants::Grants;
-use crate::inventory::RoleId;
-use finding::{finding_of, fingerprint, number_fingerprints};
+use crate::inventory::{BindingId, PolicyRule, RoleId};
+use finding::{finding_of, finding_of_binding, fingerprint, number_fingerprints};
 
 /// Judges all grants by the selected rules. Findings come in the order of their places, those at one place by severity
 /// and rule.
@@ -53,7 +53,21 @@ fn apply(grants: &Grants<'_>, rules: &[&dyn Rule]) -> Vec<Finding> {
     let judged: Vec<Vec<Finding>> = roles.par_chunks(64).map(judge).collect();
     let mut findings: Vec<Finding> = Vec::with_capacity(judged.iter().map(Vec::len).sum());
     findings.extend(judged.into_iter().flatten());
+    findings.extend(judge_bindings(grants, rules));
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     number_fingerprints(&mut findings);
+    findings
+}
+
+/// Judges the bindings to default roles that the input does not define.
+fn judge_bindings(grants: &Grants<'_>, rules: &[&dyn Rule]) -> Vec<Finding> {
+    let bindings = grants.bindings_to_default_roles();
+    let judge = |(id, given): &(BindingId, Vec<PolicyRule>)| {
+        let site = BindingSite { grants, id: *id, binding: grants.inventory().binding(*id), rules: given };
+        let finding = |rule: &&dyn Rule| Some(finding_of_binding(&site, rule.id(), rule.check_binding(&site)?));
+        rules.iter().filter_map(finding).collect::<Vec<_>>()
+    };
+    let mut findings: Vec<Finding> = bindings.iter().flat_map(judge).collect();
+    fingerprint(&mut findings, grants);
     findings
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::finding::Diagnosis;
 use super::severity::Severity;
-use super::site::Site;
+use super::site::{BindingSite, Site};
 use crate::authority::KubeVersion;
 
 /// A rule: its name, its page and its judgement.
@@ -25,6 +25,10 @@ pub trait Rule: Sync + fmt::Debug {
     }
     /// What it has to say of a site, if anything.
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis>;
+    /// What it has to say of a binding to a default role that the input does not define, if anything.
+    fn check_binding(&self, _site: &BindingSite<'_>) -> Option<Diagnosis> {
+        None
+    }
 }
 
 /// The versions of Kubernetes that a rule is about; a default server is meant, without feature gates of its own.

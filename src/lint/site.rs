@@ -9,12 +9,12 @@ use super::severity::Severity;
 use super::words;
 use crate::authority::{
     IdentityKind, Mode, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
-    SYSTEM_UNAUTHENTICATED, Verb, allows_everything, subject_matches_someone,
+    SYSTEM_UNAUTHENTICATED, Verb, allows_everything, binds_cluster_wide, subject_matches_someone,
 };
 use crate::grants::{
     Grants, Holder, Reason, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule, is_server_owned,
 };
-use crate::inventory::{ObjectKind, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
+use crate::inventory::{Binding, BindingId, ObjectKind, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
 
 /// One verb of one rule of one role.
 #[derive(Debug)]
@@ -37,6 +37,40 @@ pub struct Site<'a> {
     /// either grants or actions.
     pub actions: &'a [RuleAction],
     classes: &'a Classes,
+}
+
+/// A binding to a default role that the input does not define.
+#[derive(Debug)]
+pub struct BindingSite<'a> {
+    /// All grants of the input.
+    pub grants: &'a Grants<'a>,
+    /// The binding.
+    pub id: BindingId,
+    /// That binding.
+    pub binding: &'a Binding,
+    /// What the role gives on every cluster, as far as it bears on impersonation.
+    pub rules: &'a [PolicyRule],
+}
+
+impl BindingSite<'_> {
+    /// What the role gives of legacy impersonation through this binding: each rule with its effective grants.
+    pub fn legacy(&self) -> impl Iterator<Item = (&PolicyRule, Vec<RuleGrant>)> {
+        let namespaced = !binds_cluster_wide(self.binding.meta.kind);
+        let of_rule = move |rule| {
+            let mut found = grants_of_rule(rule);
+            let reaches = |kind: IdentityKind| !namespaced || kind.is_namespaced();
+            found.retain(|grant| {
+                grant.mode == Some(Mode::Legacy) && grant.reason.is_none() && grant.identity.kind.is_some_and(reaches)
+            });
+            (rule, found)
+        };
+        self.rules.iter().map(of_rule).filter(|(_, found)| !found.is_empty())
+    }
+
+    /// Everyone to whom the binding gives the role.
+    pub fn holders(&self) -> Rc<Holders> {
+        Rc::new(Holders::of_binding(self.binding))
+    }
 }
 
 /// The holders of a role, in classes. A role may be held by very many and have very many rules; judging every holder

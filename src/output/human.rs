@@ -160,7 +160,7 @@ impl Report {
             }
             None => report.message.push_str(&format!("\nat {}", position(&first.path, &first.place))),
         }
-        let copies = inventory.role(first.role).meta.copies.len();
+        let copies = first.about.meta(inventory).copies.len();
         if copies > 0 {
             report
                 .related

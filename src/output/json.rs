@@ -258,7 +258,7 @@ fn some_texts(list: &[Text]) -> Option<Vec<&str>> {
 }
 
 fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingShape<'a> {
-    let meta = &inventory.role(finding.role).meta;
+    let meta = finding.about.meta(inventory);
     FindingShape {
         rule: finding.rule,
         severity: finding.severity.as_str(),

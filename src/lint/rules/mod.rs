@@ -3,6 +3,7 @@
 mod action_without_identity;
 mod aggregated_to_default_role;
 mod dead_grant;
+mod default_role;
 mod granted_to_everyone;
 mod half_migrated;
 mod identity_without_action;
@@ -38,6 +39,7 @@ pub(super) const ALL: &[&dyn Rule] = &[
     &wildcard_resource::WildcardResource,
     &granted_to_everyone::GrantedToEveryone,
     &aggregated_to_default_role::AggregatedToDefaultRole,
+    &default_role::DefaultRole,
     &unbound_role::UnboundRole,
     &dead_grant::MISSING_ROLE,
     &dead_grant::NAMESPACED_BINDING,
@@ -66,7 +68,7 @@ mod prelude {
     pub(super) use super::super::holders::{Holders, Related};
     pub(super) use super::super::rule::{Fix, Page, Rule, Versions};
     pub(super) use super::super::severity::Severity;
-    pub(super) use super::super::site::{Beside, Site};
+    pub(super) use super::super::site::{Beside, BindingSite, Site};
     pub(super) use super::super::words;
     pub(super) use crate::authority::{IdentityKind, Mode};
     pub(super) use crate::grants::{Reason, RuleGrant};
