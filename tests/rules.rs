@@ -258,3 +258,38 @@ fn default_roles_are_known_where_the_input_lacks_them() {
     // A Role of that name is none of the cluster's.
     assert!(messages(&bound("edit", devs, Some("apps")).replace("kind: ClusterRole,", "kind: Role,")).is_empty());
 }
+
+#[test]
+fn ways_to_cluster_admin_are_printed_where_a_grant_opens_them() {
+    let be = |kind: &str, names: &str, subject: &str, namespace| {
+        let rule = format!("{{apiGroups: [''], resources: [{kind}], resourceNames: [{names}], verbs: [impersonate]}}");
+        held(&format!("be-{kind}"), &rule, subject, namespace)
+    };
+    let ways = |yaml: &str| -> Vec<String> {
+        let of = |finding: &Finding| finding.related.iter().map(|related| related.message.clone()).collect::<Vec<_>>();
+        let way = |message: &String| message.starts_with("cluster-admin is in reach: ");
+        findings(yaml).iter().flat_map(of).filter(way).map(|message| message.replace('"', "'")).collect()
+    };
+    let root = bound("cluster-admin", "kind: User, name: root", None);
+    let given = "whom ClusterRoleBinding 'cluster-admin' gives everything";
+    assert_eq!(
+        ways(&(root.clone() + &be("users", "nobody, root", DEPUTY, None))),
+        [format!("cluster-admin is in reach: ServiceAccount 'apps/deputy' impersonates User 'root', {given}")]
+    );
+    assert!(ways(&(root.clone() + &be("users", "nobody", DEPUTY, None))).is_empty());
+    // Whoever is there already needs no way.
+    assert!(ways(&(root.clone() + &be("users", "root", "kind: User, name: root", None))).is_empty());
+    // A group is never impersonated alone.
+    assert!(ways(&be("groups", "'system:masters'", DEPUTY, None)).is_empty());
+    let with_user = be("groups", "'system:masters'", DEPUTY, None) + &be("users", "nobody", DEPUTY, None);
+    assert_eq!(ways(&with_user).len(), 1);
+    // The server impersonates once a request; as the deputy one takes its credentials, and goes on from there.
+    let devs = be("serviceaccounts", "deputy", "kind: Group, name: devs", Some("apps"));
+    let token = "{apiGroups: [''], resources: [serviceaccounts/token], resourceNames: [deputy], verbs: [create]}";
+    let chain = root + &be("users", "root", DEPUTY, None) + &devs;
+    assert_eq!(ways(&chain).len(), 1);
+    let way = "cluster-admin is in reach: Group 'devs' impersonates ServiceAccount 'apps/deputy', then creates a token for \
+               ServiceAccount 'apps/deputy', then impersonates User 'root', ";
+    let token = held("token", token, DEPUTY, Some("apps"));
+    assert!(ways(&(chain + &token)).contains(&format!("{way}{given}")));
+}

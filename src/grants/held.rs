@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-use super::{Reason, RuleAction, RuleGrant, Subjects, actions_of_rule, grants_of_rule};
+use super::{Reach, Reason, RuleAction, RuleGrant, Subjects, actions_of_rule, grants_of_rule};
 use crate::authority::{
     Feature, IdentityKind, KubeVersion, Mode, binds_cluster_wide, default_rules, subject_matches_someone,
 };
@@ -25,6 +25,8 @@ pub struct Grants<'i> {
     version: KubeVersion,
     /// What each subject holds, once somebody asks.
     subjects: OnceLock<Subjects>,
+    /// Who can become cluster-admin, likewise.
+    reach: OnceLock<Reach>,
 }
 
 /// How a role is held.
@@ -77,7 +79,7 @@ impl<'i> Grants<'i> {
         }
         let copied = copied_rules(inventory, &rules, &carriers);
         let version = KubeVersion::default();
-        Self { inventory, rules, links, carriers, copied, version, subjects: OnceLock::new() }
+        Self { inventory, rules, links, carriers, copied, version, subjects: OnceLock::new(), reach: OnceLock::new() }
     }
 
     /// The same grants in the eyes of servers of another version: what those do not know of is not effective there.
@@ -88,6 +90,11 @@ impl<'i> Grants<'i> {
     /// The version of the servers that answer.
     pub fn version(&self) -> KubeVersion {
         self.version
+    }
+
+    /// Who can become cluster-admin.
+    pub fn reach(&self) -> &Reach {
+        self.reach.get_or_init(|| Reach::new(self))
     }
 
     /// What each subject holds as a whole.

@@ -5,6 +5,7 @@
 //! can. Constrained grants allow the actions that they list and no others, and are not followed. Neither are ways that
 //! lead past impersonation (`escalate`, `bind`, writing to nodes): what is found here is the least that can be done.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
@@ -107,6 +108,17 @@ pub enum Means {
     Token,
     /// By something of this resource that one creates, and that runs as a service account.
     Workload(&'static str),
+}
+
+impl Means {
+    /// `impersonates`, before the name of whom.
+    pub fn in_words(self) -> Cow<'static, str> {
+        match self {
+            Self::Impersonate => Cow::Borrowed("impersonates"),
+            Self::Token => Cow::Borrowed("creates a token for"),
+            Self::Workload(resource) => Cow::Owned(format!("runs {resource} as")),
+        }
+    }
 }
 
 /// What gives the means: a rule in someone's hands.
@@ -300,25 +312,68 @@ impl Reach {
 
     /// The shortest way of someone, who has credentials; none if the input shows none.
     pub fn path(&self, from: &Principal) -> Option<Path> {
-        let mut at = *self.nodes.get(&Node::Owns(from.clone()))?;
-        let mut path = Path { from: from.clone(), steps: Vec::new(), power: Power::Masters };
-        let mut taken: Option<(Means, Source)> = None;
-        while at != 0 {
-            let (next, label) = self.next.get(at as usize).copied().flatten()?;
-            match label {
-                Some(Label { means: Some(means), source }) => taken = Some((means, source)),
-                Some(Label { means: None, source }) => path.power = Power::Everything(source),
-                None => {}
+        let at = *self.nodes.get(&Node::Owns(from.clone()))?;
+        let (steps, power) = self.walk(at, None)?;
+        Some(Path { from: from.clone(), steps, power })
+    }
+
+    /// The shortest way of someone who impersonates any of these, or any identity of the kind: `source` says by which rule
+    /// and binding, `namespace` where these are service accounts, if not everywhere.
+    pub fn path_through(
+        &self,
+        from: &Principal,
+        kind: IdentityKind,
+        names: Option<&[Text]>,
+        namespace: Option<&str>,
+        source: Source,
+    ) -> Option<Path> {
+        let is_group = kind == IdentityKind::Groups;
+        let node_of = |name: Option<&SmolStr>| match (kind, name, namespace) {
+            (IdentityKind::Users, Some(name), _) => Some(Node::Is(Principal::User(name.clone()))),
+            (IdentityKind::Groups, Some(name), _) => Some(Node::Is(Principal::Group(name.clone()))),
+            (IdentityKind::Users | IdentityKind::Groups, None, _) => {
+                Some(Node::OneOf(if is_group { Crowd::Groups } else { Crowd::Users }))
             }
-            at = next;
+            (IdentityKind::ServiceAccounts, Some(name), Some(namespace)) => {
+                Some(Node::Is(Principal::ServiceAccount { namespace: namespace.into(), name: name.clone() }))
+            }
+            (IdentityKind::ServiceAccounts, Some(name), None) => Some(Node::OneOf(Crowd::Named(name.clone()))),
+            (IdentityKind::ServiceAccounts, None, Some(namespace)) => {
+                Some(Node::OneOf(Crowd::Namespace(namespace.into())))
+            }
+            (IdentityKind::ServiceAccounts, None, None) => Some(Node::OneOf(Crowd::ServiceAccounts)),
+            _ => None,
+        };
+        let names = names.map_or_else(|| vec![None], |names| names.iter().map(|name| Some(&name.value)).collect());
+        let ways = names.into_iter().filter_map(|name| {
+            let at = *self.nodes.get(&node_of(name)?)?;
+            self.walk(at, Some((Means::Impersonate, source)))
+        });
+        let (steps, power) = ways.min_by_key(|(steps, _)| steps.len())?;
+        Some(Path { from: from.clone(), steps, power })
+    }
+
+    /// Follows the shortest way from a node; `taken` is what led there.
+    fn walk(&self, mut at: u32, mut taken: Option<(Means, Source)>) -> Option<(Vec<Step>, Power)> {
+        let (mut steps, mut power) = (Vec::new(), Power::Masters);
+        loop {
             // Behind a step stand those whom it may lead to; the one whom it does lead to is the first that is somebody.
             if let Some(Node::Is(to) | Node::Owns(to)) = self.named.get(at as usize)
                 && let Some((means, source)) = taken.take()
             {
-                path.steps.push(Step { means, to: to.clone(), source });
+                steps.push(Step { means, to: to.clone(), source });
             }
+            if at == 0 {
+                return Some((steps, power));
+            }
+            let (next, label) = self.next.get(at as usize).copied().flatten()?;
+            match label {
+                Some(Label { means: Some(means), source }) => taken = Some((means, source)),
+                Some(Label { means: None, source }) => power = Power::Everything(source),
+                None => {}
+            }
+            at = next;
         }
-        Some(path)
     }
 
     /// The ways of all subjects that have one, those of whoever is cluster-admin already included, in the order of the

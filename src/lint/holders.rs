@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::words;
 use crate::authority::subject_matches_someone;
 use crate::grants::{Grants, Holder, Through};
-use crate::inventory::{Binding, ObjectMeta, RoleId, Subject};
+use crate::inventory::{Binding, BindingId, ObjectMeta, RoleId, Subject};
 use crate::syntax::Place;
 
 /// How many subjects a finding lists. One role may be held by very many, and have very many findings.
@@ -32,6 +32,8 @@ pub struct Holders {
     pub(super) related: Arc<[Related]>,
     /// How many more there are.
     pub(super) bindings_left_out: usize,
+    /// One of the bindings that reach the role.
+    pub(super) binding: Option<BindingId>,
 }
 
 /// A place that belongs to a finding.
@@ -39,7 +41,7 @@ pub struct Holders {
 pub struct Related {
     /// What it has to do with it.
     pub message: String,
-    /// The file.
+    /// The file; empty where no place is marked.
     pub path: Arc<str>,
     /// Marked places in that file, each with a word about it.
     pub places: Vec<(Place, String)>,
@@ -55,6 +57,10 @@ impl Holders {
             namespaces: holders.iter().map(namespace).collect(),
             related: related.into(),
             bindings_left_out,
+            binding: holders.iter().find_map(|holder| match holder.through {
+                Through::Binding(binding) => Some(binding),
+                _ => None,
+            }),
             ..Self::of(subjects, &grants.inventory().role(role).meta)
         }
     }
@@ -78,6 +84,7 @@ impl Holders {
             subjects_left_out: subjects.len().saturating_sub(MAX_SUBJECTS),
             related: Arc::default(),
             bindings_left_out: 0,
+            binding: None,
         }
     }
 

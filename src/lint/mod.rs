@@ -4,6 +4,7 @@
 //! [`BindingSite`], a binding to a role that every cluster has and manifests do not define. Each rule is one file below `rules/` here and one page in the top-level folder `rules/`; [`catalogue()`] lists them.
 
 mod catalogue;
+mod consequence;
 mod finding;
 mod holders;
 mod rule;

@@ -1,10 +1,11 @@
 //! What a rule looks at: one verb of one rule, and everyone who holds it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::holders::Holders;
+use super::consequence::consequence;
+use super::holders::{Holders, Related};
 use super::severity::Severity;
 use super::words;
 use crate::authority::{
@@ -12,7 +13,7 @@ use crate::authority::{
     SYSTEM_UNAUTHENTICATED, Verb, allows_everything, binds_cluster_wide, subject_matches_someone,
 };
 use crate::grants::{
-    Grants, Holder, Reason, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule, is_server_owned,
+    Grants, Holder, Reason, RuleAction, RuleGrant, Source, Through, actions_of_rule, grants_of_rule, is_server_owned,
 };
 use crate::inventory::{Binding, BindingId, ObjectKind, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
 
@@ -37,6 +38,8 @@ pub struct Site<'a> {
     /// either grants or actions.
     pub actions: &'a [RuleAction],
     classes: &'a Classes,
+    /// Where its legacy grants lead.
+    consequence: OnceCell<Vec<Related>>,
 }
 
 /// A binding to a default role that the input does not define.
@@ -67,9 +70,14 @@ impl BindingSite<'_> {
         self.rules.iter().map(of_rule).filter(|(_, found)| !found.is_empty())
     }
 
-    /// Everyone to whom the binding gives the role.
+    /// Everyone to whom the binding gives the role, and what it comes to for them.
     pub fn holders(&self) -> Rc<Holders> {
-        Rc::new(Holders::of_binding(self.binding))
+        let holders = Holders::of_binding(self.binding);
+        let legacy: Vec<_> = self.legacy().collect();
+        let kinds = legacy.iter().flat_map(|(_, grants)| grants).filter_map(|grant| grant.identity.kind);
+        let reached: Vec<_> = kinds.map(|kind| (kind, None)).collect();
+        let source = Source { binding: self.id, rule: None };
+        holders.beside(consequence(self.grants, &holders, &reached, source))
     }
 }
 
@@ -152,6 +160,7 @@ pub(super) fn visit(grants: &Grants<'_>, role_id: RoleId, judge: &mut dyn FnMut(
             found,
             actions,
             classes,
+            consequence: OnceCell::new(),
         };
         for found in found.chunk_by(|a, b| a.verb == b.verb) {
             judge(&site(found[0].verb, found, &[]));
@@ -343,6 +352,18 @@ impl<'a> Site<'a> {
         let holders = Rc::new(Holders::describe(self.grants, self.role_id, &list));
         self.classes.known.borrow_mut().insert(picked, Rc::clone(&holders));
         holders
+    }
+
+    /// Holders of effective legacy grants of this site, with what the grants come to.
+    pub fn with_consequence(&self, holders: &Rc<Holders>) -> Rc<Holders> {
+        let related = self.consequence.get_or_init(|| {
+            let (grants, holders) = self.effective(self.legacy());
+            let source = holders.binding.map(|binding| Source { binding, rule: Some((self.role_id, self.index)) });
+            let kinds = grants.iter().filter_map(|grant| grant.identity.kind);
+            let reached: Vec<_> = kinds.map(|kind| (kind, self.names())).collect();
+            source.map(|source| consequence(self.grants, &holders, &reached, source)).unwrap_or_default()
+        });
+        if related.is_empty() { Rc::clone(holders) } else { holders.beside(related.clone()) }
     }
 
     /// The legacy grants of the verb.

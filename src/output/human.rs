@@ -167,6 +167,10 @@ impl Report {
                 .push(Self::plain(&format!("the same definition stands in {}", count(copies, "other place"))));
         }
         for related in first.related.iter() {
+            if related.places.is_empty() {
+                report.related.push(Self::plain(&related.message));
+                continue;
+            }
             let (places, labels): (Vec<Place>, Vec<String>) = related.places.iter().cloned().unzip();
             for (excerpt, shown) in excerpts(inventory, &related.path, &places) {
                 let mut part = Self::plain(&related.message);

@@ -31,7 +31,7 @@ impl Rule for GrantedToEveryone {
             help: "bind the role to the users or service accounts that need it".to_owned(),
             resources: resources_of(&grants),
             label: "granted to everyone".to_owned(),
-            holders: everyone,
+            holders: site.with_consequence(&everyone),
         })
     }
 }

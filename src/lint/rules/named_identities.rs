@@ -40,7 +40,7 @@ impl Rule for NamedIdentities {
             help: "replace it by constrained impersonation, which limits what is done (`deputize migrate`)".to_owned(),
             resources: resources_of(&grants),
             label: "reaches those that are named".to_owned(),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

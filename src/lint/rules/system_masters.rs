@@ -40,7 +40,7 @@ impl Rule for SystemMasters {
                 .to_owned(),
             resources: resources_of(&grants),
             label: "reaches system:masters".to_owned(),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

@@ -29,7 +29,7 @@ impl Rule for UnrestrictedExtras {
                 .to_owned(),
             resources: resources_of(&grants),
             label: format!("reaches {}", site.whom(&grants, &holders)),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

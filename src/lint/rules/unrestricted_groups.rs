@@ -27,7 +27,7 @@ impl Rule for UnrestrictedGroups {
             help: LIMIT_IT.to_owned(),
             resources: resources_of(&grants),
             label: "reaches every group".to_owned(),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

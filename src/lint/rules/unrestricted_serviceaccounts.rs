@@ -27,7 +27,7 @@ impl Rule for UnrestrictedServiceaccounts {
             help: if site.is_server_owned() { SERVER_KEEPS_IT } else { LIMIT_IT }.to_owned(),
             resources: resources_of(&grants),
             label: format!("reaches {}", site.whom(&grants, &holders)),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

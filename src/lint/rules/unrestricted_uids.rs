@@ -27,7 +27,7 @@ impl Rule for UnrestrictedUids {
             help: LIMIT_IT.to_owned(),
             resources: resources_of(&grants),
             label: "reaches every UID".to_owned(),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

@@ -38,7 +38,7 @@ impl Rule for WildcardResource {
             help: "spell the resources: users, groups, serviceaccounts, uids or userextras/<key>".to_owned(),
             resources: resources_of(&grants),
             label: format!("reaches {whom}"),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }

@@ -44,7 +44,7 @@ impl Rule for WildcardVerb {
             help: help.to_owned(),
             resources: resources_of(&grants),
             label: format!("covers `impersonate` on {whom}"),
-            holders,
+            holders: site.with_consequence(&holders),
         })
     }
 }
