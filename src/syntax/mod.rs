@@ -7,6 +7,7 @@
 //! it knows nothing about Kubernetes objects.
 
 pub mod edit;
+mod nested;
 mod parse;
 mod place;
 mod scalar;
@@ -14,6 +15,7 @@ mod style;
 mod tree;
 mod write;
 
+pub use nested::{PlaceMap, parse_nested};
 pub use parse::{SyntaxError, parse_documents};
 pub use place::Place;
 pub(crate) use place::line_breaks;

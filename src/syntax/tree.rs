@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::sync::Arc;
 
 use base64::Engine as _;
 
+use super::nested::PlaceMap;
 use super::place::{Place, to_u32};
 use super::scalar::ScalarType;
 
@@ -21,6 +23,8 @@ pub struct Tree<'s> {
     /// Nodes that may still be visited. Aliases make a small document stand for a huge one
     /// ("billion laughs"); whoever walks the tree pays for each visit.
     pub(super) visits_left: Cell<u64>,
+    /// Where the text stands in its file, if it is the text of a scalar there.
+    pub(super) map: Option<Arc<PlaceMap>>,
 }
 
 /// A node as stored. Nodes lie in source order; `after` is the index behind the node's subtree.
@@ -99,12 +103,54 @@ impl<'s> Tree<'s> {
     pub(super) fn new(text: &'s str, base_offset: u32, nodes: Vec<RawNode<'s>>) -> Self {
         // Generous for real documents: each node may be seen many times through aliases.
         let visits = 200_000 + 16 * nodes.len() as u64;
-        Self { text, base_offset, nodes, visits_left: Cell::new(visits) }
+        Self { text, base_offset, nodes, visits_left: Cell::new(visits), map: None }
     }
 
     /// The outermost node; none for an empty document.
     pub fn root(&self) -> Option<Node<'_>> {
         (!self.nodes.is_empty()).then_some(Node { tree: self, index: 0 })
+    }
+
+    /// The document's text, and what stands beside it in the same piece of the file.
+    pub fn text(&self) -> &str {
+        self.text
+    }
+
+    /// Whether the places of its nodes differ. In the text of a folded or encoded scalar all have the scalar's.
+    pub fn has_places(&self) -> bool {
+        self.map.as_ref().is_none_or(|map| map.is_exact())
+    }
+
+    /// Every scalar that is written in the document and is no key, in the order of their places; with its key, if it has
+    /// one of its own. Nothing is paid for it.
+    pub fn values(&self) -> impl Iterator<Item = (Node<'_>, Option<Node<'_>>)> {
+        // The open collections: where each ends, and of a mapping the key that waits for its value.
+        let mut open: Vec<(u32, Option<Option<u32>>)> = Vec::new();
+        let indices = (0..self.nodes.len()).map(to_u32);
+        indices.filter_map(move |index| {
+            while open.last().is_some_and(|(after, _)| *after <= index) {
+                open.pop();
+            }
+            let raw = self.raw(index)?;
+            let key = match open.last_mut() {
+                Some((_, Some(waiting @ None))) => {
+                    *waiting = Some(index);
+                    return None;
+                }
+                Some((_, Some(waiting))) => waiting.take(),
+                _ => None,
+            };
+            match raw.kind {
+                RawKind::Scalar { .. } => {
+                    let node = |index| Node { tree: self, index };
+                    return Some((node(index), key.map(node)));
+                }
+                RawKind::Sequence => open.push((raw.after, None)),
+                RawKind::Mapping => open.push((raw.after, Some(None))),
+                RawKind::Alias(_) => {}
+            }
+            None
+        })
     }
 
     /// Whether a walk over the tree was cut short, because its aliases stand for more nodes than
@@ -278,6 +324,15 @@ impl<'t> Node<'t> {
     /// without its header, a collection from its first to its last scalar. An alias has the place
     /// of the node it stands for.
     pub fn place(self) -> Place {
+        let place = self.own_place();
+        match &self.tree.map {
+            Some(map) => map.locate(place),
+            None => place,
+        }
+    }
+
+    /// The same, in the document's own text.
+    pub(super) fn own_place(self) -> Place {
         let target = self.target();
         let raw = target.raw();
         match &raw.kind {
@@ -285,6 +340,31 @@ impl<'t> Node<'t> {
             RawKind::Alias(_) => target.scalar_place(Style::Plain),
             RawKind::Sequence | RawKind::Mapping => target.collection_place(),
         }
+    }
+
+    /// A scalar as it is written, and how.
+    pub(super) fn scalar_source(self) -> (&'t str, Style) {
+        let target = self.target();
+        match &target.raw().kind {
+            RawKind::Scalar { style, .. } => (target.source(), *style),
+            _ => ("", Style::Plain),
+        }
+    }
+
+    /// The document's text from the beginning of the line on which the node starts.
+    pub(super) fn text_from_line(self) -> Option<&'t str> {
+        let before = self.tree.text.get(..self.target().start())?;
+        self.tree.text.get(before.rfind(['\n', '\r']).map_or(0, |at| at + 1)..)
+    }
+
+    /// Where the document stands, if it is the text of a scalar.
+    pub(super) fn tree_map(self) -> Option<Arc<PlaceMap>> {
+        self.tree.map.clone()
+    }
+
+    /// What tells the node from the others of its document; an alias is what it stands for.
+    pub fn identity(self) -> u32 {
+        self.target().index
     }
 
     fn scalar_place(self, style: Style) -> Place {
