@@ -36,6 +36,41 @@ fn the_readme_tells_the_truth() {
 }
 
 #[test]
+fn check_rbac_in_other_objects() {
+    golden("embedded", &["check", "testdata/embedded"], 1);
+    golden("embedded-grants-json", &["grants", "testdata/embedded", "-o", "json"], 0);
+}
+
+/// What stands in other objects is no part of the world that these commands need, and stays as it is.
+#[test]
+fn rbac_in_other_objects_is_left_out_and_kept() {
+    let run = deputize(&[
+        "simulate",
+        "testdata/embedded",
+        "--user",
+        "jane",
+        "--as-group",
+        "g",
+        "--as",
+        "x",
+        "--",
+        "get",
+        "pods",
+    ]);
+    assert!(run.stdout.starts_with("denied"), "{}", run.stdout);
+    assert!(run.stderr.contains("18 roles and bindings in other objects left out"), "{}", run.stderr);
+    let run = deputize(&["migrate", "testdata/embedded", "--from-target", "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let grants = plan["grants"].as_array().unwrap();
+    let listed = deputize(&["grants", "testdata/embedded", "-o", "json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(grants.len(), listed["grants"].as_array().unwrap().len());
+    for grant in grants {
+        assert_eq!((&grant["outcome"], &grant["reason"]), (&"kept".into(), &"not-editable".into()), "{grant}");
+    }
+}
+
+#[test]
 fn check_as_json() {
     golden("check-json", &["check", "testdata/platform", "-o", "json"], 1);
 }

@@ -78,6 +78,43 @@ fn alias_bombs() {
 }
 
 #[test]
+fn manifests_in_manifests() {
+    let indent = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let config_map =
+        |text: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n  a: |\n{text}");
+    let many = format!("{ROLE}metadata: {{name: a}}\n{RULES}---\n").repeat(2_000);
+    let run = survive("a.yaml", config_map(&indent(&config_map(&indent(&many)))).as_bytes());
+    assert_eq!(run.stderr.lines().last(), Some("no errors, no warnings and 1 note"), "{}", run.stderr);
+    // Deeper than is read.
+    let deep = (0..12).fold(format!("{ROLE}metadata: {{name: a}}\n{RULES}"), |text, _| config_map(&indent(&text)));
+    let run = survive("a.yaml", deep.as_bytes());
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("more than 4 deep"), "{}", run.stderr);
+    // One large string in very many objects.
+    let text = serde_json::to_string(&many).unwrap();
+    let mut list = format!("apiVersion: v1\nkind: List\nx: &x {text}\nitems:\n");
+    for _ in 0..5_000 {
+        list.push_str("- {apiVersion: v1, kind: ConfigMap, data: {a: *x}}\n");
+    }
+    let run = survive("a.yaml", list.as_bytes());
+    assert_eq!(run.status, 2);
+    // An alias bomb in a string, and one beside it.
+    let mut bomb = "a0: &a0 [{verbs: [x], apiGroups: [x], resources: [x]}]\n".to_owned();
+    for level in 1..30 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        let _ = writeln!(bomb, "a{level}: &a{level} [{aliases}]");
+    }
+    let custom = format!("apiVersion: example.com/v1\nkind: X\n{bomb}");
+    assert_eq!(survive("a.yaml", custom.as_bytes()).status, 2);
+    assert_eq!(survive("a.yaml", config_map(&indent(&custom)).as_bytes()).status, 2);
+    let escapes = format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"data\":{{\"a\":\"{}Role:\"}}}}",
+        "\\n".repeat(2_000_000)
+    );
+    assert_eq!(survive("a.json", escapes.as_bytes()).status, 0);
+}
+
+#[test]
 fn large_scalars() {
     let name = "a".repeat(5_000_000);
     let run = survive("a.yaml", format!("{ROLE}metadata: {{name: {name}}}\n{RULES}").as_bytes());

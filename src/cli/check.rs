@@ -95,7 +95,7 @@ impl<'i> World<'i> {
         let mut status = status_of(&self.grants)?;
         say_coverage(self.inventory)?;
         let mut err = terminal::stderr();
-        if self.inventory.coverage.objects == 0 {
+        if self.inventory.coverage.objects + self.inventory.coverage.embedded == 0 {
             writeln!(err, "there is no RBAC object here, so nothing was checked")?;
             if args.require_rbac {
                 status = Status::Failed;

@@ -1,5 +1,6 @@
 //! The arguments that all commands share which read RBAC.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -109,6 +110,19 @@ pub(super) fn load_quietly(paths: &[PathBuf]) -> Result<Inventory, Failure> {
     let inventory = load(paths, &LoadOptions::default());
     human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
     Ok(inventory)
+}
+
+/// Leaves out what stands in other objects, for the commands that need one world, and says so.
+pub(super) fn leave_out_embedded(inventory: &mut Inventory) -> Result<(), Failure> {
+    let left = inventory.leave_out_embedded();
+    if left > 0 {
+        let what = human::count(left, "role and binding").replace("role and bindings", "roles and bindings");
+        writeln!(
+            terminal::stderr(),
+            "note: {what} in other objects left out: they grant nothing before something applies them"
+        )?;
+    }
+    Ok(())
 }
 
 /// Says on standard error what was read and what was not: last, where a person looks.

@@ -10,11 +10,11 @@ use deputize::authority::Feature;
 use deputize::evidence::{DeclaredActions, Derived, derive_actions, read_declared};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, plan};
+use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, keep_embedded, plan};
 use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, one_world, say_coverage, status_of};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -122,6 +122,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut inventory = args.input.load_originals(args.output_dir.as_deref())?;
     args.duplicates.resolve(&mut inventory);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
+    let everything = (inventory.coverage.embedded > 0).then(|| &*Box::leak(Box::new(inventory.with(&[], &[]))));
+    leave_out_embedded(&mut inventory)?;
     let inventory: &Inventory = Box::leak(Box::new(inventory));
     let grants = ManuallyDrop::new(Grants::new(inventory));
     let mut err = terminal::stderr();
@@ -152,17 +154,23 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     say_coverage(inventory)?;
     let given = ManuallyDrop::new(given);
-    let plan = ManuallyDrop::new(make_plan(args, &grants, &given)?);
-    human::write_plan(&mut err, &grants, &plan)?;
+    let mut plan = ManuallyDrop::new(make_plan(args, &grants, &given)?);
+    // The ids of what was planned are the same there.
+    let all = everything.map(|everything| ManuallyDrop::new(Grants::new(everything)));
+    if let Some(all) = &all {
+        keep_embedded(&mut plan, all);
+    }
+    let shown = all.as_ref().unwrap_or(&grants);
+    human::write_plan(&mut err, shown, &plan)?;
     say_warnings(&mut err, args, inventory, &given)?;
     if let Some(directory) = &args.output_dir {
-        output_dir::write(directory, &grants, &plan, args.version.version(grants.inventory()))?;
+        output_dir::write(directory, shown, &plan, args.version.version(shown.inventory()))?;
         say_next_steps(&mut err, directory, &args.input.paths, &plan)?;
     }
     err.flush()?;
     match args.in_place.stage() {
         Some(stage) => status = status.max(in_place::run(&args.in_place, stage, &args.input, &grants, &plan)?),
-        None => print(args, &grants, &plan)?,
+        None => print(args, shown, &plan)?,
     }
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
     Ok(status.max(if kept { Status::Reported } else { Status::Clean }))

@@ -10,7 +10,9 @@ use deputize::migrate::{VerifiedRequest, verify};
 use deputize::output::verify as output;
 use deputize::source::STDIN;
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, load_quietly, one_world, say_coverage, status_of};
+use super::input::{
+    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, load_quietly, one_world, say_coverage, status_of,
+};
 use super::output_dir::{CUTOVER, DELETE, GRANT};
 use super::terminal::Output;
 use super::{Failure, Outcome, Status, logs, terminal};
@@ -46,6 +48,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let mut before = args.input.load_originals(args.with.as_deref())?;
     args.duplicates.resolve(&mut before);
+    leave_out_embedded(&mut before)?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let before: &Inventory = Box::leak(Box::new(before));
     let grants = ManuallyDrop::new(Grants::new(before));
@@ -109,6 +112,7 @@ fn migrated(directory: &Path, before: &Inventory) -> Result<(Inventory, Status),
     } else {
         (load_quietly(&[directory.to_owned()])?, Inventory::default())
     };
+    leave_out_embedded(&mut put)?;
     let grants = Grants::new(&put);
     one_world(&grants)?;
     let status = status_of(&grants)?.max(status_of(&Grants::new(&removed))?);

@@ -41,7 +41,7 @@ pub enum Through {
 }
 
 /// One subject of one binding, or the absence of any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder {
     /// The bound role: the one that holds the rule, or an aggregated one.
     pub role: RoleId,
@@ -149,7 +149,12 @@ impl<'i> Grants<'i> {
     }
 
     fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
-        self.inventory.role_ids().flat_map(move |(id, _)| self.rules_of(id).map(move |(index, rule)| (id, index, rule)))
+        let mut roles: Vec<(RoleId, &Role)> = self.inventory.role_ids().collect();
+        // What stands in other objects comes behind all others in the inventory.
+        if roles.last().is_some_and(|(_, role)| role.meta.embedded.is_some()) {
+            roles.sort_by_key(|(_, role)| (&role.meta.path, role.meta.name.place));
+        }
+        roles.into_iter().flat_map(move |(id, _)| self.rules_of(id).map(move |(index, rule)| (id, index, rule)))
     }
 
     /// The rules that are written in a role; not those that a controller has copied there.

@@ -154,7 +154,9 @@ impl<'i> Resolver<'i> {
                     return matched;
                 }
                 let meta = &inventory.role(*candidate).meta;
-                if meta.name != own.meta.name && selector.matches(meta) {
+                // What stands in another object must not change what those say that are applied themselves.
+                let is_beside = meta.embedded.is_some() == own.meta.embedded.is_some();
+                if is_beside && meta.name != own.meta.name && selector.matches(meta) {
                     matched.insert(*candidate);
                 }
             }

@@ -47,9 +47,11 @@ impl Inventory {
     }
 }
 
-/// What two definitions of one object have in common; none for an object without a name, which nothing else can be.
+/// What two definitions of one object have in common; none for an object without a name, which nothing else can be, and
+/// for what stands in another object, which may never be applied.
 fn key(meta: &ObjectMeta) -> Option<(ObjectKind, Option<&str>, &str)> {
-    (!meta.name.value.is_empty()).then(|| (meta.kind, meta.effective_namespace(), meta.name.as_str()))
+    (!meta.name.value.is_empty() && meta.embedded.is_none())
+        .then(|| (meta.kind, meta.effective_namespace(), meta.name.as_str()))
 }
 
 fn find<'i, T>(

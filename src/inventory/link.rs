@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
+use super::embedding::Form;
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
 use super::{BindingId, Inventory, RoleId};
 
@@ -118,8 +119,26 @@ fn key_of_role(role: &Role) -> RoleKey<'_> {
     }
 }
 
-/// The candidates below the nearest directory, from `from` upward, that has one.
+/// The candidates below the nearest directory, from `from` upward, that has one. What stands in other objects is looked up
+/// beside the others, so that it cannot hide any; patches count wherever they stand.
 fn nearest(inventory: &Inventory, candidates: &[RoleId], from: &str) -> Few<RoleId> {
+    if candidates.len() < 2 {
+        return candidates.into();
+    }
+    let form = |id: &RoleId| inventory.role(*id).meta.embedded.as_deref().map(|embedding| embedding.form);
+    if candidates.iter().all(|id| form(id).is_none()) {
+        return nearest_of(inventory, candidates, from);
+    }
+    let group = |wanted: &dyn Fn(Option<Form>) -> bool| -> Vec<RoleId> {
+        candidates.iter().copied().filter(|id| wanted(form(id))).collect()
+    };
+    let mut found = nearest_of(inventory, &group(&|form| form.is_none()), from);
+    found.extend(nearest_of(inventory, &group(&|form| matches!(form, Some(Form::Manifest | Form::Rules))), from));
+    found.extend(group(&|form| form == Some(Form::Patch)));
+    found
+}
+
+fn nearest_of(inventory: &Inventory, candidates: &[RoleId], from: &str) -> Few<RoleId> {
     if candidates.len() < 2 {
         return candidates.into();
     }
@@ -202,7 +221,9 @@ fn merge<T: Send + Sync>(
     let mut copies: Vec<(usize, usize)> = Vec::new();
     for (index, hash) in hashes.into_iter().enumerate() {
         // Nothing can refer to an object without a name, so two of them need not be the same one.
-        if meta(&objects[index]).name.value.is_empty() {
+        let own = meta(&objects[index]);
+        let nameless = own.embedded.as_deref().is_some_and(|embedding| embedding.carrier.name.is_empty());
+        if own.name.value.is_empty() || nameless {
             continue;
         }
         let known = first.entry(hash).or_default();

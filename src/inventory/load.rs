@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::read::{Contents, read_document};
+use super::embedded::{self, Mention, Use};
+use super::read::{Contents, append, read_document};
 use super::{Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
@@ -38,10 +39,14 @@ pub struct Coverage {
     pub documents: usize,
     /// RBAC objects found, copies included.
     pub objects: usize,
+    /// RBAC found in other objects, copies included: manifests, lists of rules, and bindings that a controller makes.
+    pub embedded: usize,
     /// Not regular files, below the directories given.
     pub skipped: Skipped,
     /// Documents that were not understood, in the order of their places.
     pub unread: Vec<Unread>,
+    /// Verbs of impersonation that stand in no rule, in the order of their places.
+    pub mentions: Vec<Mention>,
 }
 
 /// A template that was not looked at.
@@ -67,33 +72,43 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
         .collect();
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
+    let mut uses = Vec::new();
     for result in results {
-        absorb(&mut inventory, result);
+        uses.extend(absorb(&mut inventory, result));
     }
-    finish(inventory)
+    finish(inventory, &uses)
 }
 
 /// Reads a live cluster: the text of its snapshot, under the given name. The text is kept for whoever quotes it.
 pub fn load_live(name: &str, text: String) -> Inventory {
     let mut inventory = Inventory { live: true, ..Inventory::default() };
     let (name, bytes): (_, Arc<[u8]>) = (Arc::from(name), Arc::from(text.into_bytes()));
-    absorb(&mut inventory, read_bytes(&name, &bytes, true));
+    let uses = absorb(&mut inventory, read_bytes(&name, &bytes, true));
     inventory.streams.insert(name, bytes);
-    finish(inventory)
+    finish(inventory, &uses)
 }
 
 /// Reads the text of one file that is not on disk, under the given name.
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
     let mut inventory = Inventory::default();
-    absorb(&mut inventory, read_bytes(&Arc::from(name), bytes, true));
-    finish(inventory)
+    let uses = absorb(&mut inventory, read_bytes(&Arc::from(name), bytes, true));
+    finish(inventory, &uses)
 }
 
-fn finish(mut inventory: Inventory) -> Inventory {
+fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
     inventory
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
-    inventory.coverage.objects = inventory.roles.len() + inventory.bindings.len();
+    embedded::resolve(&mut inventory, uses);
+    let is_own = |embedded: bool| usize::from(!embedded);
+    inventory.roles.sort_by_key(|role| role.meta.embedded.is_some());
+    inventory.bindings.sort_by_key(|binding| binding.meta.embedded.is_some());
+    let roles = inventory.roles.iter().map(|role| is_own(role.meta.embedded.is_some()));
+    let bindings = inventory.bindings.iter().map(|binding| is_own(binding.meta.embedded.is_some()));
+    inventory.coverage.objects = roles.chain(bindings).sum();
+    inventory.coverage.embedded = inventory.roles.len() + inventory.bindings.len() - inventory.coverage.objects;
+    inventory.coverage.mentions.sort();
+    inventory.coverage.mentions.dedup();
     link::merge_copies(&mut inventory);
     inventory
 }
@@ -109,7 +124,7 @@ struct FileResult {
     stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 
-fn absorb(inventory: &mut Inventory, result: FileResult) {
+fn absorb(inventory: &mut Inventory, result: FileResult) -> Vec<Use> {
     let coverage = &mut inventory.coverage;
     coverage.files += usize::from(result.read);
     coverage.files_without_rbac += usize::from(result.read && !result.parsed);
@@ -119,16 +134,9 @@ fn absorb(inventory: &mut Inventory, result: FileResult) {
     append(&mut inventory.bindings, result.contents.bindings);
     append(&mut inventory.problems, result.contents.problems);
     append(&mut inventory.clusters, result.contents.clusters);
+    append(&mut inventory.coverage.mentions, result.contents.mentions);
     inventory.streams.extend(result.stream);
-}
-
-/// Puts `more` behind what is there. One file may hold all there is, and is not copied then.
-fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
-    if all.is_empty() {
-        *all = more;
-    } else {
-        all.extend(more);
-    }
+    result.contents.uses
 }
 
 fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> FileResult {
@@ -186,10 +194,7 @@ fn read_bytes(path: &Arc<str>, bytes: &[u8], explicit: bool) -> FileResult {
     for part in parts {
         result.documents += part.documents;
         result.unread.extend(part.unread);
-        result.contents.roles.extend(part.contents.roles);
-        result.contents.bindings.extend(part.contents.bindings);
-        result.contents.problems.extend(part.contents.problems);
-        result.contents.clusters.extend(part.contents.clusters);
+        result.contents.append(part.contents);
     }
     result
 }

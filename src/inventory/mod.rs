@@ -6,6 +6,8 @@
 mod aggregate;
 mod cluster;
 mod duplicates;
+mod embedded;
+mod embedding;
 mod fields;
 mod link;
 mod load;
@@ -21,6 +23,8 @@ pub(crate) use read::{Placed, placed_objects};
 pub use aggregate::{Contribution, RoleRules};
 pub use cluster::{ClusterFacts, NotRead, Server};
 pub use duplicates::{Conflict, Duplicates};
+pub use embedded::{Mention, MentionReason};
+pub use embedding::{Carrier, Embedding, Form};
 pub use link::Links;
 pub use load::{Coverage, LoadOptions, Unread, load, load_bytes, load_live};
 pub use object::{
@@ -28,7 +32,7 @@ pub use object::{
     PolicyRule, Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
 };
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::problem::Problem;
@@ -44,7 +48,7 @@ pub struct RoleId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BindingId(pub usize);
 
-/// All RBAC objects of an input, in the order of their places.
+/// All RBAC objects of an input, in the order of their places; those that stand in other objects behind all others.
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// Roles and ClusterRoles. Identical definitions of one object are one.
@@ -61,9 +65,28 @@ pub struct Inventory {
     pub coverage: Coverage,
     /// The bytes of standard input and of pipes, by name, for whoever quotes them; they cannot be read twice.
     pub streams: BTreeMap<Arc<str>, Arc<[u8]>>,
+    /// Roles that are bound, or aggregated, where that was left out.
+    pub held_elsewhere: BTreeSet<RoleId>,
 }
 
 impl Inventory {
+    /// Leaves out the objects that stand in others: nobody knows whether they are, or will be, on a cluster. The ids of
+    /// all others stay the same. Returns how many there were.
+    pub fn leave_out_embedded(&mut self) -> usize {
+        let count = self.roles.len() + self.bindings.len();
+        if self.bindings.iter().any(|binding| binding.meta.embedded.is_some()) {
+            let (links, rules) = (Links::new(self), RoleRules::new(self));
+            let is_held = |role: RoleId| {
+                links.bindings_of(role).iter().any(|binding| self.binding(*binding).meta.embedded.is_some())
+            };
+            let held = self.role_ids().map(|(role, _)| role).filter(|role| is_held(*role));
+            self.held_elsewhere = held.flat_map(|role| rules.contributors(role).iter().copied()).collect();
+        }
+        self.roles.retain(|role| role.meta.embedded.is_none());
+        self.bindings.retain(|binding| binding.meta.embedded.is_none());
+        count - self.roles.len() - self.bindings.len()
+    }
+
     /// The role behind an id.
     pub fn role(&self, id: RoleId) -> &Role {
         &self.roles[id.0]

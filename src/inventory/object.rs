@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::embedding::{Embedding, Form};
 use crate::syntax::{Place, Value};
 
 /// A string of the input and where it stands.
@@ -102,6 +103,11 @@ impl ObjectKind {
             .find(|kind| kind.as_str() == name)
     }
 
+    /// Whether it gives a role to someone.
+    pub fn is_binding(self) -> bool {
+        matches!(self, Self::ClusterRoleBinding | Self::RoleBinding)
+    }
+
     /// Whether objects of this kind live in a namespace.
     pub fn is_namespaced(self) -> bool {
         matches!(self, Self::Role | Self::RoleBinding)
@@ -154,6 +160,8 @@ pub struct ObjectMeta {
     pub path: Arc<str>,
     /// Other files and places with an identical definition.
     pub copies: Vec<(Arc<str>, Place)>,
+    /// The object in which it is written; none for a manifest of its own.
+    pub embedded: Option<Arc<Embedding>>,
 }
 
 impl ObjectMeta {
@@ -169,6 +177,7 @@ impl ObjectMeta {
             kept: Vec::new(),
             path: Arc::from(""),
             copies: Vec::new(),
+            embedded: None,
         }
     }
 
@@ -196,16 +205,30 @@ impl ObjectMeta {
     /// `ClusterRole/name` or `Role/namespace/name`, for lists.
     pub fn reference(&self) -> String {
         let namespace = self.shown_namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        format!("{}/{namespace}{}", self.kind, abbreviate(self.name.as_str()))
+        let own = || format!("{}/{namespace}{}", self.kind, abbreviate(self.name.as_str()));
+        match self.embedded.as_deref() {
+            None => own(),
+            Some(embedding) if embedding.form == Form::Rules => embedding.reference(),
+            Some(embedding) => format!("{} (in {})", own(), embedding.reference()),
+        }
     }
 
     /// `ClusterRole "name"` or `Role "namespace/name"`, for messages.
     pub fn describe(&self) -> String {
-        match self.shown_namespace() {
+        let own = || match self.shown_namespace() {
             Some(namespace) => {
                 format!("{} \"{}/{}\"", self.kind, abbreviate(namespace), abbreviate(self.name.as_str()))
             }
             None => format!("{} \"{}\"", self.kind, abbreviate(self.name.as_str())),
+        };
+        match self.embedded.as_deref() {
+            None => own(),
+            Some(embedding) => match embedding.form {
+                Form::Manifest => format!("{} ({})", own(), embedding.describe()),
+                Form::Rules if self.kind.is_binding() => embedding.carrier.describe(),
+                Form::Rules => format!("the rule list {}", embedding.describe()),
+                Form::Patch => format!("the patch of {} ({})", own(), embedding.describe()),
+            },
         }
     }
 }
@@ -326,7 +349,10 @@ impl Binding {
 }
 
 fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
-    a.kind == b.kind && a.effective_namespace() == b.effective_namespace() && a.name == b.name
+    a.kind == b.kind
+        && a.effective_namespace() == b.effective_namespace()
+        && a.name == b.name
+        && a.embedded == b.embedded
 }
 
 /// `roleRef`. The server does not look at its `apiGroup` when it decides.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::cluster::{ClusterFacts, SNAPSHOT_API_VERSION, SNAPSHOT_KIND};
+use super::embedded::{self, Mention};
+use super::embedding::Embedding;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
 use super::object::*;
 use crate::problem::{Problem, ProblemKind};
@@ -21,11 +23,75 @@ pub(super) struct Contents {
     pub(super) bindings: Vec<Binding>,
     pub(super) problems: Vec<Problem>,
     pub(super) clusters: Vec<ClusterFacts>,
+    /// Verbs of impersonation that are in no rule.
+    pub(super) mentions: Vec<Mention>,
+    /// Files that are applied as patches.
+    pub(super) uses: Vec<embedded::Use>,
 }
 
-/// Reads the objects of one document into `contents`.
+impl Contents {
+    /// Puts what another document holds behind it.
+    pub(super) fn append(&mut self, more: Self) {
+        append(&mut self.roles, more.roles);
+        append(&mut self.bindings, more.bindings);
+        append(&mut self.problems, more.problems);
+        append(&mut self.clusters, more.clusters);
+        append(&mut self.mentions, more.mentions);
+        append(&mut self.uses, more.uses);
+    }
+}
+
+/// Puts `more` behind what is there. One file may hold all there is, and is not copied then.
+pub(super) fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
+}
+
+/// Reads the objects of one document into `contents`: those that stand there themselves, then those in others.
 pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) {
+    let first = contents.roles.len();
     read_placed(tree, path, contents);
+    let was_exhausted = tree.exhausted();
+    let opened = embedded::read(tree, path, contents);
+    if tree.exhausted() && !was_exhausted {
+        contents.problems.extend(exhausted(tree, path));
+    }
+    embedded::account(tree, path, &opened, first, None, contents);
+}
+
+/// Reads an RBAC object, or a list of them, that stands in another object.
+pub(super) fn read_embedded(
+    node: Node<'_>,
+    inherited: Option<(&str, &str)>,
+    path: &Arc<str>,
+    embedding: Arc<Embedding>,
+    contents: &mut Contents,
+) {
+    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: Some(embedding) };
+    reader.object(node, inherited, None, 0);
+    let Reader { fields, contents, .. } = reader;
+    contents.problems.extend(fields.problems);
+}
+
+/// Reads rules that stand in another object. What is no rule stays in its place as an empty one.
+pub(super) fn read_rules<'t>(
+    nodes: impl Iterator<Item = Option<Node<'t>>>,
+    path: &Arc<str>,
+    contents: &mut Contents,
+) -> Vec<PolicyRule> {
+    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: None };
+    let rules = nodes.map(|node| node.map(|node| reader.rule(node)).unwrap_or_default()).collect();
+    let Reader { fields, contents, .. } = reader;
+    contents.problems.extend(fields.problems);
+    rules
+}
+
+/// Whether an object of that type is RBAC.
+pub(super) fn is_rbac(kind: &str, api_version: &str) -> bool {
+    ObjectKind::parse(kind).is_some() && api_of(api_version).is_some()
 }
 
 /// An object where it stands.
@@ -63,26 +129,35 @@ pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> (Vec<Pl
 
 fn read_placed<'t>(tree: &'t Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Found<'t>> {
     let Some(root) = tree.root() else { return Vec::new() };
-    let place = root.place();
-    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new() };
+    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: None };
     reader.object(root, None, None, 0);
-    if tree.exhausted() {
-        reader.fields.problem(
-            ProblemKind::Expansion,
-            Place { length: 0, end_line: place.line, end_column: place.column, ..place },
-            "the document's aliases stand for more nodes than are read; what was read of it is incomplete".to_owned(),
-            "write the repeated parts out, or split the document",
-        );
-    }
-    let Reader { fields, contents, found } = reader;
+    let Reader { fields, contents, found, .. } = reader;
     contents.problems.extend(fields.problems);
+    if tree.exhausted() {
+        contents.problems.extend(exhausted(tree, path));
+    }
     found
+}
+
+/// That the aliases of a document stand for too much.
+fn exhausted(tree: &Tree<'_>, path: &Arc<str>) -> Option<Problem> {
+    let place = tree.root()?.place();
+    Some(Problem {
+        path: Arc::clone(path),
+        place: Some(Place { length: 0, end_line: place.line, end_column: place.column, ..place }),
+        kind: ProblemKind::Expansion,
+        message: "the document's aliases stand for more nodes than are read; what was read of it is incomplete"
+            .to_owned(),
+        help: Some("write the repeated parts out, or split the document".to_owned()),
+    })
 }
 
 struct Reader<'c, 't> {
     fields: FieldReader<'c>,
     contents: &'c mut Contents,
     found: Vec<Found<'t>>,
+    /// What the objects stand in.
+    embedded: Option<Arc<Embedding>>,
 }
 
 /// Where an object was read.
@@ -356,6 +431,7 @@ impl<'t> Reader<'_, 't> {
             kept: Vec::new(),
             path: Arc::clone(self.fields.path),
             copies: Vec::new(),
+            embedded: self.embedded.clone(),
         };
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
             self.fields.problem(

@@ -182,7 +182,13 @@ fn object_digest(inventory: &Inventory, about: About) -> String {
         std::iter::once(length).chain(list.iter().map(|text| Cow::Borrowed(text.as_str())))
     });
     let object = [meta.kind.as_str(), namespace, meta.name.as_str()].map(Cow::Borrowed);
-    digest(object.into_iter().chain(lists))
+    let carrier = meta.embedded.as_deref().map(|embedding| {
+        let carrier = &embedding.carrier;
+        let namespace = carrier.namespace.as_deref().unwrap_or_default();
+        // Not where in it: another list before it changes nothing.
+        [carrier.kind.as_str(), namespace, carrier.name.as_str(), embedding.form.as_str()].map(Cow::Borrowed)
+    });
+    digest(object.into_iter().chain(lists).chain(carrier.into_iter().flatten()))
 }
 
 /// A hash that nobody can steer to a known one, and that stays the same from release to release.

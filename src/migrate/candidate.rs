@@ -94,7 +94,7 @@ fn candidate<'p>(grants: &'p Grants<'p>, rule: &'p PolicyRule, entry: &Entry<'_>
         Some(Kept::ServerOwned)
     } else if rule.verbs.iter().any(|verb| Verb::parse(verb.as_str()) == Verb::Any) {
         Some(Kept::WildcardVerb)
-    } else if !is_editable(role) || is_template {
+    } else if !is_editable(role) || is_template || grants.inventory().held_elsewhere.contains(&entry.from) {
         Some(Kept::NotEditable)
     } else {
         None

@@ -7,6 +7,7 @@ mod candidate;
 mod credit;
 mod cutover;
 mod draft;
+mod embedded;
 mod in_place;
 mod literal;
 mod manifest;
@@ -19,6 +20,7 @@ mod warnings;
 mod widen;
 
 pub use cutover::{Cutover, RoleEdit};
+pub use embedded::keep_embedded;
 pub use in_place::{FileChange, InPlace, Stage, in_place};
 pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise};
 pub use manifest::LABEL_MODE;

@@ -102,7 +102,8 @@ pub enum Kept {
     ServerOwned,
     /// It comes from the verb `*`, which cannot be cut down to all but one.
     WildcardVerb,
-    /// A template fills in a part of the object, or a part of it cannot be read.
+    /// A template fills in a part of the object, or a part of it cannot be read, or it is written or bound in another
+    /// object.
     NotEditable,
     /// Some of it cannot be had in a constrained mode.
     NoConstrainedForm,

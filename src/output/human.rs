@@ -289,10 +289,11 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     }
     writeln!(
         out,
-        "read {}, {} and {}",
+        "read {}, {} and {}{}",
         count(coverage.files, "file"),
         count(coverage.documents, "document"),
         count(coverage.objects, "RBAC object"),
+        if coverage.embedded > 0 { format!("; {} in other objects", coverage.embedded) } else { String::new() },
     )?;
     let mut parts = Vec::new();
     let mentioning = coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).count();
@@ -300,6 +301,9 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
         let mentioning =
             if mentioning > 0 { format!(" ({mentioning} with the word `impersonate`)") } else { String::new() };
         parts.push(format!("{}{mentioning}", count(coverage.unread.len(), "template")));
+    }
+    if !coverage.mentions.is_empty() {
+        parts.push(format!("{} outside of rules", count(coverage.mentions.len(), "impersonation verb")));
     }
     if !coverage.skipped.symlinks.is_empty() {
         parts.push(count(coverage.skipped.symlinks.len(), "symbolic link"));
@@ -344,6 +348,15 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     }
     if mentioning > MAX_PROBLEMS {
         writeln!(out, "  … and {} more such templates", mentioning - MAX_PROBLEMS)?;
+    }
+    for mention in coverage.mentions.iter().take(MAX_PROBLEMS) {
+        let (path, line) = (escape(&mention.path), mention.place.line);
+        let within = if mention.within.is_empty() { String::new() } else { format!(" (in {})", mention.within) };
+        let why = mention.reason.describe();
+        writeln!(out, "  {path}: `impersonate` on line {line} not judged: {why}{}", escape(&within))?;
+    }
+    if coverage.mentions.len() > MAX_PROBLEMS {
+        writeln!(out, "  … and {} more such verbs", coverage.mentions.len() - MAX_PROBLEMS)?;
     }
     Ok(())
 }

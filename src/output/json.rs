@@ -11,7 +11,7 @@ use super::evidence::{RequestLine, request_line};
 use super::is_deceptive;
 use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleAction, RuleGrant, Through};
-use crate::inventory::{Inventory, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
+use crate::inventory::{Inventory, Mention, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
@@ -39,6 +39,20 @@ struct Object<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedded_in: Option<EmbeddedIn<'a>>,
+}
+
+/// What an object is written in, and where in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EmbeddedIn<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+    at: &'a str,
+    form: &'static str,
 }
 
 /// A range of a file.
@@ -64,19 +78,25 @@ pub(super) struct Subject<'a> {
 
 /// A binding that is named.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Reference<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedded_in: Option<EmbeddedIn<'a>>,
 }
 
 /// A rule of a role.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct RuleReference<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
     rule: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedded_in: Option<EmbeddedIn<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Reference<'a>>,
 }
@@ -130,6 +150,7 @@ struct Summary {
     files: usize,
     documents: usize,
     objects: usize,
+    embedded: usize,
     errors: usize,
     warnings: usize,
     notes: usize,
@@ -172,8 +193,16 @@ struct ProblemShape<'a> {
 #[serde(rename_all = "camelCase")]
 struct NotLookedAt<'a> {
     templates: Vec<TemplateShape<'a>>,
+    mentions: Vec<MentionShape<'a>>,
     symbolic_links: Vec<&'a str>,
     special_files: Vec<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct MentionShape<'a> {
+    reason: &'static str,
+    within: Option<&'a str>,
+    location: Option<Location<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -246,7 +275,25 @@ fn subject(subject: &InventorySubject) -> Subject<'_> {
 
 /// A role or binding by kind, namespace as written, and name.
 fn reference(meta: &ObjectMeta) -> Reference<'_> {
-    Reference { kind: meta.kind.as_str(), namespace: meta.namespace.as_deref(), name: meta.name.as_str() }
+    Reference {
+        kind: meta.kind.as_str(),
+        namespace: meta.namespace.as_deref(),
+        name: meta.name.as_str(),
+        embedded_in: embedded_in(meta),
+    }
+}
+
+fn embedded_in(meta: &ObjectMeta) -> Option<EmbeddedIn<'_>> {
+    let embedding = meta.embedded.as_deref()?;
+    let carrier = &embedding.carrier;
+    Some(EmbeddedIn {
+        api_version: &carrier.api_version,
+        kind: &carrier.kind,
+        namespace: carrier.namespace.as_deref(),
+        name: &carrier.name,
+        at: &embedding.route,
+        form: embedding.form.as_str(),
+    })
 }
 
 fn texts(texts: &[Text]) -> Vec<&str> {
@@ -270,6 +317,7 @@ fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingS
             kind: meta.kind.as_str(),
             namespace: meta.namespace.as_deref(),
             name: meta.name.as_str(),
+            embedded_in: embedded_in(meta),
         },
         location: location(inventory, &finding.path, &finding.place),
         subjects: finding.subjects.iter().map(subject).collect(),
@@ -375,6 +423,7 @@ fn check_shape<'a>(inventory: &'a Inventory, findings: &'a [Finding]) -> CheckSh
             files: coverage.files,
             documents: coverage.documents,
             objects: coverage.objects,
+            embedded: coverage.embedded,
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
             notes: count(Severity::Note),
@@ -384,9 +433,18 @@ fn check_shape<'a>(inventory: &'a Inventory, findings: &'a [Finding]) -> CheckSh
         problems: inventory.problems.iter().map(|problem| problem_shape(inventory, problem)).collect(),
         not_looked_at: NotLookedAt {
             templates: coverage.unread.iter().map(template_shape).collect(),
+            mentions: coverage.mentions.iter().map(|mention| mention_shape(inventory, mention)).collect(),
             symbolic_links: coverage.skipped.symlinks.iter().map(|path| &**path).collect(),
             special_files: coverage.skipped.special.iter().map(|path| &**path).collect(),
         },
+    }
+}
+
+fn mention_shape<'a>(inventory: &Inventory, mention: &'a Mention) -> MentionShape<'a> {
+    MentionShape {
+        reason: mention.reason.as_str(),
+        within: Some(mention.within.as_str()).filter(|within| !within.is_empty()),
+        location: location(inventory, &mention.path, &mention.place),
     }
 }
 
@@ -572,9 +630,9 @@ fn action_shape<'g>(
 }
 
 fn rule_reference<'g>(grants: &Grants<'g>, from: RoleId, rule: usize, holder: &Holder) -> RuleReference<'g> {
-    let Reference { kind, namespace, name } = reference(&grants.inventory().role(holder.role).meta);
+    let Reference { kind, namespace, name, embedded_in } = reference(&grants.inventory().role(holder.role).meta);
     let contributor = (from != holder.role).then(|| reference(&grants.inventory().role(from).meta));
-    RuleReference { kind, namespace, name, rule, from: contributor }
+    RuleReference { kind, namespace, name, rule, embedded_in, from: contributor }
 }
 
 fn binding_reference<'g>(grants: &Grants<'g>, holder: &Holder) -> Option<Reference<'g>> {

@@ -11,7 +11,7 @@ mod split;
 mod template;
 
 pub use discover::{Discovered, LeaveOut, Skipped, discover};
-pub use prefilter::may_hold_rbac;
+pub use prefilter::{may_hide, may_hold_rbac};
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, split_documents};
 pub use template::{TemplateLanguage, template_language};

@@ -1,4 +1,4 @@
-//! Which files cannot hold an RBAC object, told from their bytes alone.
+//! Which files cannot hold RBAC, told from their bytes alone.
 //!
 //! Most files of a repository are no RBAC. Parsing them would make the program an order of
 //! magnitude slower than a text search; not parsing them must never change what is found.
@@ -9,16 +9,36 @@ use memchr::memmem::Finder;
 
 /// Every RBAC kind has this in its name: `Role`, `ClusterRole`, the bindings and their lists.
 static ROLE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Role"));
+/// A rule has this key, whatever object it is written in.
+static VERBS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("verbs"));
+/// The verb itself, where it stands in no rule: that is said too.
+static IMPERSONATE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("impersonate"));
+/// What stands encoded in an object does so in a Secret, or in this field of a ConfigMap.
+static SECRET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Secret"));
+static BINARY_DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("binaryData"));
 
-/// Whether some reader could see an RBAC kind in these bytes.
-///
-/// The kind is written out in them, or in a way that only parsing can tell: a double-quoted escape
-/// (`"\u0052ole"`, or a line continued by a backslash), a tag (`!!binary`), or an encoding in which the bytes
-/// differ (UTF-16 and UTF-32, which YAML readers recognise by their byte order mark).
+/// Whether some reader could see an RBAC object, a rule of one, or data that may encode one in these bytes: the words are
+/// written out in them, or may be hidden.
 pub fn may_hold_rbac(bytes: &[u8]) -> bool {
-    if matches!(bytes.first(), Some(0xFE | 0xFF | 0x00)) || ROLE.find(bytes).is_some() {
-        return true;
-    }
+    matches!(bytes.first(), Some(0xFE | 0xFF | 0x00))
+        || [&ROLE, &VERBS, &IMPERSONATE, &BINARY_DATA].into_iter().any(|word| word.find(bytes).is_some())
+        || SECRET.find_iter(bytes).any(|at| is_kind(bytes, at, "Secret".len()))
+        || may_hide(bytes)
+}
+
+/// Whether a word stands alone, or is the kind of a list of its objects. Most files that speak of secrets have
+/// `secretKeyRef`, `imagePullSecrets` or `ExternalSecret`.
+fn is_kind(bytes: &[u8], at: usize, length: usize) -> bool {
+    let rest = bytes.get(at + length..).unwrap_or_default();
+    let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+    let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    !is_word(before) && (!is_word(rest.first()) || rest.starts_with(b"List"))
+}
+
+/// Whether words may be written in these bytes in a way that only parsing can tell: a double-quoted escape (`"\u0052ole"`,
+/// or a line continued by a backslash), a tag (`!!binary`), or an encoding in which the bytes differ (UTF-16 and UTF-32,
+/// which YAML readers recognise by their byte order mark).
+pub fn may_hide(bytes: &[u8]) -> bool {
     memchr::memchr3_iter(b'\\', b'!', b'%', bytes).any(|at| {
         let rest = bytes.get(at..).unwrap_or_default();
         match rest {
@@ -45,10 +65,14 @@ mod tests {
             b"%TAG ! tag:yaml.org,2002:\n---\nkind: !binary Um9sZQ==\n",
             b"\xff\xfek\0i\0n\0d\0",
             b"\xfe\xff\0k\0i\0n\0d",
+            b"spec: {rules: [{\"verbs\": [x]}]}\n",
+            b"kind: Secret\ndata: {a: aGk=}\n",
+            b"{\"kind\":\"SecretList\"}",
+            b"binaryData: {a: aGk=}\n",
         ] {
             assert!(may_hold_rbac(bytes), "{bytes:?}");
         }
-        for bytes in [&b"kind: Deployment\n"[..], b"a: \"tab\\t\"\nb: 50%\nc: hi!\n", b""] {
+        for bytes in [&b"kind: Deployment\n"[..], b"a: \"tab\\t\"\nb: 50%\nc: hi!\n", b"imagePullSecrets: []\n", b""] {
             assert!(!may_hold_rbac(bytes), "{bytes:?}");
         }
     }

@@ -1,6 +1,7 @@
 //! Grants that nothing in the input binds.
 
 use super::prelude::*;
+use crate::inventory::Form;
 
 /// See `rules/unbound-role.md`.
 #[derive(Debug)]
@@ -40,7 +41,12 @@ impl Rule for UnboundRole {
         } else {
             (
                 format!("nothing {} binds {role}, which lets its holders impersonate {whom}", site.extent()),
-                "check the binding too, or remove the grant if there is none",
+                match site.role.meta.embedded.as_deref() {
+                    Some(embedding) if embedding.form == Form::Rules => {
+                        "look up what becomes of these rules and who holds them then, or remove the grant"
+                    }
+                    _ => "check the binding too, or remove the grant if there is none",
+                },
                 "bound by nothing that was read",
             )
         };

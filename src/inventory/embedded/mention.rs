@@ -1,0 +1,164 @@
+//! Verbs of impersonation in text that was understood, and stand in no rule: nothing vanishes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{grants_nothing, object_of};
+use crate::inventory::embedding::Carrier;
+use crate::inventory::read::Contents;
+use crate::source::{Piece, may_hide};
+use crate::syntax::{Node, Place, PlaceMap, Tree, line_breaks};
+
+const WORD: &str = "impersonate";
+
+/// How many mentions of one document are listed.
+const MAX_MENTIONS: usize = 1_000;
+
+/// A verb of impersonation that was seen, and says nothing that is understood.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mention {
+    /// The file.
+    pub path: Arc<str>,
+    /// Where it stands.
+    pub place: Place,
+    /// Why it is no grant here.
+    pub reason: MentionReason,
+    /// The object in which it stands, in words; empty for none.
+    pub within: String,
+}
+
+/// Why a verb was not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MentionReason {
+    /// The document is no Kubernetes object.
+    NoObject,
+    /// It stands in an object, and in no rule of it.
+    NoRule,
+    /// It stands in a string that is no manifest.
+    Text,
+    /// A patch changes a part of a rule, and does not show the rule.
+    Patch,
+}
+
+impl MentionReason {
+    /// The reason as the JSON output has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoObject => "no-object",
+            Self::NoRule => "no-rule",
+            Self::Text => "text",
+            Self::Patch => "patch",
+        }
+    }
+
+    /// The reason in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::NoObject => "the document is no Kubernetes object",
+            Self::NoRule => "it stands in no rule",
+            Self::Text => "it stands in a string that is no manifest",
+            Self::Patch => "a patch of a rule that it does not show",
+        }
+    }
+}
+
+fn is_verb(text: &str) -> bool {
+    text.strip_prefix(WORD).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-']))
+}
+
+/// Lists the verbs of a document that no role has, among those from `first` on. `opened` are the strings that were read as
+/// documents themselves; `outer` is what the document stands in.
+pub(in crate::inventory) fn account(
+    tree: &Tree<'_>,
+    path: &Arc<str>,
+    opened: &HashSet<u32>,
+    first: usize,
+    outer: Option<&Carrier>,
+    contents: &mut Contents,
+) {
+    let text = tree.text();
+    if memchr::memmem::find(text.as_bytes(), WORD.as_bytes()).is_none() && !may_hide(text.as_bytes()) {
+        return;
+    }
+    let Contents { roles, mentions, .. } = contents;
+    let verbs = roles.iter().skip(first).flat_map(|role| &role.rules).flat_map(|rule| &rule.verbs);
+    let read: Vec<u32> = verbs.filter(|verb| is_verb(verb.as_str())).map(|verb| verb.place.offset).collect();
+    let mut read_at: HashSet<u32> = read.iter().copied().collect();
+    let found: Vec<(Node<'_>, Option<Node<'_>>)> = tree.values().collect();
+    let is_word = |(node, key): &(Node<'_>, Option<Node<'_>>)| {
+        let key = key.and_then(Node::as_str);
+        key.is_none_or(|key| ["verbs", "value"].contains(&&*key)) && node.as_str().is_some_and(|text| is_verb(&text))
+    };
+    // Where all places are one, they are counted.
+    if !tree.has_places() && found.iter().filter(|value| is_word(value)).count() > read.len() {
+        read_at.clear();
+    }
+    let object = tree.root().and_then(|root| object_of(root, None));
+    let carrier = object.as_ref().or(outer);
+    // The words of a schema are about rules, and are none.
+    let is_schema = carrier.is_some_and(grants_nothing);
+    let is_description =
+        |key: Option<Node<'_>>| is_schema && key.and_then(Node::as_str).is_some_and(|key| key == "description");
+    let within = carrier.map(Carrier::describe).unwrap_or_default();
+    let reason = if carrier.is_some() { MentionReason::NoRule } else { MentionReason::NoObject };
+    let most = mentions.len() + MAX_MENTIONS;
+    for value in &found {
+        let (node, key) = value;
+        if mentions.len() >= most {
+            return;
+        }
+        if is_word(value) {
+            let place = node.place();
+            let is_patch = key.and_then(Node::as_str).is_some_and(|key| key == "value");
+            let reason = if is_patch { MentionReason::Patch } else { reason };
+            if !read_at.contains(&place.offset) {
+                mentions.push(Mention { path: Arc::clone(path), place, reason, within: within.clone() });
+            }
+        } else if !opened.contains(&node.identity())
+            && !is_description(*key)
+            && let Some(text) = node.as_str().filter(|text| looks_like_rules(text))
+        {
+            let piece = Piece { range: 0..text.len(), line: 1 };
+            let map = node.place_map(&text);
+            lines(&text, &piece, &map, path, &within, mentions);
+        }
+    }
+}
+
+/// Whether a text speaks of rules rather than of impersonation.
+fn looks_like_rules(text: &str) -> bool {
+    text.contains(WORD) && text.contains("verbs")
+}
+
+/// Lists the verbs in a part of a string that could not be parsed.
+pub(super) fn in_text(
+    text: &str,
+    piece: &Piece,
+    map: &PlaceMap,
+    path: &Arc<str>,
+    carrier: &Carrier,
+    mentions: &mut Vec<Mention>,
+) {
+    if looks_like_rules(text) {
+        lines(text, piece, map, path, &carrier.describe(), mentions);
+    }
+}
+
+fn lines(text: &str, piece: &Piece, map: &PlaceMap, path: &Arc<str>, within: &str, mentions: &mut Vec<Mention>) {
+    let (mut line, mut line_start, mut from) = (piece.line, 0, 0);
+    let mut last = None;
+    for (at, word) in text.match_indices(WORD).take(MAX_MENTIONS) {
+        let (breaks, behind) = line_breaks(text.as_bytes().get(from..at).unwrap_or_default());
+        if breaks > 0 {
+            (line, line_start) = (line + breaks, from + behind);
+        }
+        from = at;
+        if last.replace(line) != Some(line) {
+            let column = text.get(line_start..at).unwrap_or_default().chars().count() as u32 + 1;
+            let offset = (piece.range.start + at) as u32;
+            let place = map.locate(Place::of_text(word, offset, line, column));
+            let reason = MentionReason::Text;
+            mentions.push(Mention { path: Arc::clone(path), place, reason, within: within.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! RBAC that is written in other objects: manifests in ConfigMaps, Secrets and Ansible tasks, lists of rules in custom
+//! resources, patches (`docs/embedded.md`).
+//!
+//! One walk over the trees of a document, after the objects that stand there themselves were read. What a carrier makes of
+//! a list of rules, and who holds it then, is told in [`holder`]; where no carrier says so, nothing binds the list.
+
+mod holder;
+mod mention;
+mod patch;
+#[cfg(test)]
+mod tests;
+
+pub(super) use mention::account;
+pub use mention::{Mention, MentionReason};
+pub(super) use patch::{Use, resolve};
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use smol_str::SmolStr;
+
+use super::embedding::{Carrier, Embedding, Form, push_index, push_key};
+use super::fields::fields;
+use super::object::{ObjectKind, ObjectMeta, Role, Text};
+use super::read::{Contents, read_embedded, read_rules};
+use crate::problem::{Problem, ProblemKind};
+use crate::source::{may_hold_rbac, split_documents};
+use crate::syntax::{Node, NodeKind, PlaceMap, Tree, parse_nested};
+use holder::Holding;
+use patch::Target;
+
+/// How deep mappings and lists are followed. No API has objects that are deeper.
+const MAX_DEPTH: usize = 64;
+/// How deep manifests in strings of manifests are followed.
+const MAX_TEXT_DEPTH: usize = 4;
+/// How many bytes of strings are looked at in a document, beyond what is written in it: with aliases, one string may stand
+/// in many places.
+const MIN_BUDGET: usize = 1 << 20;
+
+/// The groups and kinds of objects in which something looks like a rule of a role, and grants nothing: it says which
+/// requests are counted, logged or asked about, or what a value may look like.
+fn grants_nothing(carrier: &Carrier) -> bool {
+    matches!(carrier.group(), "flowcontrol.apiserver.k8s.io" | "audit.k8s.io" | "authorization.k8s.io")
+        || (carrier.kind == "CustomResourceDefinition" && carrier.group() == "apiextensions.k8s.io")
+}
+
+/// Reads what stands embedded in a document into `contents`. Returns the strings that were read as documents.
+pub(super) fn read(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> HashSet<u32> {
+    let budget = Cell::new(Some(tree.text().len().saturating_mul(MAX_TEXT_DEPTH).saturating_add(MIN_BUDGET)));
+    let mut walker = Walker::new(path, contents, &budget);
+    if let Some(root) = tree.root() {
+        walker.document(root, None);
+    }
+    walker.opened
+}
+
+/// The object that a mapping is, if it has a kind and an API version.
+fn object_of(node: Node<'_>, inherited: Option<(&str, &str)>) -> Option<Carrier> {
+    let [kind, api_version, metadata] = fields(node, ["kind", "apiVersion", "metadata"]);
+    let text = |node: Option<Node<'_>>| node.and_then(Node::as_str).map(SmolStr::new);
+    let kind = text(kind).or(inherited.map(|(kind, _)| SmolStr::new(kind)))?;
+    let api_version = text(api_version).or(inherited.map(|(_, version)| SmolStr::new(version)))?;
+    let [name, namespace] = metadata.map_or([None; 2], |metadata| fields(metadata, ["name", "namespace"]));
+    let namespace = text(namespace).filter(|namespace| !namespace.is_empty());
+    Some(Carrier { api_version, kind: kind.clone(), namespace, ..Carrier::other(&kind, name, node) })
+}
+
+/// What is known of the carrier while it is walked.
+#[derive(Clone)]
+struct Context {
+    carrier: Arc<Carrier>,
+    holding: Holding,
+    /// Set within a patch: what it is applied to, as far as that is said.
+    patch: Option<Option<Target>>,
+}
+
+impl Context {
+    fn new(carrier: Carrier) -> Self {
+        Self { carrier: Arc::new(carrier), holding: Holding::Unknown, patch: None }
+    }
+
+    fn in_patch(&self, target: Option<Target>) -> Self {
+        Self { patch: Some(target), ..self.clone() }
+    }
+}
+
+struct Walker<'w> {
+    path: &'w Arc<str>,
+    contents: &'w mut Contents,
+    /// How many bytes of strings may still be looked at; none once that was too much.
+    budget: &'w Cell<Option<usize>>,
+    /// How many strings the document stands in.
+    text_depth: usize,
+    /// The strings of the carrier that were read: what several aliases stand for is read once.
+    seen: HashSet<u32>,
+    /// All strings that were read as documents.
+    opened: HashSet<u32>,
+    /// Where in the carrier the walk is.
+    route: String,
+}
+
+impl<'w> Walker<'w> {
+    fn new(path: &'w Arc<str>, contents: &'w mut Contents, budget: &'w Cell<Option<usize>>) -> Self {
+        let (seen, opened) = (HashSet::new(), HashSet::new());
+        Self { path, contents, budget, text_depth: 0, seen, opened, route: String::new() }
+    }
+}
+
+impl Walker<'_> {
+    fn document(&mut self, root: Node<'_>, outer: Option<&Context>) {
+        match (root.kind(), outer) {
+            (NodeKind::Mapping, _) => self.object(root, None, outer, 0),
+            (NodeKind::Sequence, _) if patch::is_patch(root) => {
+                let context = outer.cloned().unwrap_or_else(|| Context::new(Carrier::other(patch::LOOSE, None, root)));
+                let target = context.patch.clone().flatten();
+                self.patch(root, &context.in_patch(target), 0);
+            }
+            (NodeKind::Sequence, Some(context)) => self.items(root, 0, &mut |walker, item, depth| {
+                walker.object(item, None, Some(context), depth);
+            }),
+            (NodeKind::Sequence, None) => self.tasks(root, 0),
+            _ => {}
+        }
+    }
+
+    fn items<'t>(&mut self, list: Node<'t>, depth: usize, visit: &mut dyn FnMut(&mut Self, Node<'t>, usize)) {
+        for (index, item) in list.items().enumerate() {
+            let length = self.route.len();
+            push_index(&mut self.route, index);
+            visit(self, item, depth + 1);
+            self.route.truncate(length);
+        }
+    }
+
+    fn entries<'t>(
+        &mut self,
+        mapping: Node<'t>,
+        depth: usize,
+        visit: &mut dyn FnMut(&mut Self, &str, Node<'t>, usize),
+    ) {
+        for entry in mapping.entries() {
+            let key = entry.key.as_str().unwrap_or_else(|| entry.key.source().into());
+            let length = self.route.len();
+            push_key(&mut self.route, &key);
+            visit(self, &key, entry.value, depth + 1);
+            self.route.truncate(length);
+        }
+    }
+
+    /// An object, or a list of them. `outer` is what it stands in; without, it is a document of a file.
+    fn object(&mut self, node: Node<'_>, inherited: Option<(&str, &str)>, outer: Option<&Context>, depth: usize) {
+        if node.kind() != NodeKind::Mapping || depth > MAX_DEPTH {
+            return;
+        }
+        let Some(carrier) = object_of(node, inherited) else {
+            if outer.is_none() && patch::is_kustomization_file(self.path) {
+                let carrier = Carrier { name: SmolStr::new(self.path), ..Carrier::other("Kustomization", None, node) };
+                return self.walk_carrier(node, carrier, depth);
+            }
+            return match outer {
+                None => self.tasks(node, depth),
+                // Not an object, so it is a part of the carrier, if it is not the text of a string there.
+                Some(context) => self.parts(node, context, depth),
+            };
+        };
+        if let Some(item_kind) = carrier.kind.strip_suffix("List")
+            && let [Some(items)] = fields(node, ["items"])
+        {
+            let inherited = Some((item_kind, carrier.api_version.as_str()));
+            return self.items(items, depth, &mut |walker, item, depth| walker.object(item, inherited, outer, depth));
+        }
+        if super::read::is_rbac(&carrier.kind, &carrier.api_version) {
+            // What stands in a document of its own was read already. A policy that makes objects names their type beside
+            // the name, and has no metadata: it is a part of its carrier.
+            return match outer {
+                None => {}
+                Some(context) if has_metadata(node) => self.manifest(node, inherited, context),
+                Some(context) => self.parts(node, context, depth),
+            };
+        }
+        let (route, seen) = (std::mem::take(&mut self.route), std::mem::take(&mut self.seen));
+        self.walk_carrier(node, carrier, depth);
+        (self.route, self.seen) = (route, seen);
+    }
+
+    /// An RBAC object that stands in another one.
+    fn manifest(&mut self, node: Node<'_>, inherited: Option<(&str, &str)>, context: &Context) {
+        let form = if context.patch.is_some() { Form::Patch } else { Form::Manifest };
+        let first = self.contents.roles.len();
+        let embedding = self.embedding(form, context);
+        read_embedded(node, inherited, self.path, embedding, self.contents);
+        if let Some(Some(target)) = &context.patch {
+            for role in self.contents.roles.iter_mut().skip(first) {
+                target.name(&mut role.meta);
+            }
+        }
+    }
+
+    fn embedding(&self, form: Form, context: &Context) -> Arc<Embedding> {
+        Arc::new(Embedding { form, carrier: (*context.carrier).clone(), route: self.route.clone() })
+    }
+
+    fn walk_carrier(&mut self, node: Node<'_>, carrier: Carrier, depth: usize) {
+        if grants_nothing(&carrier) {
+            return;
+        }
+        let (is_secret, is_config_map) = (
+            carrier.kind == "Secret" && carrier.api_version == "v1",
+            carrier.kind == "ConfigMap" && carrier.api_version == "v1",
+        );
+        let is_kustomization = carrier.group() == "kustomize.config.k8s.io" || patch::is_kustomization_file(self.path);
+        let mut context = Context::new(carrier);
+        context.holding = Holding::of(&context.carrier, node);
+        self.contents.bindings.extend(holder::binding_of(&context.carrier, node, self.path));
+        self.entries(node, depth, &mut |walker, key, value, depth| match key {
+            "apiVersion" | "kind" | "metadata" | "status" => {}
+            "data" if is_secret => walker.encoded(value, &context),
+            "binaryData" if is_config_map => walker.encoded(value, &context),
+            "patches" | "patchesStrategicMerge" | "patchesJson6902" if is_kustomization => {
+                walker.kustomize(value, &context, depth);
+            }
+            _ => walker.value(value, &context, node, depth),
+        });
+    }
+
+    /// Any part of a carrier. `parent` is the mapping in which it stands.
+    fn value(&mut self, node: Node<'_>, context: &Context, parent: Node<'_>, depth: usize) {
+        if depth > MAX_DEPTH || self.budget.get().is_none() {
+            return;
+        }
+        match node.kind() {
+            NodeKind::Mapping if is_rule(node) => self.rules(node, &[node], context, parent),
+            NodeKind::Mapping if object_of(node, None).is_some() => self.object(node, None, Some(context), depth),
+            NodeKind::Mapping => self.parts(node, context, depth),
+            NodeKind::Sequence => {
+                let items: Vec<Node<'_>> = node.items().collect();
+                if items.iter().any(|item| is_rule(*item)) {
+                    self.rules(node, &items, context, parent);
+                } else if patch::is_patch(node) {
+                    let target = context.patch.clone().flatten();
+                    self.patch(node, &context.in_patch(target), depth);
+                } else {
+                    self.items(node, depth, &mut |walker, item, depth| walker.value(item, context, parent, depth));
+                }
+            }
+            NodeKind::String(text) => self.text(node, &text, context),
+            NodeKind::Other(_) => {}
+        }
+    }
+
+    fn parts(&mut self, node: Node<'_>, context: &Context, depth: usize) {
+        let [patch, target] = fields(node, ["patch", "target"]);
+        let patching = patch.map(|_| context.in_patch(Target::of(target)));
+        self.entries(node, depth, &mut |walker, key, value, depth| {
+            let context = patching.as_ref().filter(|_| key == "patch").unwrap_or(context);
+            walker.value(value, context, node, depth);
+        });
+    }
+
+    /// A list of rules, or a single one.
+    fn rules(&mut self, node: Node<'_>, items: &[Node<'_>], context: &Context, parent: Node<'_>) {
+        let form = if context.patch.is_some() { Form::Patch } else { Form::Rules };
+        let shaped = items.iter().map(|item| is_rule(*item).then_some(*item));
+        let rules = read_rules(shaped, self.path, self.contents);
+        let embedding = self.embedding(form, context);
+        let name = format!("{}/{}", context.carrier.name, self.route);
+        let mut meta = ObjectMeta::new(ObjectKind::ClusterRole, None, name);
+        meta.path = Arc::clone(self.path);
+        meta.name.place = context.carrier.place;
+        meta.embedded = Some(embedding);
+        let binding = match &context.patch {
+            Some(Some(target)) => {
+                target.name(&mut meta);
+                None
+            }
+            Some(None) => None,
+            None => holder::of_rules(&context.holding, &self.route, parent, &mut meta),
+        };
+        // Rules that nothing can be bound to but by what stands in them have no better place than their own.
+        if context.carrier.name.is_empty() {
+            meta.name.place = node.place();
+        }
+        self.contents.roles.push(Role { meta, rules, aggregation: None });
+        self.contents.bindings.extend(binding);
+    }
+
+    /// A string, which may hold manifests.
+    fn text(&mut self, node: Node<'_>, text: &str, context: &Context) {
+        if !self.seen.insert(node.identity()) || !self.pay(node, text.len()) {
+            return;
+        }
+        if text.contains(':') && may_hold_rbac(text.as_bytes()) {
+            self.opened.insert(node.identity());
+            self.nested(text, node, &node.place_map(text), context);
+        }
+    }
+
+    /// Whether there are as many bytes left to look at. That there are not is said once.
+    fn pay(&mut self, node: Node<'_>, bytes: usize) -> bool {
+        let Some(budget) = self.budget.get() else { return false };
+        self.budget.set(budget.checked_sub(bytes));
+        if self.budget.get().is_none() {
+            let message =
+                "the aliases of this document stand for more text than is looked at; what was read is incomplete";
+            self.problem(node, message.to_owned(), "write the repeated parts out, or split the document");
+        }
+        self.budget.get().is_some()
+    }
+
+    /// The values of a mapping, each encoded as base64.
+    fn encoded(&mut self, mapping: Node<'_>, context: &Context) {
+        self.entries(mapping, 0, &mut |walker, _, value, _| {
+            let Some(text) = value.as_str().filter(|text| walker.pay(value, text.len())) else { return };
+            let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+            let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(compact) else { return };
+            let Ok(decoded) = String::from_utf8(bytes) else { return };
+            walker.text(value, &decoded, context);
+        });
+    }
+
+    fn nested(&mut self, text: &str, node: Node<'_>, map: &Arc<PlaceMap>, context: &Context) {
+        if self.text_depth >= MAX_TEXT_DEPTH {
+            let message = format!(
+                "manifests stand in strings of manifests more than {MAX_TEXT_DEPTH} deep; the innermost are not read"
+            );
+            return self.problem(node, message, "write the manifests out, or check the innermost on their own");
+        }
+        for piece in split_documents(text.as_bytes()) {
+            let part = text.get(piece.range.clone()).unwrap_or_default();
+            let (trees, error) = parse_nested(part, piece.range.start, piece.line, map);
+            for tree in &trees {
+                let first = self.contents.roles.len();
+                let mut inner = Walker::new(self.path, &mut *self.contents, self.budget);
+                (inner.text_depth, inner.route) = (self.text_depth + 1, self.route.clone());
+                if let Some(root) = tree.root() {
+                    inner.document(root, Some(context));
+                }
+                let opened = inner.opened;
+                if tree.exhausted() {
+                    let message = "the aliases of the manifest in this string stand for more nodes than are read; what was read of it is incomplete";
+                    self.problem(node, message.to_owned(), "write the repeated parts out");
+                }
+                account(tree, self.path, &opened, first, Some(&context.carrier), self.contents);
+            }
+            if error.is_some() {
+                mention::in_text(part, &piece, map, self.path, &context.carrier, &mut self.contents.mentions);
+            }
+        }
+    }
+
+    fn problem(&mut self, node: Node<'_>, message: String, help: &str) {
+        let path = Arc::clone(self.path);
+        let place = Some(node.place());
+        self.contents.problems.push(Problem {
+            path,
+            place,
+            kind: ProblemKind::Expansion,
+            message,
+            help: Some(help.to_owned()),
+        });
+    }
+
+    /// Looks for Ansible tasks in what is no object: plays, blocks and lists of tasks.
+    fn tasks(&mut self, node: Node<'_>, depth: usize) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        match node.kind() {
+            NodeKind::Sequence => self.items(node, depth, &mut |walker, item, depth| walker.tasks(item, depth)),
+            NodeKind::Mapping => {
+                let [name] = fields(node, ["name"]);
+                self.entries(node, depth, &mut |walker, key, value, depth| {
+                    if !MODULES.contains(&key) {
+                        return walker.tasks(value, depth);
+                    }
+                    let context = Context::new(Carrier::other("Ansible task", name, node));
+                    let route = std::mem::take(&mut walker.route);
+                    let length = walker.route.len();
+                    for (key, definition) in ["definition", "resource_definition"]
+                        .into_iter()
+                        .zip(fields(value, ["definition", "resource_definition"]))
+                    {
+                        let Some(definition) = definition else { continue };
+                        push_key(&mut walker.route, key);
+                        walker.value(definition, &context, value, depth);
+                        walker.route.truncate(length);
+                    }
+                    walker.route = route;
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn patch(&mut self, list: Node<'_>, context: &Context, depth: usize) {
+        self.items(list, depth, &mut |walker, operation, depth| {
+            let [op, pointer, value] = fields(operation, ["op", "path", "value"]);
+            let op = op.and_then(Node::as_str).unwrap_or_default();
+            let (Some(value), "add" | "replace") = (value, &*op) else { return };
+            // Rules that are put elsewhere than into the rules of a role are no rules of that role.
+            let into_rules = pointer.and_then(Node::as_str).is_some_and(|pointer| pointer.starts_with("/rules"));
+            let patch = context.patch.clone().filter(|_| into_rules);
+            let context = Context { patch, ..context.clone() };
+            let length = walker.route.len();
+            push_key(&mut walker.route, "value");
+            walker.value(value, &context, operation, depth);
+            walker.route.truncate(length);
+        });
+    }
+
+    /// The patches of a kustomization.
+    fn kustomize(&mut self, list: Node<'_>, context: &Context, depth: usize) {
+        self.items(list, depth, &mut |walker, item, _| {
+            let length = walker.route.len();
+            let (patch, target, path) = match item.kind() {
+                NodeKind::Mapping => {
+                    let [patch, path, target] = fields(item, ["patch", "path", "target"]);
+                    push_key(&mut walker.route, "patch");
+                    (patch, Target::of(target), path.and_then(Node::as_str))
+                }
+                // A strategic merge patch: written there, or the name of a file.
+                NodeKind::String(text) if text.contains('\n') || text.contains(": ") => (Some(item), None, None),
+                NodeKind::String(text) => (None, None, Some(text)),
+                _ => return,
+            };
+            if let Some(path) = path {
+                let carrier = (*context.carrier).clone();
+                let route = walker.route.strip_suffix(".patch").unwrap_or(&walker.route).to_owned();
+                let path = patch::beside(walker.path, &path);
+                walker.contents.uses.push(Use { path, target: target.clone(), carrier, route });
+            }
+            if let Some(patch) = patch {
+                walker.value(patch, &context.in_patch(target), item, depth);
+            }
+            walker.route.truncate(length);
+        });
+    }
+}
+
+/// The Ansible modules that apply a definition.
+const MODULES: [&str; 5] =
+    ["k8s", "kubernetes.core.k8s", "community.kubernetes.k8s", "community.okd.k8s", "redhat.openshift.k8s"];
+
+fn has_metadata(node: Node<'_>) -> bool {
+    let [metadata] = fields(node, ["metadata"]);
+    metadata.is_some_and(|metadata| metadata.kind() == NodeKind::Mapping)
+}
+
+/// Whether a mapping has the shape of a rule that the API server would take.
+fn is_rule(node: Node<'_>) -> bool {
+    if node.kind() != NodeKind::Mapping {
+        return false;
+    }
+    let names = ["verbs", "apiGroups", "resources", "nonResourceURLs"];
+    let [verbs, groups, resources, urls] = fields(node, names).map(|node| node.is_some_and(is_list_of_strings));
+    verbs && ((groups && resources) || urls)
+}
+
+/// As the API server takes it, which reads null as an empty string.
+fn is_list_of_strings(node: Node<'_>) -> bool {
+    let mut any = false;
+    node.kind() == NodeKind::Sequence
+        && node.items().all(|item| {
+            any = true;
+            matches!(item.kind(), NodeKind::String(_)) || item.is_null()
+        })
+        && any
+}
+
+/// An object that a carrier makes of what is written in it.
+fn made(
+    kind: ObjectKind,
+    namespace: Option<SmolStr>,
+    name: Text,
+    path: &Arc<str>,
+    embedding: Arc<Embedding>,
+) -> ObjectMeta {
+    let mut meta = ObjectMeta::new(kind, namespace, SmolStr::default());
+    meta.name = name;
+    meta.path = Arc::clone(path);
+    meta.embedded = Some(embedding);
+    meta
+}
