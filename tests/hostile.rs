@@ -78,6 +78,13 @@ fn alias_bombs() {
 }
 
 #[test]
+fn many_documents_in_one_piece() {
+    let text = "a: \"\\x41\"\n...\n".repeat(50_000) + ROLE + "metadata: {name: a}\n" + RULES;
+    let run = survive("a.yaml", text.as_bytes());
+    assert_eq!(run.stderr.lines().last(), Some("no errors, no warnings and 1 note"), "{}", run.stderr);
+}
+
+#[test]
 fn manifests_in_manifests() {
     let indent = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
     let config_map =

@@ -62,14 +62,17 @@ impl Carrier {
 
     /// What carries RBAC without being a Kubernetes object.
     pub(super) fn other(kind: &str, name: Option<Node<'_>>, node: Node<'_>) -> Self {
-        let place = Place { length: 0, ..node.place() };
-        let place = Place { end_line: place.line, end_column: place.column, ..place };
+        let named = name.filter(|name| matches!(name.kind(), NodeKind::String(_)));
+        let start = || {
+            let place = node.place();
+            Place { length: 0, end_line: place.line, end_column: place.column, ..place }
+        };
         Self {
             api_version: SmolStr::default(),
             kind: SmolStr::new(kind),
             namespace: None,
             name: name.and_then(Node::as_str).map(SmolStr::new).unwrap_or_default(),
-            place: name.filter(|name| matches!(name.kind(), NodeKind::String(_))).map_or(place, Node::place),
+            place: named.map_or_else(start, Node::place),
         }
     }
 

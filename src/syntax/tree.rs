@@ -111,9 +111,11 @@ impl<'s> Tree<'s> {
         (!self.nodes.is_empty()).then_some(Node { tree: self, index: 0 })
     }
 
-    /// The document's text, and what stands beside it in the same piece of the file.
+    /// The document's text, from its first node to its last. Other documents may stand in the same piece of the file.
     pub fn text(&self) -> &str {
-        self.text
+        let (first, last) = (self.nodes.first(), self.nodes.last());
+        let range = first.map_or(0, |node| node.start as usize)..last.map_or(0, |node| node.end as usize);
+        self.text.get(range).unwrap_or(self.text)
     }
 
     /// Whether the places of its nodes differ. In the text of a folded or encoded scalar all have the scalar's.

@@ -50,10 +50,18 @@ fn grants_nothing(carrier: &Carrier) -> bool {
 pub(super) fn read(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> HashSet<u32> {
     let budget = Cell::new(Some(tree.text().len().saturating_mul(MAX_TEXT_DEPTH).saturating_add(MIN_BUDGET)));
     let mut walker = Walker::new(path, contents, &budget);
-    if let Some(root) = tree.root() {
+    if let Some(root) = tree.root()
+        && !is_own(root)
+    {
         walker.document(root, None);
     }
     walker.opened
+}
+
+/// Whether a document is an RBAC object itself, as most that are read are.
+fn is_own(root: Node<'_>) -> bool {
+    let [kind, api_version] = fields(root, ["kind", "apiVersion"]).map(|node| node.and_then(Node::as_str));
+    kind.zip(api_version).is_some_and(|(kind, api_version)| super::read::is_rbac(&kind, &api_version))
 }
 
 /// The object that a mapping is, if it has a kind and an API version.
