@@ -7,7 +7,7 @@ use crate::authority::{IdentityKind, Mode};
 use crate::grants::{Grants, Path, Power, Principal, Source};
 use crate::inventory::{Subject, Text};
 
-/// How many subjects and namespaces of a grant are tried, and how many steps of a way are shown with their places.
+/// How many namespaces of a grant are tried, and how many steps of a way are shown with their places.
 const MAX_TRIED: usize = 20;
 
 /// The way by which holders of legacy grants become cluster-admin who are not already, in words and with its places. `reached`
@@ -25,8 +25,7 @@ pub(super) fn consequence(
         let own = reach.path(&from).map_or(usize::MAX, |path| path.steps.len());
         (own > 0).then_some((from, own))
     };
-    let mut subjects = holders.subjects.iter().take(MAX_TRIED);
-    let Some((subject, (from, own))) = subjects.find_map(|subject| Some((subject, starting(subject)?))) else {
+    let Some((subject, (from, own))) = holders.some().find_map(|subject| Some((subject, starting(subject)?))) else {
         return Vec::new();
     };
     let spaces: Vec<Option<&str>> = match &holders.namespaces {

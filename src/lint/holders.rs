@@ -14,6 +14,8 @@ use crate::syntax::Place;
 
 /// How many subjects a finding lists. One role may be held by very many, and have very many findings.
 const MAX_SUBJECTS: usize = 1_000;
+/// How many subjects of a finding are looked at one by one, for what explains it.
+const MAX_LOOKED_AT: usize = 20;
 /// How many bindings a finding shows.
 const MAX_BINDINGS: usize = 3;
 
@@ -86,6 +88,11 @@ impl Holders {
             bindings_left_out: 0,
             binding: None,
         }
+    }
+
+    /// Some of the subjects, for what is looked up one by one: a role may be held by very many, and have very many rules.
+    pub(super) fn some(&self) -> impl Iterator<Item = &Subject> {
+        self.subjects.iter().take(MAX_LOOKED_AT)
     }
 
     /// The same, with other places that belong to what is said of them, the first of all.

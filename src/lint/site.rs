@@ -219,6 +219,12 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// The same with those of its grants that reach whom a request names: once for each request, whatever else it carries.
+    pub fn named_in_mode(&self) -> Option<(Mode, Vec<&'a RuleGrant>)> {
+        let mode = self.constrained_mode()?;
+        Some((mode, self.found.iter().filter(|grant| grant.identity.kind == Some(mode.named_kind())).collect()))
+    }
+
     /// The mode in which the site's verbs say what may be done.
     pub fn acting_mode(&self) -> Option<Mode> {
         self.actions.first()?.mode
@@ -420,7 +426,7 @@ impl<'a> Site<'a> {
     /// The paths of discovery that some of the holders may surely not ask for in a mode.
     pub fn missing_paths(&self, holders: &Holders, mode: Mode) -> BTreeSet<&'static str> {
         let subjects = self.grants.subjects();
-        holders.subjects.iter().flat_map(|subject| subjects.perhaps(subject).missing_paths(mode)).collect()
+        holders.some().flat_map(|subject| subjects.perhaps(subject).missing_paths(mode)).collect()
     }
 
     /// The identities in words.

@@ -32,15 +32,13 @@ impl Rule for HalfMigrated {
     }
 
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
-        let mode = site.constrained_mode()?;
-        let named = site.found.iter().filter(|grant| grant.identity.kind == Some(mode.named_kind()));
+        let (mode, named) = site.named_in_mode()?;
         let kind = mode.named_kind().in_legacy();
         let (grants, holders) = site.effective_beside(named, Beside::Legacy(kind))?;
         let mut left = MAX_COMPARED;
         let mut meets = |held: &HeldGrant| held.kind == kind && reaches_the_same(site, mode, &holders, held, &mut left);
         let subjects = site.grants.subjects();
-        let (subject, held) =
-            holders.subjects.iter().find_map(|who| Some((who, subjects.legacy(who).find(&mut meets)?)))?;
+        let (subject, held) = holders.some().find_map(|who| Some((who, subjects.legacy(who).find(&mut meets)?)))?;
         let through = place_of(site, &held)?;
         Some(Diagnosis {
             severity: Severity::Note,

@@ -25,9 +25,7 @@ impl Rule for MissingDiscovery {
     }
 
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
-        let mode = site.constrained_mode()?;
-        // Once for each mode: where the user is granted, not the groups that go with it.
-        let named = site.found.iter().filter(|grant| grant.identity.kind == Some(mode.named_kind()));
+        let (mode, named) = site.named_in_mode()?;
         let (grants, holders) = site.effective_beside(named, Beside::NoDiscovery(mode))?;
         let missing = site.missing_paths(&holders, mode);
         let paths = if missing.len() == DISCOVERY_PATHS.len() {

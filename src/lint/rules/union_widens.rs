@@ -27,8 +27,7 @@ impl Rule for UnionWidens {
     }
 
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
-        let mode = site.constrained_mode()?;
-        let named = site.found.iter().filter(|grant| grant.identity.kind == Some(mode.named_kind()));
+        let (mode, named) = site.named_in_mode()?;
         let (grants, holders) = site.effective_beside(named, Beside::Pairs(mode))?;
         let subjects = site.grants.subjects();
         let other_pair = |who| {
@@ -36,7 +35,7 @@ impl Rule for UnionWidens {
             let own = pairs.iter().find(|pair| pair.role == site.role_id)?;
             pairs.iter().find(|pair| pair.differs(own)).copied()
         };
-        let (subject, other) = holders.subjects.iter().find_map(|who| Some((who, other_pair(who)?)))?;
+        let (subject, other) = holders.some().find_map(|who| Some((who, other_pair(who)?)))?;
         let meta = &site.grants.inventory().role(other.role).meta;
         let related = Related {
             message: format!("{} gives the same subject other identities and actions of the mode", meta.describe()),
