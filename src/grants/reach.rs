@@ -6,7 +6,8 @@
 //! lead past impersonation (`escalate`, `bind`, writing to nodes): what is found here is the least that can be done.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
@@ -23,6 +24,8 @@ use crate::inventory::{BindingId, PolicyRule, RoleId, Subject, SubjectKind, Text
 /// How many times a rule in a binding's hands, or a name in it, is followed: input is hostile, and a role that names very
 /// many may be bound very often.
 const MAX_OFFERS: usize = 1_000_000;
+/// What a step costs; more than all differences between kinds of steps on one way.
+const STEP: u64 = 1 << 32;
 
 /// Someone who holds something, or whom one can be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,6 +255,13 @@ fn facets(rule: &PolicyRule) -> Vec<Facet<'_>> {
     power.into_iter().chain(be).chain(credential_sources(rule).map(Facet::Credentials)).collect()
 }
 
+impl Path {
+    /// Whether impersonation has a part in it.
+    pub fn impersonates(&self) -> bool {
+        self.steps.iter().any(|step| step.means == Means::Impersonate)
+    }
+}
+
 impl Reach {
     /// Searches backwards from all power.
     pub fn new(grants: &Grants<'_>) -> Self {
@@ -275,7 +285,11 @@ impl Reach {
                 graph.bind(grants, *binding, Some(id), &facets);
             }
         }
-        graph.bind_default_roles(grants);
+        for (binding, rules) in grants.bindings_to_default_roles() {
+            let facets: Vec<_> =
+                rules.iter().flat_map(|rule| facets(rule).into_iter().map(|facet| (None, facet))).collect();
+            graph.bind(grants, binding, None, &facets);
+        }
         let mut people = subjects.clone();
         people.insert(Principal::Group(SYSTEM_MASTERS.into()));
         people.insert(Principal::SomeServiceAccount(None));
@@ -422,12 +436,12 @@ impl Graph {
     }
 
     /// What a binding gives to its subjects.
-    fn bind<'i>(
+    fn bind(
         &mut self,
-        grants: &Grants<'i>,
+        grants: &Grants<'_>,
         id: BindingId,
         role: Option<RoleId>,
-        facets: &[(Option<(RoleId, usize)>, Facet<'i>)],
+        facets: &[(Option<(RoleId, usize)>, Facet<'_>)],
     ) {
         let binding = grants.inventory().binding(id);
         let namespace = if binds_cluster_wide(binding.meta.kind) { None } else { binding.meta.effective_namespace() };
@@ -453,17 +467,6 @@ impl Graph {
                     self.impersonators.insert(subject.clone());
                 }
                 self.edge(Node::Uses(*kind, subject.clone()), Node::Holds(*kind, id, role), None);
-            }
-        }
-    }
-
-    /// Bindings to default roles that the input does not define.
-    fn bind_default_roles(&mut self, grants: &Grants<'_>) {
-        for (id, rules) in grants.bindings_to_default_roles() {
-            let facets: Vec<_> =
-                rules.iter().flat_map(|rule| facets(rule).into_iter().map(|facet| (None, facet))).collect();
-            if !facets.is_empty() {
-                self.bind(grants, id, None, &facets);
             }
         }
     }
@@ -562,26 +565,28 @@ impl Graph {
         }
     }
 
-    /// The next node on the shortest way from each node to node 0. Steps count, the rest is free.
+    /// The next node on the shortest way from each node to node 0. Steps count, the rest is free; of ways that are as
+    /// long, the one with more impersonation in it is taken.
     fn search(&self) -> Vec<Option<(u32, Option<Label>)>> {
         let mut next: Vec<Option<(u32, Option<Label>)>> = vec![None; self.into.len()];
-        let mut steps: Vec<u32> = vec![u32::MAX; self.into.len()];
-        let mut done = vec![false; self.into.len()];
-        steps[0] = 0;
-        let mut open = VecDeque::from([0u32]);
-        while let Some(at) = open.pop_front() {
-            if std::mem::replace(&mut done[at as usize], true) {
+        let mut costs: Vec<u64> = vec![u64::MAX; self.into.len()];
+        costs[0] = 0;
+        let mut open = BinaryHeap::from([Reverse((0u64, 0u32))]);
+        while let Some(Reverse((cost, at))) = open.pop() {
+            if cost > costs[at as usize] {
                 continue;
             }
             for (from, label) in &self.into[at as usize] {
-                let is_step = label.is_some_and(|label| label.means.is_some());
-                let count = steps[at as usize] + u32::from(is_step);
-                if count >= steps[*from as usize] {
-                    continue;
+                let of_step = match label.and_then(|label| label.means) {
+                    None => 0,
+                    Some(Means::Impersonate) => STEP,
+                    Some(_) => STEP + 1,
+                };
+                if cost + of_step < costs[*from as usize] {
+                    costs[*from as usize] = cost + of_step;
+                    next[*from as usize] = Some((at, *label));
+                    open.push(Reverse((cost + of_step, *from)));
                 }
-                steps[*from as usize] = count;
-                next[*from as usize] = Some((at, *label));
-                if is_step { open.push_back(*from) } else { open.push_front(*from) }
             }
         }
         next
@@ -685,6 +690,14 @@ mod tests {
         let taken = "User \"alice\" -Impersonate-> ServiceAccount \"shop/b\" -Token-> ServiceAccount \"shop/b\" -Impersonate-> \
                      Group \"system:masters\" = masters";
         assert_eq!(ways(&(chain.clone() + &token)), [taken, b]);
+        // Where both are as short, it is impersonation that is shown.
+        let both = role("both", &rule("create", "pods", ""))
+            + &bind("both", "User alice", "shop")
+            + &bind("cluster-admin", "ServiceAccount shop/b", "");
+        assert_eq!(
+            ways(&(chain.clone() + &both))[0],
+            "User \"alice\" -Impersonate-> ServiceAccount \"shop/b\" = cluster-admin"
+        );
         // Whoever may create pods beside b, has it at once.
         let pods = role("pods", &rule("create", "pods", "")) + &bind("pods", "User alice", "shop");
         let direct = "User \"alice\" -Workload(\"pods\")-> ServiceAccount \"shop/b\" -Impersonate-> Group \"system:masters\" = masters";
