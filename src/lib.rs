@@ -12,6 +12,7 @@
 //! - [`evidence`]: what impersonators do
 //! - [`migrate`]: what replaces their grants
 //! - [`guard`]: an admission policy that keeps new ones out
+//! - [`report`]: what a person needs to know who decides about an upgrade
 //! - [`output`]: all of this as text and JSON
 pub mod authority;
 #[cfg(feature = "cluster")]
@@ -24,6 +25,7 @@ pub mod lint;
 pub mod migrate;
 pub mod output;
 pub mod problem;
+pub mod report;
 #[cfg(feature = "cluster")]
 pub mod snapshot;
 pub mod source;

@@ -140,6 +140,32 @@ fn migrate_into_a_directory_and_verify_it() {
 }
 
 #[test]
+fn report_for_a_pull_request() {
+    golden("report", &["report", "testdata/platform"], 0);
+}
+
+#[test]
+fn report_of_what_is_used() {
+    let arguments = ["report", "testdata/platform", "--audit-log", AUDIT_LOG, "--kube-version", "1.35"];
+    golden("report-used", &arguments, 0);
+    golden("report-json", &[&arguments[..], &["--format", "json"]].concat(), 0);
+}
+
+#[test]
+fn report_as_a_page() {
+    let run = deputize(&["report", "testdata/platform", "--format", "html"]);
+    assert_eq!(run.status, 0);
+    assert!(run.stdout.starts_with("<!doctype html>") && run.stdout.ends_with("</html>\n"), "{}", run.stdout);
+    // One file: nothing in it leads elsewhere but to its own places.
+    for part in ["http:", "https:", "url(", "src=", "@import"] {
+        let allowed = if part == "url(" { run.stdout.matches("url(#").count() } else { 0 };
+        assert_eq!(run.stdout.matches(part).count(), allowed, "{part}");
+    }
+    assert_eq!(deputize(&["report", "testdata/nowhere", "--format", "html"]).status, 2);
+    assert_eq!(deputize(&["report", "-", "--audit-log", "-"]).status, 2);
+}
+
+#[test]
 fn what_shows_nothing_is_warned_of() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
@@ -322,9 +348,12 @@ fn standard_input_is_a_file_named_dash() {
 
 #[test]
 fn the_number_of_threads_does_not_show() {
-    for arguments in
-        [&["check", "testdata"][..], &["check", "testdata", "-o", "json"], &["grants", "testdata", "-o", "json"]]
-    {
+    for arguments in [
+        &["check", "testdata"][..],
+        &["check", "testdata", "-o", "json"],
+        &["grants", "testdata", "-o", "json"],
+        &["report", "testdata/platform", "--audit-log", AUDIT_LOG, "--format", "html"],
+    ] {
         let with = |threads: &str| deputize(&[arguments, &["-j", threads]].concat());
         let one = with("1");
         assert!(!one.stdout.is_empty());

@@ -171,6 +171,11 @@ pub(super) struct VersionArg {
 }
 
 impl VersionArg {
+    /// The version that was asked for.
+    pub(super) fn given(&self) -> Option<KubeVersion> {
+        self.kube_version
+    }
+
     /// The version.
     pub(super) fn version(&self, inventory: &Inventory) -> KubeVersion {
         let of_cluster = || inventory.cluster()?.kube_version();

@@ -15,6 +15,7 @@ mod logs;
 mod migrate;
 mod output_dir;
 mod progress;
+mod report;
 mod simulate;
 #[cfg(feature = "cluster")]
 mod snapshot;
@@ -88,6 +89,8 @@ enum Command {
     Snapshot(snapshot::Args),
     /// Write an admission policy that keeps new legacy grants out of a cluster
     Guard(guard::Args),
+    /// Report on an upgrade: who impersonates whom, how far it reaches, what to do first
+    Report(report::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -117,6 +120,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(feature = "cluster")]
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Guard(args) => guard::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

@@ -11,7 +11,7 @@ mod rule;
 mod rules;
 mod severity;
 mod site;
-mod words;
+pub(crate) mod words;
 
 pub use catalogue::{Selection, UnknownRule, catalogue, find_rule};
 pub use finding::{About, Finding};

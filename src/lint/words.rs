@@ -25,7 +25,7 @@ pub(super) fn holders(role: &ObjectMeta, subjects: &[&Subject]) -> String {
 }
 
 /// `any user and any group`, `the users "a" and "b"`, `any service account in namespace "apps"`.
-pub(super) fn identities(rule: &PolicyRule, grants: &[&RuleGrant], namespaces: Option<&BTreeSet<SmolStr>>) -> String {
+pub(crate) fn identities(rule: &PolicyRule, grants: &[&RuleGrant], namespaces: Option<&BTreeSet<SmolStr>>) -> String {
     let mut parts: Vec<String> = Vec::new();
     for kind in IdentityKind::ALL {
         let of_kind: Vec<&&RuleGrant> = grants.iter().filter(|grant| grant.identity.kind == Some(kind)).collect();
@@ -101,7 +101,7 @@ fn spell(name: &str) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`.
-pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+pub(crate) fn list(items: impl Iterator<Item = String>) -> String {
     let mut rest = items;
     let mut items: Vec<String> = rest.by_ref().take(MAX_SPELLED + 1).collect();
     let more = rest.count();

@@ -8,7 +8,7 @@ use crate::authority::{
     Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED,
     SYSTEM_SERVICE_ACCOUNTS, User, allows, constrained_modes, decide,
 };
-use crate::evidence::{Evidence, OwnedRequest, Review};
+use crate::evidence::{Evidence, OwnedRequest, Review, Tally};
 use crate::inventory::{PolicyRule, SubjectKind};
 
 use super::candidate::Candidate;
@@ -151,6 +151,14 @@ impl LegacyIndex {
 /// The legacy grants by which reviews for the verb `impersonate` are answered with yes: someone other than the API server
 /// asks for the literal verb, and may ask in a way in which the server never does.
 pub(super) fn credit_reviews(candidates: &[Candidate<'_>], evidence: &Evidence) -> Vec<(usize, Taken)> {
+    credited_reviews(candidates, evidence).into_iter().map(|(candidate, taken, ..)| (candidate, taken)).collect()
+}
+
+/// The same, each with the review that it answers.
+pub(super) fn credited_reviews<'e>(
+    candidates: &[Candidate<'_>],
+    evidence: &'e Evidence,
+) -> Vec<(usize, Taken, &'e Review, &'e Tally)> {
     let mut by_holder: HashMap<(bool, SmolStr), Vec<usize>> = HashMap::new();
     if evidence.reviews().next().is_some() {
         for (index, candidate) in candidates.iter().enumerate() {
@@ -159,7 +167,7 @@ pub(super) fn credit_reviews(candidates: &[Candidate<'_>], evidence: &Evidence) 
             }
         }
     }
-    let credit = |(review, _): (&Review, _)| {
+    let credit = |(review, tally): (&'e Review, &'e Tally)| {
         let asked = review.attributes();
         let answers = |index: &usize| {
             let candidate = &candidates[*index];
@@ -170,7 +178,8 @@ pub(super) fn credit_reviews(candidates: &[Candidate<'_>], evidence: &Evidence) 
         let holders = holders_of(&review.user, &review.groups);
         let index = holders.iter().filter_map(|holder| by_holder.get(holder)).flatten().copied().find(answers)?;
         let key = (!review.subresource.is_empty()).then(|| SmolStr::new(&review.subresource));
-        Some((index, Taken { namespace: SmolStr::new(&review.namespace), key, name: SmolStr::new(&review.name) }))
+        let taken = Taken { namespace: SmolStr::new(&review.namespace), key, name: SmolStr::new(&review.name) };
+        Some((index, taken, review, tally))
     };
     evidence.reviews().filter_map(credit).collect()
 }

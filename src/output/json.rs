@@ -58,14 +58,14 @@ struct EmbeddedIn<'a> {
 /// A range of a file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Location<'a> {
-    path: &'a str,
-    line: u32,
-    column: u32,
-    end_line: u32,
-    end_column: u32,
-    offset: u32,
-    length: u32,
+pub(super) struct Location<'a> {
+    pub(super) path: &'a str,
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) end_line: u32,
+    pub(super) end_column: u32,
+    pub(super) offset: u32,
+    pub(super) length: u32,
 }
 
 /// A subject of a binding.
@@ -79,10 +79,10 @@ pub(super) struct Subject<'a> {
 /// A binding that is named.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Reference<'a> {
-    kind: &'a str,
-    namespace: Option<&'a str>,
-    name: &'a str,
+pub(super) struct Reference<'a> {
+    pub(super) kind: &'a str,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     embedded_in: Option<EmbeddedIn<'a>>,
 }
@@ -251,7 +251,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// A range of a file; none in what was read from a live cluster, where nobody else has the text.
-fn location<'a>(inventory: &Inventory, path: &'a str, place: &Place) -> Option<Location<'a>> {
+pub(super) fn location<'a>(inventory: &Inventory, path: &'a str, place: &Place) -> Option<Location<'a>> {
     (!inventory.live).then_some(Location {
         path,
         line: place.line,
@@ -269,12 +269,12 @@ fn verb_location<'g>(grants: &Grants<'g>, role: RoleId, verb: &Text) -> Option<L
     location(inventory, &inventory.role(role).meta.path, &verb.place)
 }
 
-fn subject(subject: &InventorySubject) -> Subject<'_> {
+pub(super) fn subject(subject: &InventorySubject) -> Subject<'_> {
     Subject { kind: subject.kind.as_str(), namespace: subject.namespace.as_deref(), name: subject.name.as_str() }
 }
 
 /// A role or binding by kind, namespace as written, and name.
-fn reference(meta: &ObjectMeta) -> Reference<'_> {
+pub(super) fn reference(meta: &ObjectMeta) -> Reference<'_> {
     Reference {
         kind: meta.kind.as_str(),
         namespace: meta.namespace.as_deref(),
@@ -375,18 +375,18 @@ pub fn write_grants_of_each(out: &mut dyn io::Write, listed: &[Grants<'_>]) -> i
 
 /// The results of a command for several clusters.
 #[derive(Serialize)]
-struct ContextsShape<'a, T> {
+pub(super) struct ContextsShape<'a, T> {
     schema: &'static str,
     contexts: Vec<ContextShape<'a, T>>,
 }
 
 #[derive(Serialize)]
-struct ContextShape<'a, T> {
+pub(super) struct ContextShape<'a, T> {
     name: &'a str,
     result: T,
 }
 
-fn contexts_shape<'a, T>(results: impl Iterator<Item = (&'a Inventory, T)>) -> ContextsShape<'a, T> {
+pub(super) fn contexts_shape<'a, T>(results: impl Iterator<Item = (&'a Inventory, T)>) -> ContextsShape<'a, T> {
     let name = |inventory: &'a Inventory| inventory.cluster().map_or("", |cluster| cluster.name.as_str());
     let contexts = results.map(|(inventory, result)| ContextShape { name: name(inventory), result }).collect();
     ContextsShape { schema: "deputize.contexts/v1", contexts }

@@ -9,6 +9,7 @@ pub mod evidence;
 mod excerpt;
 pub mod human;
 pub mod json;
+pub mod report;
 pub mod simulate;
 pub mod trace;
 pub mod verify;

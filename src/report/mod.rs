@@ -1,0 +1,312 @@
+//! What a person needs to know who decides about an upgrade: who impersonates whom today, what becomes of it, how far it
+//! reaches, whose it is, and what to do in which order.
+//!
+//! Everything here is computed from rooms before this one; nothing is judged anew. [`crate::output::report`] writes it.
+
+mod grant;
+mod owner;
+mod work;
+
+pub use grant::{Origin, ReportedGrant, Used};
+pub use owner::{Owner, OwnerKind};
+pub use work::{Task, TaskKind};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::authority::{KubeVersion, Mode};
+use crate::evidence::Evidence;
+use crate::grants::{Grants, Path, Principal, Reach};
+use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, plan, uses};
+
+/// How many grants are listed; further ones are counted. One role may have very many rules and very many holders.
+const MAX_LISTED: usize = 20_000;
+/// How many legacy grants are planned for: a plan holds each of them.
+const MAX_PLANNED: usize = 200_000;
+
+/// What is known of the servers; nothing, where manifests are all there is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Their version.
+    pub version: Option<KubeVersion>,
+    /// Whether the feature gate `ConstrainedImpersonation` is on.
+    pub gate: Option<bool>,
+    /// How this is known, in words.
+    pub how: Option<String>,
+}
+
+/// The report.
+#[derive(Debug)]
+pub struct Report<'g> {
+    /// What is known of the servers.
+    pub facts: Facts,
+    /// The grants in someone's hands, the most urgent first.
+    pub grants: Vec<ReportedGrant<'g>>,
+    /// How many more there are.
+    pub left_out: usize,
+    /// The owners, in the order of their grants' number.
+    pub owners: Vec<(Owner, Totals)>,
+    /// All of it together.
+    pub totals: Totals,
+    /// The shortest ways to all power in which impersonation has a part, the shortest first; those who are there already
+    /// included.
+    pub ways: Vec<Path>,
+    /// How many subjects have a shortest way without any impersonation, by credentials of service accounts alone.
+    pub other_ways: usize,
+    /// Whether all ways were followed.
+    pub ways_complete: bool,
+    /// What to do, in order.
+    pub work: Vec<Task>,
+    /// What logs have shown; none without logs.
+    pub seen: Option<Seen>,
+    /// Why nothing is said of what becomes of grants, if so.
+    pub unplanned: Vec<String>,
+    /// What a person should know who migrates.
+    pub warnings: Vec<String>,
+}
+
+/// What logs have shown as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Impersonated requests, and reviews for the verb.
+    pub requests: u64,
+    /// How many of them no grant of the input allows.
+    pub without_grant: u64,
+    /// When the first was.
+    pub first: String,
+    /// When the last was.
+    pub last: String,
+}
+
+/// Grants by what becomes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Effective legacy grants.
+    pub legacy: usize,
+    /// Effective constrained grants.
+    pub constrained: usize,
+    /// Grants that reach nobody.
+    pub dead: usize,
+    /// Of the legacy ones: constrained grants can take their place.
+    pub replaced: usize,
+    /// Of the legacy ones: not seen in use, though their holder was.
+    pub unused: usize,
+    /// Of the legacy ones: nothing says what for they are used.
+    pub needs_evidence: usize,
+    /// Of the legacy ones: they stay for another reason.
+    pub stays: usize,
+}
+
+impl Totals {
+    fn add(&mut self, grant: &ReportedGrant<'_>) {
+        if !grant.is_effective() {
+            self.dead += 1;
+            return;
+        }
+        let slot = match (grant.mode, grant.outcome) {
+            (Some(Mode::Legacy), Some(outcome)) => {
+                self.legacy += 1;
+                match outcome {
+                    Outcome::Replaced => &mut self.replaced,
+                    Outcome::Dropped(_) => &mut self.unused,
+                    Outcome::Kept(Kept::NoEvidence) => &mut self.needs_evidence,
+                    Outcome::Kept(_) => &mut self.stays,
+                }
+            }
+            (Some(Mode::Legacy), None) => &mut self.legacy,
+            _ => &mut self.constrained,
+        };
+        *slot += 1;
+    }
+
+    /// All grants.
+    pub fn all(&self) -> usize {
+        self.legacy + self.constrained + self.dead
+    }
+}
+
+impl<'g> Report<'g> {
+    /// Computes the report.
+    pub fn new(grants: &'g Grants<'g>, facts: Facts, evidence: Option<&'g Evidence>) -> Self {
+        let reach = Reach::new(grants);
+        let (mut ways, other): (Vec<Path>, Vec<Path>) =
+            reach.paths().partition(|way| way.steps.is_empty() || way.impersonates());
+        ways.sort_by(|a, b| (a.steps.len(), &a.from).cmp(&(b.steps.len(), &b.from)));
+        let steps: HashMap<&Principal, usize> = ways.iter().map(|way| (&way.from, way.steps.len())).collect();
+        let (plan, unplanned) = planned(grants, evidence);
+        let uses = evidence.map(|evidence| uses(grants, evidence)).unwrap_or_default();
+        let mut builder = grant::Builder::new(grants, plan.as_ref(), used(&uses), evidence.is_some(), &steps);
+        builder.written();
+        builder.of_default_roles();
+        let (mut listed, left_out) = (builder.listed, builder.left_out);
+        listed.sort_by(|a, b| a.order().cmp(&b.order()));
+        let mut totals = Totals::default();
+        let mut by_owner: BTreeMap<Owner, Totals> = BTreeMap::new();
+        for grant in &listed {
+            totals.add(grant);
+            by_owner.entry(grant.owner.clone()).or_default().add(grant);
+        }
+        let mut owners: Vec<(Owner, Totals)> = by_owner.into_iter().collect();
+        owners.sort_by(|(a, a_totals), (b, b_totals)| {
+            (b_totals.legacy, b_totals.all(), a).cmp(&(a_totals.legacy, a_totals.all(), b))
+        });
+        Self {
+            facts,
+            work: work::order(&listed, evidence.is_some()),
+            grants: listed,
+            left_out,
+            owners,
+            totals,
+            other_ways: other.len(),
+            ways_complete: reach.is_complete(),
+            ways,
+            seen: evidence.map(|_| seen(&uses)),
+            unplanned,
+            warnings: plan.map(|plan| plan.warnings).unwrap_or_default(),
+        }
+    }
+
+    /// How many subjects hold an effective legacy grant.
+    pub fn impersonators(&self) -> usize {
+        let legacy = self.grants.iter().filter(|grant| grant.is_effective() && grant.mode == Some(Mode::Legacy));
+        legacy.filter_map(|grant| grant.principal.as_ref()).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// The plan of a migration, or why there is none.
+fn planned<'g>(grants: &'g Grants<'g>, evidence: Option<&'g Evidence>) -> (Option<Plan<'g>>, Vec<String>) {
+    let legacy = grants.granting_rules().map(|(from, _, _, found)| {
+        let count = found.iter().filter(|grant| grant.mode == Some(Mode::Legacy)).count();
+        if count == 0 { 0 } else { count.saturating_mul(grants.holders(from).len()) }
+    });
+    if legacy.fold(0, usize::saturating_add) > MAX_PLANNED {
+        return (None, vec![format!("there are more than {MAX_PLANNED} legacy grants, too many to plan for")]);
+    }
+    match plan(grants, &Sources { evidence, ..Sources::default() }, Options::default()) {
+        Ok(plan) => (Some(plan), Vec::new()),
+        Err(unproven) => (None, unproven.0),
+    }
+}
+
+/// The uses of each grant.
+fn used(uses: &[Use<'_>]) -> HashMap<HeldRule, Used> {
+    let mut by_grant: HashMap<HeldRule, Used> = HashMap::new();
+    for seen in uses {
+        for grant in &seen.grants {
+            by_grant.entry(*grant).or_default().add(seen);
+        }
+    }
+    by_grant
+}
+
+fn seen(uses: &[Use<'_>]) -> Seen {
+    let mut seen = Seen::default();
+    for one in uses {
+        let count = one.tally.count();
+        seen.requests = seen.requests.saturating_add(count);
+        if one.grants.is_empty() {
+            seen.without_grant = seen.without_grant.saturating_add(count);
+        }
+        let (first, last) = (&one.tally.first, &one.tally.last);
+        if seen.first.is_empty() || (!first.is_empty() && *first < seen.first) {
+            seen.first.clone_from(first);
+        }
+        if *last > seen.last {
+            seen.last.clone_from(last);
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Logs, find_logs, read_logs};
+    use crate::inventory::load_bytes;
+
+    const MANIFESTS: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: proxy, labels: {app.kubernetes.io/managed-by: Helm, app.kubernetes.io/instance: login}}
+rules:
+- {verbs: [impersonate], apiGroups: [''], resources: [users, groups]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: proxy}
+roleRef: {kind: ClusterRole, name: proxy}
+subjects: [{kind: ServiceAccount, namespace: login, name: proxy}, {kind: User, name: idle}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: unbound}
+rules:
+- {verbs: [impersonate], apiGroups: [''], resources: [serviceaccounts]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: devs, namespace: shop}
+roleRef: {kind: ClusterRole, name: edit}
+subjects: [{kind: Group, name: devs}]
+";
+
+    fn show(evidence: Option<&Evidence>) -> Vec<String> {
+        let inventory = load_bytes("t.yaml", MANIFESTS.as_bytes());
+        assert_eq!(inventory.problems, []);
+        let grants = Grants::new(&inventory);
+        let report = Report::new(&grants, Facts::default(), evidence);
+        assert_eq!(report.impersonators(), 3);
+        let mut lines: Vec<String> = report
+            .grants
+            .iter()
+            .map(|grant| {
+                let who = grant.principal.as_ref().map_or_else(|| "nobody".to_owned(), Principal::describe);
+                let used = grant.used.as_ref().map(|used| format!(", {} times, last {:?}", used.count, used.last));
+                let steps = grant.steps.map(|steps| format!(", {steps} steps")).unwrap_or_default();
+                let owner = grant.owner.describe();
+                format!("{who}: {}, {:?}, {owner}{steps}{}", grant.whom, grant.outcome, used.unwrap_or_default())
+            })
+            .collect();
+        lines.extend(report.work.iter().map(|task| format!("{}: {}", task.kind.as_str(), task.grants)));
+        lines
+    }
+
+    #[test]
+    fn grants_owners_and_work() {
+        assert_eq!(
+            show(None),
+            [
+                "User \"idle\": any user and any group, Some(Kept(NoEvidence)), Helm release login, 1 steps",
+                "ServiceAccount \"login/proxy\": any user and any group, Some(Kept(NoEvidence)), Helm release login, 1 steps",
+                "Group \"devs\": any service account in namespace \"shop\", Some(Kept(ServerOwned)), namespace shop",
+                "nobody: any service account, Some(Kept(Unbound)), no owner named",
+                "remove-dead: 1",
+                "narrow: 2",
+                "observe: 2",
+                "leave: 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_used_comes_first() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let line = "{\"schema\": \"deputize.evidence/v1\", \"request\": {\"user\": \"system:serviceaccount:login:proxy\", \
+                    \"impersonate\": {\"user\": \"panda\", \"groups\": [\"bears\"]}, \"verb\": \"get\", \"resource\": \"pods\"}, \
+                    \"mode\": \"legacy\", \"count\": 7, \"first\": \"2026-01-01T00:00:00Z\", \"last\": \"2026-02-01T00:00:00Z\"}\n";
+        std::fs::write(file.path(), line).unwrap();
+        let logs: Logs = find_logs(&[file.path().to_owned()]);
+        let (evidence, problems) = read_logs(&logs, &|_| {});
+        assert_eq!(problems, []);
+        let lines = show(Some(&evidence));
+        assert_eq!(
+            lines[..2],
+            [
+                "User \"idle\": any user and any group, Some(Kept(NoEvidence)), Helm release login, 1 steps, 0 times, last \"\"",
+                // One request needs the user and the group, and is one use of the rule.
+                "ServiceAccount \"login/proxy\": any user and any group, Some(Replaced), Helm release login, 1 steps, 7 times, \
+                 last \"2026-02-01T00:00:00Z\"",
+            ]
+        );
+        assert!(lines.contains(&"replace: 1".to_owned()), "{lines:?}");
+    }
+}
