@@ -18,7 +18,7 @@ use deputize::source::{FileText, Limits, read_stream};
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n";
 const RULES: &str = "rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users]}]\n";
 
-/// Runs `check` for people and as JSON, `grants` and `guard`, over one file. The debug build that tests use is an order of
+/// Runs `check`, `grants`, `guard` and `report`, for people and as JSON, over one file. The debug build that tests use is an order of
 /// magnitude slower than what is released, so the bound here only tells a hang from work.
 fn survive(name: &str, bytes: &[u8]) -> Run {
     let directory = tempfile::tempdir().unwrap();
@@ -31,6 +31,9 @@ fn survive(name: &str, bytes: &[u8]) -> Run {
         &["grants", name, "-o", "json"],
         &["guard", name],
         &["guard", name, "-o", "json"],
+        &["report", name],
+        &["report", name, "--format", "json"],
+        &["report", name, "--format", "html"],
     ] {
         let start = Instant::now();
         let run = deputize_in(directory.path(), arguments);

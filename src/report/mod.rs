@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::authority::{KubeVersion, Mode};
 use crate::evidence::Evidence;
 use crate::grants::{Grants, Path, Principal, Reach};
+use crate::inventory::RoleId;
 use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, plan, uses};
 
 /// How many grants are listed; further ones are counted. One role may have very many rules and very many holders.
@@ -132,7 +133,16 @@ impl<'g> Report<'g> {
             reach.paths().partition(|way| way.steps.is_empty() || way.impersonates());
         ways.sort_by(|a, b| (a.steps.len(), &a.from).cmp(&(b.steps.len(), &b.from)));
         let steps: HashMap<&Principal, usize> = ways.iter().map(|way| (&way.from, way.steps.len())).collect();
-        let (plan, unplanned) = planned(grants, evidence);
+        let too_many = too_many(grants);
+        let evidence = evidence.filter(|_| !too_many);
+        let (plan, unplanned) = if too_many {
+            let message = format!(
+                "there are more than {MAX_PLANNED} legacy grants, too many to plan for, or to look for their use"
+            );
+            (None, vec![message])
+        } else {
+            planned(grants, evidence)
+        };
         let uses = evidence.map(|evidence| uses(grants, evidence)).unwrap_or_default();
         let mut builder = grant::Builder::new(grants, plan.as_ref(), used(&uses), evidence.is_some(), &steps);
         builder.written();
@@ -172,15 +182,26 @@ impl<'g> Report<'g> {
     }
 }
 
+/// Whether there are more legacy grants than can be held, each in someone's hands.
+fn too_many(grants: &Grants<'_>) -> bool {
+    let mut holders: Option<(RoleId, usize)> = None;
+    let mut total = 0;
+    for (from, _, _, found) in grants.granting_rules() {
+        let held_by = match holders {
+            Some((known, count)) if known == from => count,
+            _ => grants.holders(from).len(),
+        };
+        holders = Some((from, held_by));
+        total += held_by * found.iter().filter(|grant| grant.mode == Some(Mode::Legacy)).count();
+        if total > MAX_PLANNED {
+            return true;
+        }
+    }
+    false
+}
+
 /// The plan of a migration, or why there is none.
 fn planned<'g>(grants: &'g Grants<'g>, evidence: Option<&'g Evidence>) -> (Option<Plan<'g>>, Vec<String>) {
-    let legacy = grants.granting_rules().map(|(from, _, _, found)| {
-        let count = found.iter().filter(|grant| grant.mode == Some(Mode::Legacy)).count();
-        if count == 0 { 0 } else { count.saturating_mul(grants.holders(from).len()) }
-    });
-    if legacy.fold(0, usize::saturating_add) > MAX_PLANNED {
-        return (None, vec![format!("there are more than {MAX_PLANNED} legacy grants, too many to plan for")]);
-    }
     match plan(grants, &Sources { evidence, ..Sources::default() }, Options::default()) {
         Ok(plan) => (Some(plan), Vec::new()),
         Err(unproven) => (None, unproven.0),
