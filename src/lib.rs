@@ -4,6 +4,7 @@
 //!
 //! - [`source`]: paths and streams to bytes, files to documents
 //! - [`syntax`]: bytes to trees in which every scalar knows its place
+//! - `template`: unrendered templates to trees
 //! - [`inventory`]: documents to roles and bindings
 //! - `cluster`, `snapshot`: live clusters to the same documents
 //! - [`authority`]: what the API server answers; the one place that knows its semantics
@@ -30,3 +31,4 @@ pub mod report;
 pub mod snapshot;
 pub mod source;
 pub mod syntax;
+mod template;

@@ -96,6 +96,32 @@ fn migrate_as_a_plan() {
     golden("migrate-json", &arguments, 1);
 }
 
+const TEMPLATES: [&str; 2] = ["testdata/chart", "testdata/playbook"];
+
+#[test]
+fn templates_are_read_where_they_stand() {
+    golden("check-templates", &[&["check"], &TEMPLATES[..]].concat(), 1);
+    golden("check-templates-json", &[&["check", "-o", "json"], &TEMPLATES[..]].concat(), 1);
+    golden("grants-templates-json", &[&["grants", "-o", "json"], &TEMPLATES[..]].concat(), 0);
+}
+
+/// What a template becomes is not known, so that nothing is proved of it.
+#[test]
+fn templates_are_left_out_where_one_world_is_needed() {
+    let left_out = |arguments: &[&str], status: i32| {
+        let run = deputize(&[arguments, &TEMPLATES[..]].concat());
+        assert!(run.stderr.contains("warning: 6 RBAC objects in templates left out"), "{}", run.stderr);
+        assert_eq!(run.status, status, "{arguments:?}");
+        run.stdout
+    };
+    assert_eq!(left_out(&["migrate", "--actions", "testdata/platform-actions.yaml"], 1), "");
+    left_out(&["verify", "--audit-log", AUDIT_LOG], 1);
+    let request = [&["simulate", "--user", "u", "--as", "panda"], &TEMPLATES[..], &["--", "list", "pods"]].concat();
+    let run = deputize(&request);
+    assert!(run.stderr.contains("warning: 6 RBAC objects in templates left out"), "{}", run.stderr);
+    assert_eq!(run.status, 1);
+}
+
 const AUDIT_LOG: &str = "testdata/platform-audit.log";
 
 #[test]

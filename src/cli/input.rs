@@ -125,6 +125,20 @@ pub(super) fn leave_out_embedded(inventory: &mut Inventory) -> Result<(), Failur
     Ok(())
 }
 
+/// Leaves out the objects that stand in templates, and says so on standard error. Whether there were any.
+pub(super) fn leave_out_templates(inventory: &mut Inventory) -> Result<bool, Failure> {
+    let left_out = inventory.leave_out_templates();
+    if left_out > 0 {
+        let what = human::count(left_out, "RBAC object");
+        writeln!(
+            terminal::stderr(),
+            "warning: {what} in templates left out, since what becomes of them is not known here; render them \
+             (`helm template … | deputize … -`) to have them looked at"
+        )?;
+    }
+    Ok(left_out > 0)
+}
+
 /// Says on standard error what was read and what was not: last, where a person looks.
 pub(super) fn say_coverage(inventory: &Inventory) -> Result<(), Failure> {
     Ok(human::write_coverage(&mut terminal::stderr(), inventory)?)

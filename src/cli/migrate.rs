@@ -14,7 +14,9 @@ use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, keep_em
 use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, one_world, say_coverage, status_of};
+use super::input::{
+    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, leave_out_templates, one_world, say_coverage, status_of,
+};
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -120,6 +122,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let has_evidence = declared.is_some() || args.from_target || !args.audit_log.is_empty();
     let mut given = Given { declared: declared.unwrap_or_default(), ..Given::default() };
     let mut inventory = args.input.load_originals(args.output_dir.as_deref())?;
+    // What stands in a template cannot be edited, and stays as it is.
+    let are_kept = leave_out_templates(&mut inventory)?;
     args.duplicates.resolve(&mut inventory);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let everything = (inventory.coverage.embedded > 0).then(|| &*Box::leak(Box::new(inventory.with(&[], &[]))));
@@ -173,7 +177,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         None => print(args, shown, &plan)?,
     }
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
-    Ok(status.max(if kept { Status::Reported } else { Status::Clean }))
+    Ok(status.max(if kept || are_kept { Status::Reported } else { Status::Clean }))
 }
 
 fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Result<Plan<'p>, Failure> {

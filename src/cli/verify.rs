@@ -11,7 +11,8 @@ use deputize::output::verify as output;
 use deputize::source::STDIN;
 
 use super::input::{
-    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, load_quietly, one_world, say_coverage, status_of,
+    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, leave_out_templates, load_quietly, one_world,
+    say_coverage, status_of,
 };
 use super::output_dir::{CUTOVER, DELETE, GRANT};
 use super::terminal::Output;
@@ -47,6 +48,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(Failure::Message("standard input cannot be both the manifests and an audit log".to_owned()));
     }
     let mut before = args.input.load_originals(args.with.as_deref())?;
+    leave_out_templates(&mut before)?;
     args.duplicates.resolve(&mut before);
     leave_out_embedded(&mut before)?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.

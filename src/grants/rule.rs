@@ -95,7 +95,9 @@ fn reached(rule: &PolicyRule, verb: usize, mode: Mode, grants: &mut Vec<RuleGran
             }
             let requestable = Requestable { mode, kind, extra_key: key };
             let names = &rule.resource_names;
-            let asked = names.is_empty() || names.iter().any(|name| requestable.asks_for(name.as_str()));
+            // What a template fills in may be any name.
+            let asks = |name: &Text| name.is_templated() || requestable.asks_for(name.as_str());
+            let asked = names.is_empty() || names.iter().any(asks);
             grants.push(RuleGrant {
                 verb,
                 mode: Some(mode),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::object::Text;
+use super::template::TemplateView;
 use crate::problem::{Problem, ProblemKind};
 use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place};
+use crate::template::is_templated;
 
 pub(crate) const WRONG_TYPE_HELP: &str = "the API server refuses such an object; correct the value, then check again";
 
@@ -15,18 +17,22 @@ pub(crate) const WRONG_TYPE_HELP: &str = "the API server refuses such an object;
 pub(crate) struct FieldReader<'p> {
     pub(crate) path: &'p Arc<str>,
     pub(crate) problems: Vec<Problem>,
+    /// The template that is read, if it is one. What is wrong there is not known, rather than wrong.
+    pub(super) template: Option<TemplateView<'p>>,
 }
 
 impl<'p> FieldReader<'p> {
     pub(crate) fn new(path: &'p Arc<str>) -> Self {
-        Self { path, problems: Vec::new() }
+        Self { path, problems: Vec::new(), template: None }
     }
 
     /// A mapping of strings, sorted by key. A null value is an empty string, as for the API server.
     pub(crate) fn string_map(&mut self, name: &'static str, node: Option<Node<'_>>) -> Vec<(SmolStr, SmolStr)> {
         let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
         if node.kind() != NodeKind::Mapping {
-            self.wrong_type(name, "a mapping of strings", node);
+            if self.template.is_none() {
+                self.wrong_type(name, "a mapping of strings", node);
+            }
             return Vec::new();
         }
         let mut map: Vec<(SmolStr, SmolStr)> = Vec::new();
@@ -44,6 +50,10 @@ impl<'p> FieldReader<'p> {
                 None => map.push((SmolStr::new(key), value)),
             }
         });
+        // What is filled in, into labels or annotations, bears on nothing.
+        if self.template.is_some() {
+            odd.clear();
+        }
         for node in odd {
             self.wrong_type(name, "a mapping of strings", node);
         }
@@ -82,6 +92,13 @@ impl<'p> FieldReader<'p> {
 
     /// A string; null is the empty string, as for the API server.
     pub(crate) fn text_of(&mut self, name: &'static str, expected: &'static str, node: Node<'_>) -> Option<Text> {
+        if let Some(view) = &mut self.template
+            && let Some(texts) = view.template.alternatives(node.range())
+        {
+            let chosen = view.choose(format!("@{}", node.range().start), texts.len());
+            let value = texts.get(chosen).map(SmolStr::new).unwrap_or_default();
+            return Some(Text { value, place: node.place() });
+        }
         match node.kind() {
             NodeKind::String(text) => Some(Text { value: small(text), place: node.place() }),
             _ if node.is_null() => {
@@ -120,6 +137,9 @@ impl<'p> FieldReader<'p> {
         node: Node<'t>,
         names: [&str; N],
     ) -> [Option<Node<'t>>; N] {
+        if self.template.is_some() {
+            return self.fields_in_branches(node, names).map(|found| self.pick(&found).map(|entry| entry.value));
+        }
         let mut found = [None; N];
         let mut twice = Vec::new();
         node.visit_fields(&mut |key, entry, origin| {
@@ -144,6 +164,45 @@ impl<'p> FieldReader<'p> {
         found
     }
 
+    /// Fields of a mapping in a template: all values that a key has in some branch.
+    pub(super) fn fields_in_branches<'t, const N: usize>(
+        &mut self,
+        node: Node<'t>,
+        names: [&str; N],
+    ) -> [Vec<Entry<'t>>; N] {
+        let mut found = std::array::from_fn(|_| Vec::new());
+        let mut unknown = None;
+        node.visit_fields(&mut |key, entry, origin| {
+            if is_templated(key) {
+                unknown = Some(entry.key.place());
+            }
+            let Some(at) = names.iter().position(|name| *name == key) else { return };
+            let known: &mut Vec<Entry<'t>> = &mut found[at];
+            if origin == FieldOrigin::Own || known.is_empty() {
+                known.push(entry);
+            }
+        });
+        if let Some(place) = unknown {
+            self.unknown(place, "a key is filled in".to_owned());
+        }
+        found
+    }
+
+    /// The one of several values of a key that counts in the way in which the object is read.
+    pub(super) fn pick<'t>(&mut self, found: &[Entry<'t>]) -> Option<Entry<'t>> {
+        match (found, &mut self.template) {
+            ([_, _, ..], Some(view)) => found.get(view.pick(found)).copied(),
+            _ => found.first().copied(),
+        }
+    }
+
+    /// Remembers that something in a template is not known.
+    pub(super) fn unknown(&mut self, place: Place, what: String) {
+        if let Some(view) = &mut self.template {
+            view.unknown(place.offset, what);
+        }
+    }
+
     pub(crate) fn wrong_type(&mut self, name: &str, expected: &str, node: Node<'_>) {
         if is_template_value(node) {
             return self.templated(name, node);
@@ -153,6 +212,10 @@ impl<'p> FieldReader<'p> {
     }
 
     pub(crate) fn null(&mut self, name: &str, read_as: &str, node: Node<'_>) {
+        // What stands in no branch looks null.
+        if self.template.is_some() {
+            return;
+        }
         if is_template_value(node) {
             return self.templated(name, node);
         }
@@ -166,6 +229,9 @@ impl<'p> FieldReader<'p> {
     }
 
     pub(crate) fn problem(&mut self, kind: ProblemKind, place: Place, message: String, help: &str) {
+        if self.template.is_some() {
+            return self.unknown(place, message);
+        }
         let path = Arc::clone(self.path);
         self.problems.push(Problem { path, place: Some(place), kind, message, help: Some(help.to_owned()) });
     }

@@ -1,6 +1,6 @@
 //! Which binding reaches which role, and which definitions of an object are the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -11,16 +11,25 @@ use smallvec::SmallVec;
 use super::embedding::Form;
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
 use super::{BindingId, Inventory, RoleId};
+use crate::template::is_templated;
 
 /// How many bindings that miss a role are remembered. They explain, and grant nothing; many roles and many bindings may
 /// have one name.
 const MAX_NEAR_MISSES: usize = 100;
+
+/// How many roles with names that are filled in are compared with each binding that names none.
+const MAX_FILLED_IN: usize = 1_000;
+
+/// Roles that every cluster has, so that a binding to one means no other.
+const DEFAULT_ROLES: [&str; 4] = ["cluster-admin", "admin", "edit", "view"];
 
 /// The bindings of every role.
 #[derive(Debug)]
 pub struct Links {
     bindings: Vec<Vec<BindingId>>,
     near_misses: Vec<Vec<BindingId>>,
+    /// Which of the bindings may be one of the role, because templates fill in their names.
+    possible: BTreeSet<(RoleId, BindingId)>,
 }
 
 /// A list that mostly has one element.
@@ -70,9 +79,23 @@ impl Links {
         }
         let mut bindings: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
         let mut near_misses: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
+        let bound: HashSet<RoleId, RandomState> =
+            order.iter().filter_map(|(key, from)| Some(nearest(inventory, by_key.get(key)?, from))).flatten().collect();
+        let filled_in = FilledIn::new(inventory, &bound);
+        let mut possible = BTreeSet::new();
         for group in order {
             let (key, from) = group;
             let Some(members) = groups.get(&group) else { continue };
+            if !by_key.contains_key(&key) {
+                let targets = filled_in.possible(inventory, &key, from);
+                for role in &targets {
+                    bindings[role.0].extend(members);
+                    possible.extend(members.iter().map(|binding| (*role, *binding)));
+                }
+                if !targets.is_empty() {
+                    continue;
+                }
+            }
             let (targets, into) = match by_key.get(&key) {
                 Some(candidates) => (nearest(inventory, candidates, from), &mut bindings),
                 None => (by_name.get(key.name).cloned().unwrap_or_default(), &mut near_misses),
@@ -86,7 +109,12 @@ impl Links {
         for list in bindings.iter_mut().chain(&mut near_misses) {
             list.sort_unstable();
         }
-        Self { bindings, near_misses }
+        Self { bindings, near_misses, possible }
+    }
+
+    /// Whether a binding is one of the role's only as far as can be told: a template fills in a name or a namespace.
+    pub fn is_possible(&self, role: RoleId, binding: BindingId) -> bool {
+        self.possible.contains(&(role, binding))
     }
 
     /// The bindings that grant a role.
@@ -117,6 +145,55 @@ fn key_of_role(role: &Role) -> RoleKey<'_> {
         reachable: true,
         name: role.meta.name.as_str(),
     }
+}
+
+/// The roles of which templates fill in a name or a namespace. A binding that names no role may mean one of them.
+struct FilledIn {
+    roles: Vec<RoleId>,
+    any: bool,
+}
+
+impl FilledIn {
+    fn new(inventory: &Inventory, bound: &HashSet<RoleId, RandomState>) -> Self {
+        // What some binding names outright is not what another one means that does not.
+        let roles = inventory.role_ids().filter(|(id, role)| role.meta.template.is_some() && !bound.contains(id));
+        let roles: Vec<RoleId> = roles.map(|(id, _)| id).take(MAX_FILLED_IN).collect();
+        let any = !roles.is_empty();
+        Self { roles, any }
+    }
+
+    /// The roles that a binding in directory `from` may mean.
+    fn possible(&self, inventory: &Inventory, key: &RoleKey<'_>, from: &str) -> Few<RoleId> {
+        let is_default = DEFAULT_ROLES.contains(&key.name) || key.name.starts_with("system:");
+        if !self.any || !key.reachable || is_default {
+            return Few::new();
+        }
+        let around = parent(from).unwrap_or(from);
+        let may_be = |id: &&RoleId| {
+            let role = inventory.role(**id);
+            let own = key_of_role(role);
+            let same_namespace = own.namespace == key.namespace
+                || [own.namespace, key.namespace].into_iter().flatten().any(is_templated);
+            own.kind == key.kind
+                && same_namespace
+                && (own.name == key.name || may_be_equal(own.name, key.name))
+                && stands_below(&role.meta, around)
+        };
+        self.roles.iter().filter(may_be).copied().collect()
+    }
+}
+
+/// Whether two names of which a template fills in one or both may be the same: what is written of them fits.
+fn may_be_equal(a: &str, b: &str) -> bool {
+    // What stands before the first and behind the last mark; all of a name without marks.
+    let parts = |name: &str| match (name.find("{{"), name.rfind("}}")) {
+        (Some(start), Some(end)) => (name[..start].to_owned(), name[end + 2..].to_owned(), true),
+        _ => (name.to_owned(), name.to_owned(), is_templated(name)),
+    };
+    let ((a_start, a_end, a_open), (b_start, b_end, b_open)) = (parts(a), parts(b));
+    (a_open || b_open)
+        && (a_start.starts_with(&b_start) || b_start.starts_with(&a_start))
+        && (a_end.ends_with(&b_end) || b_end.ends_with(&a_end))
 }
 
 /// The candidates below the nearest directory, from `from` upward, that has one. What stands in other objects is looked up

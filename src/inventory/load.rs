@@ -7,14 +7,16 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::embedded::{self, Mention, Use};
-use super::read::{Contents, append, read_document};
+use super::read::{Contents, append, read_document, read_template};
+use super::template::{TemplateView, Unknown};
 use super::{Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
-    FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac, read_file,
-    split_documents, template_language,
+    FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac,
+    may_hold_templated_rbac, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
+use crate::template::{Chart, Charts, Template};
 
 /// A file is parsed on several threads from this size on.
 const PARALLEL_FROM: usize = 1 << 20;
@@ -49,26 +51,29 @@ pub struct Coverage {
     pub mentions: Vec<Mention>,
 }
 
-/// A template that was not looked at.
+/// A part of a template that was not looked at: a document, or what a directive fills in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
     /// The file.
     pub path: Arc<str>,
-    /// Line on which the document starts.
+    /// Line on which the document or the part starts.
     pub line: u32,
     /// The template's language.
     pub language: TemplateLanguage,
     /// Lines of the document on which the word `impersonate` stands.
     pub mentions: Vec<u32>,
+    /// Why: what is not known, in words.
+    pub reason: String,
 }
 
 /// Reads everything that `paths` stand for.
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let found = discover(paths, &options.leave_out);
+    let charts = Charts::default();
     let results: Vec<FileResult> = found
         .inputs
         .par_iter()
-        .map_init(FileText::default, |buffer, input| read_input(input, options, buffer))
+        .map_init(FileText::default, |buffer, input| read_input(input, options, &charts, buffer))
         .collect();
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
@@ -83,7 +88,8 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
 pub fn load_live(name: &str, text: String) -> Inventory {
     let mut inventory = Inventory { live: true, ..Inventory::default() };
     let (name, bytes): (_, Arc<[u8]>) = (Arc::from(name), Arc::from(text.into_bytes()));
-    let uses = absorb(&mut inventory, read_bytes(&name, &bytes, true));
+    let source = Source::named(&name);
+    let uses = absorb(&mut inventory, read_bytes(&source, &bytes));
     inventory.streams.insert(name, bytes);
     finish(inventory, &uses)
 }
@@ -91,7 +97,7 @@ pub fn load_live(name: &str, text: String) -> Inventory {
 /// Reads the text of one file that is not on disk, under the given name.
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
     let mut inventory = Inventory::default();
-    let uses = absorb(&mut inventory, read_bytes(&Arc::from(name), bytes, true));
+    let uses = absorb(&mut inventory, read_bytes(&Source::named(&Arc::from(name)), bytes));
     finish(inventory, &uses)
 }
 
@@ -99,6 +105,7 @@ fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
     inventory
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
+    inventory.coverage.unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
     embedded::resolve(&mut inventory, uses);
     let is_own = |embedded: bool| usize::from(!embedded);
     inventory.roles.sort_by_key(|role| role.meta.embedded.is_some());
@@ -121,6 +128,8 @@ struct FileResult {
     parsed: bool,
     read: bool,
     unread: Vec<Unread>,
+    /// Whether a document that does not parse is a template.
+    has_templates: bool,
     stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 
@@ -139,7 +148,25 @@ fn absorb(inventory: &mut Inventory, result: FileResult) -> Vec<Use> {
     result.contents.uses
 }
 
-fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> FileResult {
+/// A file that is read.
+struct Source<'s> {
+    path: &'s Arc<str>,
+    /// Whether the user named it.
+    explicit: bool,
+    /// The chart that it belongs to, looked up where it matters.
+    chart: Option<&'s dyn Fn() -> Option<Arc<Chart>>>,
+    /// Whether it is read only because a chart's templates may have any name: it may be no YAML at all.
+    in_chart: bool,
+}
+
+impl<'s> Source<'s> {
+    /// Text that has a name and is no file.
+    fn named(path: &'s Arc<str>) -> Self {
+        Self { path, explicit: true, chart: None, in_chart: false }
+    }
+}
+
+fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mut FileText) -> FileResult {
     if let Err(error) = read_file(input, &options.limits, buffer) {
         let (kind, message, help) = match error {
             ReadError::Io(error) => (
@@ -159,16 +186,29 @@ fn read_input(input: &Input, options: &LoadOptions, buffer: &mut FileText) -> Fi
             ..FileResult::default()
         };
     }
-    let mut result = read_bytes(&input.name, buffer.bytes(), input.explicit);
+    let chart = || input.file.as_deref().and_then(|file| charts.of(file));
+    let source = Source { path: &input.name, explicit: input.explicit, chart: Some(&chart), in_chart: input.in_chart };
+    let mut result = read_bytes(&source, buffer.bytes());
     if input.is_stream {
         result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));
     }
     result
 }
 
-fn read_bytes(path: &Arc<str>, bytes: &[u8], explicit: bool) -> FileResult {
+fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
+    let path = source.path;
     let mut result = FileResult { read: true, ..FileResult::default() };
-    if !explicit && !may_hold_rbac(bytes) {
+    if !source.explicit && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) {
+        return result;
+    }
+    if source.in_chart {
+        // Whatever its name is, it is rendered.
+        result.parsed = true;
+        let language = template_language(bytes).unwrap_or(TemplateLanguage::DoubleBraces);
+        match str::from_utf8(bytes).ok().and_then(|text| read_template_file(source, text, language)) {
+            Some(parts) => merge_parts(&mut result, parts),
+            None => result.unread.push(unread(path, bytes, 1, 1, language, "it is no template that can be read")),
+        }
         return result;
     }
     result.parsed = true;
@@ -177,7 +217,7 @@ fn read_bytes(path: &Arc<str>, bytes: &[u8], explicit: bool) -> FileResult {
         for piece in &pieces {
             read_piece(path, bytes, piece, &mut result);
         }
-        return result;
+        return with_templates(source, bytes, result);
     }
     // Chunks rather than single pieces: a piece may be a few bytes long.
     let chunk = pieces.len().div_ceil(8 * rayon::current_num_threads()).max(16);
@@ -192,11 +232,99 @@ fn read_bytes(path: &Arc<str>, bytes: &[u8], explicit: bool) -> FileResult {
         })
         .collect();
     for part in parts {
-        result.documents += part.documents;
-        result.unread.extend(part.unread);
-        result.contents.append(part.contents);
+        merge_parts(&mut result, part);
     }
-    result
+    with_templates(source, bytes, result)
+}
+
+fn merge_parts(result: &mut FileResult, part: FileResult) {
+    result.documents += part.documents;
+    result.unread.extend(part.unread);
+    result.has_templates |= part.has_templates;
+    result.contents.append(part.contents);
+}
+
+/// What a file yields if those of its documents that are templates are read as such.
+fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileResult {
+    if !plain.has_templates {
+        return plain;
+    }
+    let read = str::from_utf8(bytes).ok().and_then(|text| {
+        // The whole file tells its language, unless it only looks like one of the others.
+        let languages = [template_language(bytes)?, TemplateLanguage::DoubleBraces];
+        languages.into_iter().find_map(|language| read_template_file(source, text, language))
+    });
+    match read {
+        Some(read) => FileResult { contents: read.contents, documents: read.documents, unread: read.unread, ..plain },
+        None => plain,
+    }
+}
+
+/// Reads a file in which templates stand. None if its directives cannot be told from the rest.
+fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguage) -> Option<FileResult> {
+    let chart = source.chart.and_then(|chart| chart());
+    let path = source.path;
+    // In a chart nothing else is a template, whatever strings hold.
+    let language = if chart.is_some() { TemplateLanguage::DoubleBraces } else { language };
+    let template = Template::new(text, language, chart).ok()?;
+    let mut result = FileResult::default();
+    for part in template.parts() {
+        let raw = template.text_of(&part);
+        let (line, _) = template.position(part.range.start);
+        let piece = Piece { range: part.range.clone(), line };
+        if template.is_manifest(&part) {
+            read_piece(path, text.as_bytes(), &piece, &mut result);
+            if !source.in_chart {
+                continue;
+            }
+            // A file that need not be YAML.
+            let broken = result.contents.problems.iter().any(|problem| problem.kind == ProblemKind::Syntax);
+            result.contents.problems.retain(|problem| problem.kind != ProblemKind::Syntax);
+            if broken {
+                result.unread.push(unread(path, raw.as_bytes(), line, line, language, "it is no YAML"));
+            }
+            continue;
+        }
+        let (trees, error) = template.parse(&part);
+        result.documents += trees.len();
+        if !may_hold_rbac(raw.as_bytes()) && mentions(raw.as_bytes(), line).is_empty() && !template.may_hold_kind(&part)
+        {
+            continue;
+        }
+        let mut unknown = Vec::new();
+        let known = result.contents.roles.len() + result.contents.bindings.len();
+        for tree in &trees {
+            let view = TemplateView::new(&template, language);
+            unknown.extend(read_template(tree, path, view, part.range.end, &mut result.contents));
+        }
+        // What happens to the text of something else is of no interest.
+        let objects = result.contents.roles.len() + result.contents.bindings.len();
+        if objects > known || error.is_some() || template.may_hold_kind(&part) || raw.contains("impersonate") {
+            let troubles = template.troubles(part.range.clone());
+            unknown.extend(troubles.map(|(offset, what)| Unknown { offset: offset as u32, what: what.to_owned() }));
+        }
+        if let Some(error) = error {
+            let what = format!("it is no YAML once its directives are left out: {}", error.message);
+            result.unread.push(unread(path, raw.as_bytes(), line, error.place.line, language, &what));
+        }
+        unknown.sort();
+        unknown.dedup();
+        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what }| {
+            let (line, _) = template.position(offset as usize);
+            let word = text.get(offset as usize..).is_some_and(|rest| rest.starts_with("impersonate"));
+            let mentions = if word { vec![line] } else { Vec::new() };
+            Unread { path: Arc::clone(path), line, language, mentions, reason: what }
+        }));
+    }
+    // Blocks that are called from elsewhere were read last.
+    result.contents.roles.sort_by_key(|role| role.meta.name.place);
+    result.contents.bindings.sort_by_key(|binding| binding.meta.name.place);
+    Some(result)
+}
+
+/// A document that was not looked at. Its text starts on one line, and what is the matter stands on another.
+fn unread(path: &Arc<str>, raw: &[u8], starts: u32, line: u32, language: TemplateLanguage, reason: &str) -> Unread {
+    Unread { path: Arc::clone(path), line, language, mentions: mentions(raw, starts), reason: reason.to_owned() }
 }
 
 fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) {
@@ -217,16 +345,20 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
     }
     result.documents += trees.len();
     for tree in &trees {
-        read_document(tree, path, &mut result.contents);
+        let unknown = read_document(tree, path, &mut result.contents);
+        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what }| {
+            let place = place_in(raw, (offset as usize).saturating_sub(piece.range.start), piece);
+            let language = template_language(raw).unwrap_or(TemplateLanguage::DoubleBraces);
+            unread(path, &[], 0, place.line, language, &what)
+        }));
     }
     let Some(error) = error else { return };
     if let Some(language) = template_language(raw) {
-        return result.unread.push(Unread {
-            path: Arc::clone(path),
-            line: first_line(raw, piece),
-            language,
-            mentions: mentions(raw, piece),
-        });
+        result.has_templates = true;
+        let reason = "one of its directives has no end";
+        return result
+            .unread
+            .push(Unread { line: first_line(raw, piece), ..unread(path, raw, piece.line, 0, language, reason) });
     }
     result.documents += 1;
     result.contents.problems.push(Problem {
@@ -327,9 +459,9 @@ fn first_line(raw: &[u8], piece: &Piece) -> u32 {
     place_in(raw, raw.len() - body.len() + blank, piece).line
 }
 
-fn mentions(raw: &[u8], piece: &Piece) -> Vec<u32> {
+fn mentions(raw: &[u8], line: u32) -> Vec<u32> {
     let mut lines = Vec::new();
-    let (mut line, mut from) = (piece.line, 0);
+    let (mut line, mut from) = (line, 0);
     for at in memchr::memmem::find_iter(raw, b"impersonate") {
         line += line_breaks(raw.get(from..at).unwrap_or_default()).0;
         from = at;

@@ -14,6 +14,7 @@ mod load;
 mod object;
 mod overlay;
 mod read;
+mod template;
 mod write;
 
 pub(crate) use fields::{FieldReader, entries};
@@ -31,6 +32,8 @@ pub use object::{
     API_VERSION, AggregationRule, Binding, LAST_APPLIED, LabelSelector, Object, ObjectKey, ObjectKind, ObjectMeta,
     PolicyRule, Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
 };
+
+pub use template::Templated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::embedding::{Embedding, Form};
+use super::template::Templated;
 use crate::syntax::{Place, Value};
+use crate::template::is_templated;
 
 /// A string of the input and where it stands.
 #[derive(Debug, Clone)]
@@ -27,6 +29,11 @@ impl Text {
     /// The value.
     pub fn as_str(&self) -> &str {
         &self.value
+    }
+
+    /// Whether a template has yet to fill in a part of it.
+    pub fn is_templated(&self) -> bool {
+        is_templated(&self.value)
     }
 }
 
@@ -162,6 +169,8 @@ pub struct ObjectMeta {
     pub copies: Vec<(Arc<str>, Place)>,
     /// The object in which it is written; none for a manifest of its own.
     pub embedded: Option<Arc<Embedding>>,
+    /// What a template says of it; none for what stands in a manifest.
+    pub template: Option<Arc<Templated>>,
 }
 
 impl ObjectMeta {
@@ -178,6 +187,7 @@ impl ObjectMeta {
             path: Arc::from(""),
             copies: Vec::new(),
             embedded: None,
+            template: None,
         }
     }
 
@@ -349,7 +359,9 @@ impl Binding {
 }
 
 fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
-    a.kind == b.kind
+    // What is there under a condition is no copy of what is there under another.
+    a.template == b.template
+        && a.kind == b.kind
         && a.effective_namespace() == b.effective_namespace()
         && a.name == b.name
         && a.embedded == b.embedded

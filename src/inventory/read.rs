@@ -1,6 +1,7 @@
 //! One document to the RBAC objects in it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -10,8 +11,10 @@ use super::embedded::{self, Mention};
 use super::embedding::Embedding;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
 use super::object::*;
+use super::template::{Listed, TemplateView, Unknown};
 use crate::problem::{Problem, ProblemKind};
 use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, ScalarType, Tree, Value};
+use crate::template::{Literal, is_templated};
 
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
@@ -50,16 +53,20 @@ pub(super) fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
     }
 }
 
-/// Reads the objects of one document into `contents`: those that stand there themselves, then those in others.
-pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) {
+/// Reads the objects of one document into `contents`: those that stand there themselves, then those in others. Returns
+/// what is not known of it: what a manifest has in quotes, a template may fill in.
+pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Unknown> {
     let first = contents.roles.len();
     read_placed(tree, path, contents);
+    let roles = contents.roles.get(first..).unwrap_or_default();
+    let unknown = roles.iter().flat_map(|role| role.rules.iter().filter_map(|rule| filled_in(role, rule))).collect();
     let was_exhausted = tree.exhausted();
     let opened = embedded::read(tree, path, contents);
     if tree.exhausted() && !was_exhausted {
         contents.problems.extend(exhausted(tree, path));
     }
     embedded::account(tree, path, &opened, first, None, contents);
+    unknown
 }
 
 /// Reads an RBAC object, or a list of them, that stands in another object.
@@ -92,6 +99,64 @@ pub(super) fn read_rules<'t>(
 /// Whether an object of that type is RBAC.
 pub(super) fn is_rbac(kind: &str, api_version: &str) -> bool {
     ObjectKind::parse(kind).is_some() && api_of(api_version).is_some()
+}
+
+/// What a template fills in of a rule, so that it is not known whether it grants an identity.
+fn filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
+    let verb = rule.verbs.iter().map(|verb| ("verbs", verb)).find(|(_, verb)| verb.is_templated());
+    let impersonates = rule.verbs.iter().any(|verb| is_verb(verb.as_str()));
+    let others = [("apiGroups", &rule.api_groups), ("resources", &rule.resources)];
+    let other = || {
+        let mut texts = others.into_iter().flat_map(|(name, list)| list.iter().map(move |text| (name, text)));
+        texts.find(|(_, text)| impersonates && text.is_templated())
+    };
+    let (name, text) = verb.or_else(other)?;
+    let what = format!("`{name}` of a rule of {} are filled in by {}", role.meta.describe(), abbreviate(text.as_str()));
+    Some(Unknown { offset: text.place.offset, what })
+}
+
+/// Reads the objects of one document of a template into `contents`. The document ends at byte `end` of the file. Returns
+/// what is not known of it.
+pub(super) fn read_template<'p>(
+    tree: &Tree<'_>,
+    path: &'p Arc<str>,
+    mut view: TemplateView<'p>,
+    end: usize,
+    contents: &mut Contents,
+) -> Vec<Unknown> {
+    let Some(root) = tree.root() else { return Vec::new() };
+    view.find_holes(root, end);
+    let fields = FieldReader { template: Some(view), ..FieldReader::new(path) };
+    let before = (contents.roles.len(), contents.bindings.len());
+    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
+    reader.object(root, None, None, 0);
+    let Reader { fields, contents, .. } = reader;
+    let mut unknown = fields.template.map(|view| view.unknown).unwrap_or_default();
+    let roles = contents.roles.get(before.0..).unwrap_or_default();
+    let verbs = roles.iter().flat_map(|role| role.rules.iter().flat_map(|rule| &rule.verbs));
+    let understood: BTreeSet<u32> = verbs.map(|verb| verb.place.offset).collect();
+    for scalar in root.scalars() {
+        let place = scalar.place();
+        let is_verb = scalar.as_str().is_some_and(|text| is_verb(&text));
+        if is_verb && !understood.contains(&place.offset) {
+            unknown.push(Unknown {
+                offset: place.offset,
+                what: "the verb stands where no role was understood".to_owned(),
+            });
+        }
+    }
+    if tree.exhausted() {
+        unknown.push(Unknown {
+            offset: root.place().offset,
+            what: "aliases stand for more nodes than are read".to_owned(),
+        });
+    }
+    unknown
+}
+
+/// Whether a string is a verb of impersonation, legacy or constrained.
+fn is_verb(text: &str) -> bool {
+    text.strip_prefix("impersonate").is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-']))
 }
 
 /// An object where it stands.
@@ -193,9 +258,55 @@ impl<'t> Reader<'_, 't> {
         if node.kind() != NodeKind::Mapping {
             return;
         }
-        let [kind, api_version, items] = entries(node, ["kind", "apiVersion", "items"]);
+        let Some(view) = &mut self.fields.template else { return self.object_as_it_is(node, inherited, item, depth) };
+        // Once for each way in which its branches can be chosen.
+        let outer = view.begin();
+        let before = (self.contents.roles.len(), self.contents.bindings.len());
+        loop {
+            self.object_as_it_is(node, inherited, item, depth);
+            self.drop_repeated(before);
+            let Some(view) = &mut self.fields.template else { break };
+            if !view.next_way(node.place()) {
+                view.end(outer);
+                break;
+            }
+        }
+    }
+
+    /// Drops the objects read last if they have been read before, in another way.
+    fn drop_repeated(&mut self, before: (usize, usize)) {
+        let roles = &mut self.contents.roles;
+        if let [known @ .., last] = roles.get(before.0..).unwrap_or_default()
+            && known.iter().any(|role| role.same_as(last))
+        {
+            roles.pop();
+        }
+        let bindings = &mut self.contents.bindings;
+        if let [known @ .., last] = bindings.get(before.1..).unwrap_or_default()
+            && known.iter().any(|binding| binding.same_as(last))
+        {
+            bindings.pop();
+        }
+    }
+
+    fn object_as_it_is(
+        &mut self,
+        node: Node<'t>,
+        inherited: Option<(&str, &str)>,
+        item: Option<Item<'t>>,
+        depth: usize,
+    ) {
+        let names = ["kind", "apiVersion", "items"];
+        let [kind, api_version, items] = if self.fields.template.is_some() {
+            self.fields.fields_in_branches(node, names).map(|found| self.fields.pick(&found))
+        } else {
+            entries(node, names)
+        };
         let [kind, api_version] = [kind, api_version].map(|entry| entry.map(|entry| entry.value));
-        let kind_text = kind.and_then(Node::as_str);
+        let kind_text = match self.fields.template {
+            Some(_) => self.templated_kind(node, kind),
+            None => kind.and_then(Node::as_str),
+        };
         let kind = kind_text.as_deref().or(inherited.map(|(kind, _)| kind)).unwrap_or_default();
         let version_text = api_version.and_then(Node::as_str);
         let api_version = version_text.as_deref().or(inherited.map(|(_, version)| version)).unwrap_or_default();
@@ -227,7 +338,8 @@ impl<'t> Reader<'_, 't> {
             return self.contents.clusters.push(facts);
         }
         let Some(kind) = ObjectKind::parse(kind) else { return };
-        let Some(api) = api_of(api_version) else { return };
+        let is_filled_in = self.fields.template.is_some() && is_templated(api_version);
+        let Some(api) = api_of(api_version).or(is_filled_in.then_some(Api::Rbac)) else { return };
         let api_version = SmolStr::new(api_version);
         let before = (self.contents.roles.len(), self.contents.bindings.len());
         match kind {
@@ -238,12 +350,65 @@ impl<'t> Reader<'_, 't> {
         if is_role || self.contents.bindings.len() > before.1 {
             self.found.push(Found { node, item, is_role });
         }
+        if let Some(view) = &mut self.fields.template {
+            let start = node.range().start;
+            let end = node.scalars().last().map_or(start, |last| last.range().end);
+            let templated = view.templated(start, end);
+            if is_role {
+                self.contents.roles.last_mut().map(|role| &mut role.meta)
+            } else {
+                self.contents.bindings.last_mut().map(|binding| &mut binding.meta)
+            }
+            .into_iter()
+            .filter(|meta| meta.template.is_none())
+            .for_each(|meta| meta.template = Some(templated.clone()));
+        }
+    }
+
+    /// The kind of an object in a template: one of those that may be filled in.
+    fn templated_kind(&mut self, node: Node<'t>, kind: Option<Node<'t>>) -> Option<Cow<'t, str>> {
+        let view = self.fields.template.as_mut()?;
+        let text = kind.and_then(Node::as_str);
+        let missing = kind.is_none() && !view.holes_in(node).is_empty();
+        // A condition in the expression names the others.
+        let source = kind.map_or("", Node::source);
+        if !missing && !is_templated(source) {
+            return text;
+        }
+        let whole = kind.and_then(|kind| view.template.alternatives(kind.range())).unwrap_or_default().join(" ");
+        let words = format!("{} {whole} {source}", text.as_deref().unwrap_or_default());
+        let mut kinds: Vec<ObjectKind> =
+            words.split(|c: char| !c.is_ascii_alphabetic()).filter_map(ObjectKind::parse).collect();
+        if kinds.is_empty() {
+            let [rules, role_ref] = entries(node, ["rules", "roleRef"]);
+            // Rules of something else are no list of mappings with verbs.
+            let has_verbs = |entry: &Entry<'t>| entry.value.items().any(|rule| fields(rule, ["verbs"])[0].is_some());
+            if rules.as_ref().is_some_and(has_verbs) {
+                kinds = vec![ObjectKind::ClusterRole, ObjectKind::Role];
+            } else if role_ref.is_some() {
+                kinds = vec![ObjectKind::ClusterRoleBinding, ObjectKind::RoleBinding];
+            }
+        }
+        kinds.sort();
+        kinds.dedup();
+        let chosen = if kinds.len() > 1 { view.choose("kind".to_owned(), kinds.len()) } else { 0 };
+        kinds.get(chosen).map(|kind| Cow::Borrowed(kind.as_str()))
     }
 
     fn role(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr) {
         let [metadata, rules, aggregation] = self.fields.unique_fields(node, ["metadata", "rules", "aggregationRule"]);
         let meta = self.meta(node, metadata, kind, api_version);
         let mut role = Role { meta, rules: Vec::new(), aggregation: None };
+        if self.fields.template.is_some() {
+            role.rules = self.rules_in_branches(node, &role.meta);
+            // Under a condition, the rules may count that are written here.
+            if let Some(aggregation) =
+                aggregation.filter(|it| self.is_certain(*it, node) && it.kind() == NodeKind::Mapping)
+            {
+                role.aggregation = (kind == ObjectKind::ClusterRole).then(|| self.aggregation(aggregation));
+            }
+            return self.contents.roles.push(role);
+        }
         // The API server itself prints `rules: null` for a role without any.
         if let Some(rules) = rules.filter(|rules| !rules.is_null()) {
             if rules.kind() == NodeKind::Sequence {
@@ -262,6 +427,120 @@ impl<'t> Reader<'_, 't> {
             role.aggregation = Some(self.aggregation(aggregation));
         }
         self.contents.roles.push(role);
+    }
+
+    fn is_certain(&self, inner: Node<'_>, outer: Node<'_>) -> bool {
+        let template = self.fields.template.as_ref().map(|view| view.template);
+        template.is_none_or(|template| template.is_certain(inner.range().start, outer.range().start))
+    }
+
+    /// The rules of a role in a template, of all branches.
+    fn rules_in_branches(&mut self, node: Node<'_>, meta: &ObjectMeta) -> Vec<PolicyRule> {
+        let mut rules = Vec::new();
+        let [found] = self.fields.fields_in_branches(node, ["rules"]);
+        self.say_holes(node, &format!("{} may have more, written by", meta.describe()));
+        for entry in &found {
+            let value = entry.value;
+            let place = entry.key.place();
+            for rule in value.items() {
+                let rule = self.rule_in_branches(rule, rules.len(), meta);
+                rules.push(rule);
+            }
+            let Some(view) = &mut self.fields.template else { break };
+            let written = view.template.only(value.range()).filter(|_| value.as_str().is_some());
+            if written.is_none() && value.kind() != NodeKind::Sequence && !value.is_null() {
+                view.unknown(place.offset, format!("the rules of {} are no list", meta.describe()));
+            }
+            for hole in view.holes_of(entry).to_vec().into_iter().chain(written) {
+                let shown = view.shown(hole);
+                match view.template.evaluate(hole) {
+                    Some(literal) if !literal.is_true() => {}
+                    Some(Literal::List(list)) if list.iter().all(is_rule) && list.len() <= MAX_WRITTEN => {
+                        for literal in list.iter() {
+                            view.notes.push((rules.len(), format!("the rule stands in {shown}")));
+                            rules.push(written_rule(literal, place));
+                        }
+                    }
+                    _ => view.unknown(place.offset, format!("rules of {} are written by {shown}", meta.describe())),
+                }
+            }
+        }
+        rules
+    }
+
+    /// Says that lines are missing in a mapping.
+    fn say_holes(&mut self, mapping: Node<'_>, what: &str) {
+        let Some(view) = &mut self.fields.template else { return };
+        let shown: Vec<String> = view.holes_in(mapping).iter().take(3).map(|hole| view.shown(*hole)).collect();
+        if !shown.is_empty() {
+            view.unknown(mapping.place().offset, format!("{what} {}", shown.join(", ")));
+        }
+    }
+
+    /// A rule in a template. What may be anything is taken as anything, if the rule has a verb of impersonation.
+    fn rule_in_branches(&mut self, node: Node<'_>, index: usize, meta: &ObjectMeta) -> PolicyRule {
+        let whose = format!("a rule of {}", meta.describe());
+        if node.kind() != NodeKind::Mapping {
+            let what = if node.is_null() { "is missing" } else { "is filled in" };
+            self.fields.unknown(node.place(), format!("{whose} {what}"));
+            return PolicyRule::default();
+        }
+        let names = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
+        let found = self.fields.fields_in_branches(node, names);
+        self.say_holes(node, &format!("{whose} may say more, written by"));
+        let Some(view) = &mut self.fields.template else { return PolicyRule::default() };
+        let place = node.place();
+        let start = node.range().start;
+        let mut at = 0;
+        let [verbs, mut groups, mut resources, names, urls] = found.map(|found| {
+            at += 1;
+            (view.texts(&found, names[at - 1], start), found.first().map_or(place, |entry| entry.key.place()))
+        });
+        let say = |view: &mut TemplateView<'_>, name: &str, (listed, place): &(Listed, Place)| {
+            let filled = listed.filled.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+            view.unknown(place.offset, format!("`{name}` of {whose} are filled in by {filled}"));
+        };
+        if !verbs.0.filled.is_empty() {
+            say(view, "verbs", &verbs);
+        }
+        let impersonates = verbs.0.texts.iter().any(|verb| is_verb(verb.as_str()));
+        let any_verb = verbs.0.texts.iter().any(|verb| verb.as_str() == "*");
+        for (name, list) in [("apiGroups", &mut groups), ("resources", &mut resources)] {
+            if list.0.filled.is_empty() {
+                continue;
+            }
+            if impersonates {
+                // A key of an extra is one, whatever fills it in.
+                let has_kind = |text: &str| text.split("{{").next().is_some_and(|left| left.contains('/'));
+                let known = list.0.texts.len();
+                list.0.texts.retain(|text| !is_templated(text.as_str()) || has_kind(text.as_str()));
+                if list.0.texts.len() == known && list.0.filled.len() <= known {
+                    continue;
+                }
+                list.0.texts.push(Text { value: SmolStr::new_static("*"), place: list.1 });
+                let filled = list.0.filled.first().cloned().unwrap_or_default();
+                view.notes.push((index, format!("`{name}`, filled in by {filled}, may be any")));
+            } else if any_verb {
+                say(view, name, list);
+            }
+        }
+        let (mut names, names_place) = names;
+        if names.certain {
+            view.notes.extend(names.resolved.into_iter().map(|note| (index, format!("{note} by default"))));
+        } else if !names.texts.is_empty() || !names.filled.is_empty() || !names.resolved.is_empty() {
+            view.notes.push((index, view.why_names_may_be_missing(&names, names_place, start)));
+            names.texts.clear();
+        }
+        let others = [&verbs.0, &groups.0, &resources.0];
+        let resolved = others.into_iter().flat_map(|list| &list.resolved);
+        view.notes.extend(resolved.map(|note| (index, format!("{note} by default"))));
+        PolicyRule {
+            verbs: verbs.0.texts,
+            api_groups: groups.0.texts,
+            resources: resources.0.texts,
+            resource_names: names.texts,
+            non_resource_urls: urls.0.texts,
+        }
     }
 
     /// A rule that cannot be read stays in its place as an empty one, so that the others keep their indices.
@@ -351,6 +630,10 @@ impl<'t> Reader<'_, 't> {
         let meta = self.meta(node, metadata, kind, api_version);
         let Some(role_ref) = self.role_ref(&meta, role_ref, api) else { return };
         let mut binding = Binding { meta, role_ref, subjects: Vec::new() };
+        if self.fields.template.is_some() {
+            binding.subjects = self.subjects_in_branches(node, &binding.meta);
+            return self.contents.bindings.push(binding);
+        }
         if let Some(subjects) = subjects.filter(|subjects| !subjects.is_null()) {
             if subjects.kind() == NodeKind::Sequence {
                 for subject in subjects.items() {
@@ -361,6 +644,46 @@ impl<'t> Reader<'_, 't> {
             }
         }
         self.contents.bindings.push(binding);
+    }
+
+    /// The subjects of a binding in a template, of all branches. Whoever is not known is somebody.
+    fn subjects_in_branches(&mut self, node: Node<'_>, meta: &ObjectMeta) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        let [found] = self.fields.fields_in_branches(node, ["subjects"]);
+        self.say_holes(node, &format!("{} may say more, written by", meta.describe()));
+        for entry in &found {
+            for item in entry.value.items() {
+                let Some(view) = &mut self.fields.template else { break };
+                let known = view.unknown.len();
+                let mut read = None;
+                if item.kind() == NodeKind::Mapping {
+                    read = self.subject(item, meta);
+                }
+                let Some(view) = &mut self.fields.template else { break };
+                let written = view.template.only(item.range()).filter(|_| item.as_str().is_some());
+                let spelled = view.holes_in(item).iter().copied().chain(written).next().map(|hole| view.shown(hole));
+                if read.is_none() {
+                    // It is among the subjects, which says that it is not known.
+                    view.unknown.truncate(known);
+                    let name = spelled.unwrap_or_else(|| "{{ }}".to_owned());
+                    read = Some(somebody(&name, item.place()));
+                }
+                subjects.extend(read);
+            }
+            let Some(view) = &mut self.fields.template else { break };
+            let place = entry.key.place();
+            let written = view.template.only(entry.value.range()).filter(|_| entry.value.as_str().is_some());
+            for hole in view.holes_of(entry).to_vec().into_iter().chain(written) {
+                match view.template.evaluate(hole) {
+                    Some(literal) if !literal.is_true() => {}
+                    Some(Literal::List(list)) if list.len() <= MAX_WRITTEN => {
+                        subjects.extend(list.iter().map(|literal| written_subject(literal, meta, place)));
+                    }
+                    _ => subjects.push(somebody(&view.shown(hole), place)),
+                }
+            }
+        }
+        subjects
     }
 
     fn role_ref(&mut self, meta: &ObjectMeta, node: Option<Node<'_>>, api: Api) -> Option<RoleRef> {
@@ -384,6 +707,12 @@ impl<'t> Reader<'_, 't> {
             } else {
                 RoleKind::ClusterRole
             }),
+            (Some(kind), _)
+                if self.fields.template.is_some() && kind.as_str().is_some_and(|text| is_templated(&text)) =>
+            {
+                let chosen = self.fields.template.as_mut().map_or(0, |view| view.choose("roleRef".to_owned(), 2));
+                [Some(RoleKind::ClusterRole), Some(RoleKind::Role)].get(chosen).copied().flatten()
+            }
             (kind, _) => match self.fields.required_text("kind", kind, node, "roleRef")?.as_str() {
                 "Role" => Some(RoleKind::Role),
                 "ClusterRole" => Some(RoleKind::ClusterRole),
@@ -407,6 +736,7 @@ impl<'t> Reader<'_, 't> {
             "User" | "SystemUser" => SubjectKind::User,
             "Group" | "SystemGroup" => SubjectKind::Group,
             "ServiceAccount" => SubjectKind::ServiceAccount,
+            filled_in if self.fields.template.is_some() && is_templated(filled_in) => SubjectKind::User,
             _ => SubjectKind::Unknown(kind.value),
         };
         let in_own_namespace = kind == SubjectKind::ServiceAccount && namespace.is_none();
@@ -432,6 +762,7 @@ impl<'t> Reader<'_, 't> {
             path: Arc::clone(self.fields.path),
             copies: Vec::new(),
             embedded: self.embedded.clone(),
+            template: None,
         };
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
             self.fields.problem(
@@ -446,6 +777,11 @@ impl<'t> Reader<'_, 't> {
         let [name, namespace, labels, annotations, generate_name] = self.fields.unique_fields(node, names);
         if let Some(name) = self.fields.text("name", name) {
             meta.name = name;
+        } else if name.is_none()
+            && let Some(view) = &self.fields.template
+            && let Some(hole) = view.holes_in(node).first()
+        {
+            meta.name = Text { value: view.shown(*hole).into(), place: kind_place };
         } else if name.is_none() && generate_name.is_none() {
             self.fields.problem(
                 ProblemKind::WrongType,
@@ -463,6 +799,58 @@ impl<'t> Reader<'_, 't> {
         meta.kept = kept.collect();
         meta
     }
+}
+
+/// How many rules or subjects of a list in a chart's values are read.
+const MAX_WRITTEN: usize = 100;
+
+/// Whether a value of a chart can be read as a rule: nothing but lists of strings.
+fn is_rule(literal: &Literal) -> bool {
+    matches!(literal, Literal::Map(map) if map.values().all(|list| list.texts().is_some()))
+}
+
+/// A rule that stands in the values of a chart, at the place at which it is written into a role.
+fn written_rule(literal: &Literal, place: Place) -> PolicyRule {
+    let list = |name: &str| {
+        let texts = match literal {
+            Literal::Map(map) => map.get(name).and_then(Literal::texts),
+            _ => None,
+        };
+        texts.unwrap_or_default().into_iter().map(|text| Text { value: text.into(), place }).collect()
+    };
+    PolicyRule {
+        verbs: list("verbs"),
+        api_groups: list("apiGroups"),
+        resources: list("resources"),
+        resource_names: list("resourceNames"),
+        non_resource_urls: list("nonResourceURLs"),
+    }
+}
+
+/// A subject that stands in the values of a chart, likewise.
+fn written_subject(literal: &Literal, binding: &ObjectMeta, place: Place) -> Subject {
+    let field = |name: &str| match literal {
+        Literal::Map(map) => map.get(name).and_then(Literal::text),
+        _ => None,
+    };
+    let name = Text { value: field("name").unwrap_or_else(|| "{{ }}".to_owned()).into(), place };
+    let namespace = field("namespace").map(SmolStr::from);
+    match field("kind").as_deref() {
+        Some("ServiceAccount") => Subject {
+            kind: SubjectKind::ServiceAccount,
+            in_own_namespace: namespace.is_none(),
+            namespace: namespace.or_else(|| binding.effective_namespace().map(SmolStr::new)),
+            name,
+        },
+        Some("Group") => Subject { kind: SubjectKind::Group, namespace: None, name, in_own_namespace: false },
+        _ => Subject { kind: SubjectKind::User, namespace: None, name, in_own_namespace: false },
+    }
+}
+
+/// Someone of whom is known only what fills him in.
+fn somebody(name: &str, place: Place) -> Subject {
+    let name = Text { value: name.into(), place };
+    Subject { kind: SubjectKind::User, namespace: None, name, in_own_namespace: false }
 }
 
 /// The annotations that are strings, without the object's own copy that `kubectl apply` leaves there. They bear on

@@ -43,6 +43,14 @@ pub enum About {
 }
 
 impl About {
+    /// The index of the rule.
+    pub fn rule(self) -> Option<usize> {
+        match self {
+            Self::Rule(_, index) => Some(index),
+            Self::Binding(_) => None,
+        }
+    }
+
     /// The object in which it stands.
     pub fn meta(self, inventory: &Inventory) -> &ObjectMeta {
         match self {
@@ -109,7 +117,11 @@ pub(super) fn finding_of_binding(site: &BindingSite<'_>, rule: &'static str, dia
 }
 
 fn finding(rule: &'static str, diagnosis: Diagnosis, about: About, meta: &ObjectMeta, marked: &Text) -> Finding {
-    let Diagnosis { severity, message, help, label, holders, .. } = diagnosis;
+    let Diagnosis { severity, mut message, help, label, holders, .. } = diagnosis;
+    message.push_str(&meta.under_conditions(&marked.place));
+    for note in meta.template.iter().zip(about.rule()).flat_map(|(template, rule)| template.notes(rule)) {
+        message.push_str(&format!(", where {note}"));
+    }
     Finding {
         rule,
         severity,

@@ -128,11 +128,15 @@ fn related_of(grants: &Grants<'_>, role: RoleId, holders: &[Holder]) -> (Vec<Rel
         } else {
             format!(", into which it is aggregated ({})", bound.describe())
         };
-        let message = match holder.through {
+        let mut message = match holder.through {
             Through::NearMiss(_) => format!("{} names a role that does not exist", binding.meta.describe()),
+            _ if via.is_empty() && grants.links().is_possible(role, id) => {
+                format!("{} may bind it: a template fills in which role it names", binding.meta.describe())
+            }
             _ if via.is_empty() => format!("{} binds it", binding.meta.describe()),
             _ => format!("{} binds the role{via}", binding.meta.describe()),
         };
+        message.push_str(&binding.meta.under_conditions(&binding.role_ref.name.place));
         let mut places = vec![(binding.role_ref.name.place, "the role".to_owned())];
         places.extend(subject);
         related.push(Related { message, path: Arc::clone(&binding.meta.path), places });

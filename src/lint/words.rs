@@ -48,7 +48,8 @@ pub(crate) fn identities(rule: &PolicyRule, grants: &[&RuleGrant], namespaces: O
             Some(names) => {
                 // Of names that the server never asks for, nothing can be said to be reached.
                 let mode = of_kind[0].mode.unwrap_or(Mode::Legacy);
-                let asked = |name: &&Text| Requestable { mode, kind, extra_key: None }.asks_for(name.as_str());
+                let requestable = Requestable { mode, kind, extra_key: None };
+                let asked = |name: &&Text| name.is_templated() || requestable.asks_for(name.as_str());
                 let names: Vec<&Text> = names.iter().filter(asked).collect();
                 let plural = if names.len() == 1 { "" } else { "s" };
                 format!("the {one}{plural} {}", list(names.into_iter().map(quote)))

@@ -7,6 +7,7 @@ use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, Verb};
 use crate::evidence::Impersonator;
 use crate::grants::{Entry, Grants, Holder, Reason, RuleGrant, is_server_owned};
 use crate::inventory::{PolicyRule, Role, RoleId};
+use crate::template::is_templated;
 
 /// A legacy grant in someone's hands.
 #[derive(Debug)]
@@ -123,8 +124,4 @@ fn is_editable(role: &Role) -> bool {
         && role.rules.iter().all(|rule| !rule.verbs.is_empty())
         && !texts.chain([&role.meta.name]).any(|text| is_templated(text.as_str()))
         && !role.meta.namespace.as_deref().is_some_and(is_templated)
-}
-
-pub(super) fn is_templated(text: &str) -> bool {
-    text.contains("{{") || text.contains("${")
 }

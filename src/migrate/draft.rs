@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::actions::{self, Doing};
-use super::candidate::{Candidate, is_templated};
+use super::candidate::Candidate;
 use super::credit::{Served, Taken};
 use super::cutover::{self, Cutover, Residual};
 use super::manifest::{Origin, Scope, role_and_binding, texts};
@@ -18,6 +18,7 @@ use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, allows_everythi
 use crate::evidence::{DeclaredAction, Impersonator, OwnedRequest};
 use crate::grants::{Grants, Reason, Through};
 use crate::inventory::{Object, ObjectKey, PolicyRule};
+use crate::template::is_templated;
 
 /// What one impersonator gets in one mode.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use super::excerpt::{Excerpt, excerpts};
 use super::trace::describe_request;
 use crate::authority::{Feature, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
-use crate::inventory::{ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, abbreviate};
+use crate::inventory::{ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, Unread, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
@@ -296,11 +296,11 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
         if coverage.embedded > 0 { format!("; {} in other objects", coverage.embedded) } else { String::new() },
     )?;
     let mut parts = Vec::new();
-    let mentioning = coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).count();
     if !coverage.unread.is_empty() {
+        let mentioning = coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).count();
         let mentioning =
             if mentioning > 0 { format!(" ({mentioning} with the word `impersonate`)") } else { String::new() };
-        parts.push(format!("{}{mentioning}", count(coverage.unread.len(), "template")));
+        parts.push(format!("{}{mentioning}", count(coverage.unread.len(), "template part")));
     }
     if !coverage.mentions.is_empty() {
         parts.push(format!("{} outside of rules", count(coverage.mentions.len(), "impersonation verb")));
@@ -335,19 +335,30 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
             writeln!(out, "  … and {} more", paths.len() - MAX_LISTED)?;
         }
     }
-    for unread in coverage.unread.iter().filter(|unread| !unread.mentions.is_empty()).take(MAX_PROBLEMS) {
+    // Those that hold the word come first.
+    let mentions = |unread: &&Unread| !unread.mentions.is_empty();
+    let first = coverage.unread.iter().filter(mentions).take(MAX_PROBLEMS);
+    let rest = coverage.unread.iter().filter(|unread| !mentions(unread)).take(MAX_LISTED);
+    let mut listed = 0;
+    for unread in first.chain(rest) {
+        listed += 1;
+        let (path, language) = (escape(&unread.path), unread.language.as_str());
         let lines: Vec<String> = unread.mentions.iter().take(5).map(u32::to_string).collect();
         let more = if unread.mentions.len() > 5 { ", …" } else { "" };
+        let mentions = if lines.is_empty() {
+            String::new()
+        } else {
+            format!("; `impersonate` on line {}{more}", lines.join(", "))
+        };
         writeln!(
             out,
-            "  {}: template ({}) not looked at; `impersonate` on line {}{more}",
-            escape(&unread.path),
-            unread.language.as_str(),
-            lines.join(", ")
+            "  {path}:{}: template ({language}) not looked at: {}{mentions}",
+            unread.line,
+            escape(&unread.reason)
         )?;
     }
-    if mentioning > MAX_PROBLEMS {
-        writeln!(out, "  … and {} more such templates", mentioning - MAX_PROBLEMS)?;
+    if listed < coverage.unread.len() {
+        writeln!(out, "  … and {} more in templates", coverage.unread.len() - listed)?;
     }
     for mention in coverage.mentions.iter().take(MAX_PROBLEMS) {
         let (path, line) = (escape(&mention.path), mention.place.line);

@@ -123,6 +123,8 @@ struct GrantShape<'a> {
     role: RuleReference<'a>,
     binding: Option<Reference<'a>>,
     location: Option<Location<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<InTemplate<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -172,6 +174,8 @@ struct FindingShape<'a> {
     subjects_left_out: usize,
     related: Vec<RelatedShape<'a>>,
     copies: Vec<Location<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<InTemplate<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -211,6 +215,15 @@ struct TemplateShape<'a> {
     line: u32,
     language: &'static str,
     mentions: &'a [u32],
+    reason: &'a str,
+}
+
+/// What a template says of something that stands in it.
+#[derive(Debug, Serialize)]
+struct InTemplate<'a> {
+    language: &'static str,
+    conditions: Vec<&'a str>,
+    notes: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -335,6 +348,7 @@ fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingS
             })
             .collect(),
         copies: meta.copies.iter().filter_map(|(path, place)| location(inventory, path, place)).collect(),
+        template: in_template(meta, finding.about.rule(), &finding.place),
     }
 }
 
@@ -454,7 +468,16 @@ fn template_shape(unread: &Unread) -> TemplateShape<'_> {
         line: unread.line,
         language: unread.language.as_str(),
         mentions: &unread.mentions,
+        reason: &unread.reason,
     }
+}
+
+fn in_template<'a>(meta: &'a ObjectMeta, rule: Option<usize>, place: &Place) -> Option<InTemplate<'a>> {
+    meta.template.as_ref().map(|template| InTemplate {
+        language: template.language.as_str(),
+        conditions: meta.conditions(place),
+        notes: rule.into_iter().flat_map(|rule| template.notes(rule)).collect(),
+    })
 }
 
 /// Writes `rules -o json`.
@@ -572,6 +595,7 @@ fn in_order<'i, T: Clone>(
 
 fn grant_shape<'g>(grants: &Grants<'g>, rule: &'g PolicyRule, entry: &Entry<'g>) -> GrantShape<'g> {
     let grant = entry.grant;
+    let meta = &grants.inventory().role(entry.from).meta;
     GrantShape {
         subject: grants.subject(&entry.holder).map(subject),
         verb: rule.verbs[grant.verb].as_str(),
@@ -582,6 +606,7 @@ fn grant_shape<'g>(grants: &Grants<'g>, rule: &'g PolicyRule, entry: &Entry<'g>)
         role: rule_reference(grants, entry.from, entry.rule, &entry.holder),
         binding: binding_reference(grants, &entry.holder),
         location: verb_location(grants, entry.from, &rule.verbs[grant.verb]),
+        template: in_template(meta, Some(entry.rule), &rule.verbs[grant.verb].place),
     }
 }
 

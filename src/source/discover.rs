@@ -130,6 +130,7 @@ fn read_directory<'scope>(
         part.skipped.outputs.push(display_name(&directory));
         return merge(found, part);
     }
+    let mut chart = None;
     for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -146,6 +147,9 @@ fn read_directory<'scope>(
                 let (path, root) = (entry.into_path(), Arc::clone(&root));
                 scope.spawn(move |scope| read_directory(scope, path, root, found));
             }
+        } else if kind.is_file() && !has_manifest_extension(entry.path()) && is_chart_template(entry.path(), &mut chart)
+        {
+            part.inputs.push(Input::found_in_chart(entry.into_path()));
         } else if !has_manifest_extension(entry.path()) && !kind.is_symlink() {
             // Not a manifest by name; counting all of these would drown what matters.
         } else if kind.is_file() {
@@ -170,6 +174,16 @@ fn merge(found: &Mutex<Discovered>, part: Discovered) {
     found.skipped.symlinks.extend(part.skipped.symlinks);
     found.skipped.special.extend(part.skipped.special);
     found.skipped.outputs.extend(part.skipped.outputs);
+}
+
+/// Whether a file belongs to the templates of a chart. Helm renders all of them, whatever their names, but for the notes;
+/// what their directory is like is found out once.
+fn is_chart_template(file: &Path, in_templates: &mut Option<bool>) -> bool {
+    let is_directory = |file: &Path| {
+        let templates = file.ancestors().skip(1).take(8).filter(|directory| directory.ends_with("templates"));
+        templates.into_iter().any(|directory| directory.with_file_name("Chart.yaml").is_file())
+    };
+    *in_templates.get_or_insert_with(|| is_directory(file)) && file.file_name().is_some_and(|name| name != "NOTES.txt")
 }
 
 /// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either.

@@ -1,8 +1,9 @@
 //! Paths to documents: which files are read, how much of them, and where one document ends and the
 //! next begins.
 //!
-//! Input is hostile. Nothing outside the given paths is opened, nothing that is not a regular file
-//! (unless the user named it), and no file beyond [`Limits::max_file_bytes`] is held in memory.
+//! Input is hostile. Nothing outside the given paths is opened (but the `values.yaml` of a chart of which templates were
+//! given), nothing that is not a regular file (unless the user named it), and no file beyond
+//! [`Limits::max_file_bytes`] is held in memory.
 
 mod discover;
 mod prefilter;
@@ -11,7 +12,7 @@ mod split;
 mod template;
 
 pub use discover::{Discovered, LeaveOut, Skipped, discover};
-pub use prefilter::{may_hide, may_hold_rbac};
+pub use prefilter::{may_hide, may_hold_rbac, may_hold_templated_rbac};
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, split_documents};
 pub use template::{TemplateLanguage, template_language};
@@ -51,18 +52,25 @@ pub struct Input {
     pub explicit: bool,
     /// Whether it can be read only once: standard input, or a pipe that the user named.
     pub is_stream: bool,
+    /// Whether it is read only because it belongs to the templates of a chart, which may have any name.
+    pub in_chart: bool,
 }
 
 impl Input {
     /// Standard input.
     pub fn stdin() -> Self {
-        Self { file: None, name: Arc::from(STDIN), explicit: true, is_stream: true }
+        Self { file: None, name: Arc::from(STDIN), explicit: true, is_stream: true, in_chart: false }
     }
 
     /// A file below a directory that was given.
     fn found(path: PathBuf) -> Self {
         let name = display_name(&path);
-        Self { file: Some(path), name, explicit: false, is_stream: false }
+        Self { file: Some(path), name, explicit: false, is_stream: false, in_chart: false }
+    }
+
+    /// A file below a directory that was given, read because it belongs to the templates of a chart.
+    fn found_in_chart(path: PathBuf) -> Self {
+        Self { in_chart: true, ..Self::found(path) }
     }
 
     /// A file that was given.

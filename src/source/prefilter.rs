@@ -49,9 +49,24 @@ pub fn may_hide(bytes: &[u8]) -> bool {
     })
 }
 
+/// Whether a template could become an RBAC object though [`may_hold_rbac`] does not say so, or holds a part of one: its
+/// kind may be filled in, and its rules may stand elsewhere.
+pub fn may_hold_templated_rbac(bytes: &[u8]) -> bool {
+    let has = |what: &[u8]| memchr::memmem::find(bytes, what).is_some();
+    has(b"{{") && (has(b"impersonate") || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at)))
+}
+
+/// Whether a directive stands on a line behind `at`, or eats the end of that line.
+fn is_filled_in(bytes: &[u8], at: usize) -> bool {
+    // Kinds are short.
+    let rest = bytes.get(at..bytes.len().min(at + 256)).unwrap_or_default();
+    let (line, next) = rest.iter().position(|byte| *byte == b'\n').map_or((rest, &[][..]), |end| rest.split_at(end));
+    memchr::memmem::find(line, b"{{").is_some() || next.trim_ascii_start().starts_with(b"{{-")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::may_hold_rbac;
+    use super::{may_hold_rbac, may_hold_templated_rbac};
 
     #[test]
     fn only_files_without_any_way_to_write_a_kind_are_left_out() {
@@ -74,6 +89,21 @@ mod tests {
         }
         for bytes in [&b"kind: Deployment\n"[..], b"a: \"tab\\t\"\nb: 50%\nc: hi!\n", b"imagePullSecrets: []\n", b""] {
             assert!(!may_hold_rbac(bytes), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn templates_that_only_become_rbac() {
+        for bytes in [
+            &b"kind: {{ .Values.kind }}\n"[..],
+            b"kind: Cluster{{ .x }}\n",
+            b"kind: Clus\n{{- \"terRo\" -}}\nle\n",
+            b"{{ define \"rules\" }}\n- verbs: [impersonate]\n{{ end }}\n",
+        ] {
+            assert!(may_hold_templated_rbac(bytes), "{bytes:?}");
+        }
+        for bytes in [&b"kind: Service\nname: {{ .x }}\n"[..], b"verbs: [impersonate]\n", b"kind: x"] {
+            assert!(!may_hold_templated_rbac(bytes), "{bytes:?}");
         }
     }
 }

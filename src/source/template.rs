@@ -34,10 +34,10 @@ impl TemplateLanguage {
 /// that parses is a manifest, whatever its strings hold.
 pub fn template_language(text: &[u8]) -> Option<TemplateLanguage> {
     let has = |mark: &str| memmem::find(text, mark.as_bytes()).is_some();
-    if has("{{") {
-        Some(TemplateLanguage::DoubleBraces)
-    } else if has("{%") {
+    if has("{%") {
         Some(TemplateLanguage::Jinja)
+    } else if has("{{") {
+        Some(TemplateLanguage::DoubleBraces)
     } else if has("#@") || has("(@") {
         Some(TemplateLanguage::Ytt)
     } else if has("<%") {

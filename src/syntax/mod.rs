@@ -16,9 +16,9 @@ mod tree;
 mod write;
 
 pub use nested::{PlaceMap, parse_nested};
-pub use parse::{SyntaxError, parse_documents};
+pub use parse::{SyntaxError, parse_documents, parse_masked};
 pub use place::Place;
-pub(crate) use place::line_breaks;
+pub(crate) use place::{line_breaks, to_u32};
 pub use scalar::ScalarType;
 pub use style::line_end;
 pub use tree::{Entry, FieldOrigin, Node, NodeKind, Tree};

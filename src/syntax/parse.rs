@@ -1,6 +1,7 @@
 //! Events of the parser to trees.
 
 use std::fmt;
+use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle, Tag};
 
@@ -46,6 +47,29 @@ pub fn parse_documents(text: &str, base_offset: usize, base_line: u32) -> (Vec<T
         }
     }
     (builder.trees, None)
+}
+
+/// Parses a text of which some parts are masked, as [`parse_documents`] parses one that is not.
+///
+/// `masked` has as many bytes as `text`, and is what is parsed; places and slices are those of `text`. `reveal` is given
+/// the byte range of each scalar, and says what it is if some of it is masked. `locate` says on which line and in which
+/// column, both from 1, a byte of `text` stands.
+pub fn parse_masked<'s>(
+    text: &'s str,
+    masked: &str,
+    base_offset: usize,
+    reveal: &mut dyn FnMut(Range<usize>) -> Option<String>,
+    locate: &dyn Fn(usize) -> (u32, u32),
+) -> (Vec<Tree<'s>>, Option<SyntaxError>) {
+    let (trees, error) = parse_documents(masked, base_offset, 1);
+    let trees = trees.into_iter().map(|tree| tree.unmasked(text, reveal, locate)).collect();
+    let error = error.map(|mut error| {
+        let offset = (error.place.offset as usize).saturating_sub(base_offset);
+        let (line, column) = locate(offset);
+        error.place = Place::of_text("", error.place.offset, line, column);
+        error
+    });
+    (trees, error)
 }
 
 #[derive(Default)]

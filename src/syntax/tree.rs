@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -104,6 +105,35 @@ impl<'s> Tree<'s> {
         // Generous for real documents: each node may be seen many times through aliases.
         let visits = 200_000 + 16 * nodes.len() as u64;
         Self { text, base_offset, nodes, visits_left: Cell::new(visits), map: None }
+    }
+
+    /// The same tree over the text of which its own is a masked form; see [`super::parse_masked`].
+    pub(super) fn unmasked<'t>(
+        self,
+        text: &'t str,
+        reveal: &mut dyn FnMut(Range<usize>) -> Option<String>,
+        locate: &dyn Fn(usize) -> (u32, u32),
+    ) -> Tree<'t> {
+        let nodes = self.nodes.into_iter().map(|raw| {
+            let (start, end) = (raw.start as usize, raw.end as usize);
+            let (line, column) = locate(start);
+            let mut tag = raw.tag;
+            let kind = match raw.kind {
+                RawKind::Scalar { value, style } => match reveal(start..end) {
+                    // What is filled in is text, whatever it looks like.
+                    Some(revealed) => {
+                        tag = TagKind::String;
+                        RawKind::Scalar { value: Cow::Owned(revealed), style }
+                    }
+                    None => RawKind::Scalar { value: Cow::Owned(value.into_owned()), style },
+                },
+                RawKind::Sequence => RawKind::Sequence,
+                RawKind::Mapping => RawKind::Mapping,
+                RawKind::Alias(index) => RawKind::Alias(index),
+            };
+            RawNode { kind, tag, line, column, flow: raw.flow, start: raw.start, end: raw.end, after: raw.after }
+        });
+        Tree::new(text, self.base_offset, nodes.collect())
     }
 
     /// The outermost node; none for an empty document.
@@ -395,7 +425,7 @@ impl<'t> Node<'t> {
     }
 
     /// Whether a collection is in brackets or braces.
-    pub(super) fn is_flow(self) -> bool {
+    pub(crate) fn is_flow(self) -> bool {
         self.raw().flow
     }
 
@@ -421,7 +451,7 @@ impl<'t> Node<'t> {
     }
 
     /// Characters before it on its line.
-    pub(super) fn column(self) -> usize {
+    pub(crate) fn column(self) -> usize {
         self.raw().column.saturating_sub(1) as usize
     }
 
@@ -438,6 +468,21 @@ impl<'t> Node<'t> {
             _ => raw.start as usize,
         });
         ends.fold(self.start(), usize::max)
+    }
+
+    /// The node's bytes in the file, quotes included; of a block collection only where it starts counts.
+    pub(crate) fn range(self) -> Range<usize> {
+        let raw = self.raw();
+        let base = self.tree.base_offset as usize;
+        base + raw.start as usize..base + (raw.end.max(raw.start)) as usize
+    }
+
+    /// The scalars of the document from this node on to its last child.
+    pub(crate) fn scalars(self) -> impl Iterator<Item = Node<'t>> {
+        let tree = self.tree;
+        let within = self.index..self.raw().after.max(self.index + 1);
+        let nodes = within.map(move |index| Node { tree, index });
+        nodes.filter(|node| matches!(node.raw().kind, RawKind::Scalar { .. }))
     }
 
     /// The node's own bytes in the document, quotes included.

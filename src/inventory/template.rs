@@ -1,0 +1,442 @@
+//! What reading a template asks for beyond reading a manifest: a choice where two branches say different things, the
+//! places at which lines are missing, and a word for everything that is not known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::object::{ObjectMeta, Text};
+use crate::source::TemplateLanguage;
+use crate::syntax::{Entry, Node, NodeKind, Place};
+use crate::template::{Apart, Condition, Hole, Literal, Template, is_templated};
+
+/// How many ways to choose among branches one object is read in.
+const MAX_WAYS: usize = 64;
+/// How many unknown parts of one document are listed.
+const MAX_UNKNOWN: usize = 100;
+/// How many conditions an object remembers.
+const MAX_CONDITIONS: usize = 10_000;
+
+/// What is known of an object because it stands in a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Templated {
+    /// The template's language.
+    pub language: TemplateLanguage,
+    /// The conditions around the object and in it, sorted by where they begin, each with the one around it.
+    conditions: Vec<(Condition, Option<usize>)>,
+    /// Where values come from, sorted by the index of the rule that has them.
+    notes: Vec<(usize, String)>,
+}
+
+impl Templated {
+    /// The conditions under which what stands at a place is there, the outermost first.
+    pub fn conditions(&self, place: &Place) -> Vec<&str> {
+        let offset = place.offset as usize;
+        let before = self.conditions.partition_point(|(condition, _)| condition.range.start <= offset);
+        let mut found = Vec::new();
+        let mut next = before.checked_sub(1);
+        while let Some((condition, around)) = next.and_then(|index| self.conditions.get(index)) {
+            if condition.range.contains(&offset) {
+                found.push(condition.words.as_str());
+            }
+            next = *around;
+        }
+        found.reverse();
+        found
+    }
+
+    /// Whence the values of a rule come.
+    pub fn notes(&self, rule: usize) -> impl Iterator<Item = &str> {
+        let from = self.notes.partition_point(|(index, _)| *index < rule);
+        let notes = self.notes.get(from..).unwrap_or_default().iter();
+        notes.take_while(move |(index, _)| *index == rule).map(|(_, note)| note.as_str())
+    }
+}
+
+impl ObjectMeta {
+    /// The conditions under which what stands at a place of the object's file is there: none for a manifest.
+    pub fn conditions(&self, place: &Place) -> Vec<&str> {
+        self.template.as_ref().map(|template| template.conditions(place)).unwrap_or_default()
+    }
+
+    /// The same in words that go on with a sentence; nothing where there are none.
+    pub fn under_conditions(&self, place: &Place) -> String {
+        let conditions = self.conditions(place).join(" and ");
+        if conditions.is_empty() { conditions } else { format!(", {conditions}") }
+    }
+}
+
+/// Something that is not known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unknown {
+    pub offset: u32,
+    pub what: String,
+}
+
+/// A list of strings as a template has it.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// The strings, those that are filled in as they are spelled.
+    pub texts: Vec<Text>,
+    /// What fills in strings that are not known.
+    pub filled: Vec<String>,
+    /// What filled in strings that are known.
+    pub resolved: Vec<String>,
+    /// Whether one of the strings is there wherever the rule is.
+    pub certain: bool,
+}
+
+/// The template in which a tree stands, and what was found out about it.
+pub(crate) struct TemplateView<'p> {
+    pub(super) template: &'p Template<'p>,
+    language: TemplateLanguage,
+    pub(super) unknown: Vec<Unknown>,
+    /// Notes of the role that is being read.
+    pub(super) notes: Vec<(usize, String)>,
+    choices: Choices,
+    holes: Holes,
+}
+
+impl<'p> TemplateView<'p> {
+    pub(super) fn new(template: &'p Template<'p>, language: TemplateLanguage) -> Self {
+        Self {
+            template,
+            language,
+            unknown: Vec::new(),
+            notes: Vec::new(),
+            choices: Choices::default(),
+            holes: Holes::default(),
+        }
+    }
+
+    /// Remembers that something is not known.
+    pub(super) fn unknown(&mut self, offset: u32, what: String) {
+        let unknown = Unknown { offset, what };
+        if self.unknown.len() < MAX_UNKNOWN && !self.unknown.contains(&unknown) {
+            self.unknown.push(unknown);
+        }
+    }
+
+    /// Finds out in which parts of a tree lines are missing. It ends at byte `end` of the file.
+    pub(super) fn find_holes(&mut self, root: Node<'_>, end: usize) {
+        self.holes = Holes::default();
+        let template = self.template;
+        let left = self.holes.assign(template, root, end);
+        for hole in left {
+            self.holes.in_mapping.entry(root.range().start).or_default().push(hole);
+        }
+    }
+
+    /// The lines that are missing in a mapping itself, rather than in the value of a key.
+    pub(super) fn holes_in(&self, mapping: Node<'_>) -> &[usize] {
+        self.holes.in_mapping.get(&mapping.range().start).map_or(&[], Vec::as_slice)
+    }
+
+    /// The lines that are missing in the value of a key.
+    pub(super) fn holes_of(&self, entry: &Entry<'_>) -> &[usize] {
+        self.holes.in_value.get(&entry.key.range().start).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a hole writes, as messages show it.
+    pub(super) fn shown(&self, hole: usize) -> String {
+        self.template.shown(hole)
+    }
+
+    /// Begins to read an object in all ways in which branches can be chosen.
+    pub(super) fn begin(&mut self) -> Choices {
+        std::mem::take(&mut self.choices)
+    }
+
+    /// Goes on to the next way; false if there is none.
+    pub(super) fn next_way(&mut self, place: Place) -> bool {
+        self.notes.clear();
+        if !self.choices.advance() {
+            return false;
+        }
+        if self.choices.ways > MAX_WAYS {
+            self.unknown(place.offset, "its conditions can be chosen in too many ways".to_owned());
+            return false;
+        }
+        true
+    }
+
+    /// Goes back to the object around.
+    pub(super) fn end(&mut self, outer: Choices) {
+        self.choices = outer;
+    }
+
+    /// One of several.
+    pub(super) fn choose(&mut self, id: String, of: usize) -> usize {
+        self.choices.choose(id, of)
+    }
+
+    /// The one of several values of a key that counts in the way in which the object is read.
+    pub(super) fn pick(&mut self, found: &[Entry<'_>]) -> usize {
+        let Some(first) = found.first() else { return 0 };
+        let at = |entry: &Entry<'_>| entry.key.range().start;
+        if found.len() > MAX_WAYS {
+            self.unknown(first.key.place().offset, "a key stands there too often".to_owned());
+            return found.len() - 1;
+        }
+        let mut branches: Vec<usize> = Vec::new();
+        let mut name: Option<String> = None;
+        for other in found.get(1..).unwrap_or_default() {
+            match self.template.apart(at(first), at(other)) {
+                Apart::Branches { condition, branches: [a, b] }
+                    if name.as_ref().is_none_or(|known| *known == condition) =>
+                {
+                    if branches.is_empty() {
+                        branches.push(a);
+                    }
+                    branches.push(b);
+                    name = Some(condition);
+                }
+                _ => {
+                    // Each may be there without the others.
+                    let id = format!("@{}", at(first));
+                    return self.choices.choose(id, found.len());
+                }
+            }
+        }
+        let of = branches.iter().max().map_or(1, |last| last + 1);
+        let chosen = self.choices.choose(name.unwrap_or_default(), of);
+        branches.iter().rposition(|branch| *branch == chosen).unwrap_or(found.len() - 1)
+    }
+
+    /// A list of strings, from all values that a key has in some branch.
+    pub(super) fn texts(&mut self, found: &[Entry<'_>], name: &str, rule: usize) -> Listed {
+        let mut listed = Listed::default();
+        for entry in found {
+            let (value, place) = (entry.value, entry.key.place());
+            match value.kind() {
+                NodeKind::Sequence => value.items().for_each(|item| self.item(item, value, rule, &mut listed)),
+                NodeKind::String(_) => match self.template.only(value.range()) {
+                    Some(hole) => self.fill(hole, value.place(), rule, &mut listed),
+                    None => self.unknown(place.offset, format!("`{name}` must be a list of strings")),
+                },
+                _ if value.is_null() => {}
+                _ => self.unknown(place.offset, format!("`{name}` must be a list of strings")),
+            }
+            let holes = self.holes_of(entry).to_vec();
+            for hole in holes {
+                self.fill(hole, place, rule, &mut listed);
+            }
+        }
+        listed
+    }
+
+    fn item(&mut self, item: Node<'_>, list: Node<'_>, rule: usize, listed: &mut Listed) {
+        let (range, place) = (item.range(), item.place());
+        let certain = self.template.is_certain(range.start, rule);
+        if let Some(texts) = self.template.alternatives(range.clone()) {
+            listed.filled.extend(texts.iter().filter(|text| is_templated(text)).cloned());
+            listed.texts.extend(texts.into_iter().map(|text| Text { value: text.into(), place }));
+            return;
+        }
+        let NodeKind::String(text) = item.kind() else {
+            if !item.is_null() {
+                self.unknown(place.offset, "a list holds what is no string".to_owned());
+            }
+            return;
+        };
+        let Some(hole) = self.template.only(range) else {
+            if is_templated(&text) {
+                listed.filled.push(text.to_string());
+            }
+            listed.certain |= certain;
+            return listed.texts.push(Text { value: text.into(), place });
+        };
+        if let Some(texts) = self.template.elements(hole) {
+            listed.resolved.push(format!("{} is {}", self.shown(hole), list_of(&texts)));
+            listed.certain |= certain && !texts.is_empty();
+            return listed.texts.extend(texts.into_iter().map(|text| Text { value: text.into(), place }));
+        }
+        match self.template.evaluate(hole) {
+            // In brackets, an expression may write any number of items.
+            Some(Literal::List(_)) => self.fill(hole, place, rule, listed),
+            Some(literal) => {
+                let text = literal.text().unwrap_or_default();
+                listed.resolved.push(format!("{} is {text:?}", self.shown(hole)));
+                listed.certain |= certain && !(list.is_flow() && text.is_empty());
+                listed.texts.push(Text { value: text.into(), place });
+            }
+            None => {
+                listed.filled.push(self.shown(hole));
+                listed.certain |= certain && !list.is_flow();
+                listed.texts.push(Text { value: text.into(), place });
+            }
+        }
+    }
+
+    fn fill(&mut self, hole: usize, place: Place, rule: usize, listed: &mut Listed) {
+        let shown = self.shown(hole);
+        match self.template.evaluate(hole) {
+            // What is empty by default is meant to be filled in.
+            Some(literal) if !literal.is_true() => {
+                listed.resolved.push(format!("{shown} is empty"));
+                listed.filled.push(shown);
+            }
+            Some(literal) => match self.template.texts_of(&literal) {
+                Some(texts) => {
+                    listed.resolved.push(format!("{shown} is {}", list_of(&texts)));
+                    listed.certain |= !texts.is_empty() && self.template.is_certain(place.offset as usize, rule);
+                    listed.texts.extend(texts.into_iter().map(|text| Text { value: text.into(), place }));
+                }
+                None => listed.filled.push(shown),
+            },
+            None => listed.filled.push(shown),
+        }
+    }
+
+    /// Why the names that a rule is limited to may be missing.
+    pub(super) fn why_names_may_be_missing(&self, names: &Listed, key: Place, rule: usize) -> String {
+        let key = key.offset as usize;
+        let conditions = self.template.conditions(key..key + 1).into_iter();
+        let own: Vec<String> =
+            conditions.filter(|it| !it.range.contains(&rule)).map(|condition| condition.words).collect();
+        if !own.is_empty() {
+            return format!("names that limit it are there {}", own.join(" and "));
+        }
+        let by = names.resolved.first().or(names.filled.first()).map(|by| format!(": {by}"));
+        format!("names that limit it may be missing{}", by.unwrap_or_default())
+    }
+
+    /// What an object in a range knows of its template; its notes are taken.
+    pub(super) fn templated(&mut self, start: usize, end: usize) -> Arc<Templated> {
+        let mut conditions: Vec<(Condition, Option<usize>)> = Vec::new();
+        let mut open: Vec<usize> = Vec::new();
+        for condition in self.template.conditions(start..end.max(start + 1)).into_iter().take(MAX_CONDITIONS) {
+            // They stand beside or in each other.
+            let is_over = |known: &usize| {
+                conditions.get(*known).is_none_or(|(known, _)| known.range.end <= condition.range.start)
+            };
+            while open.last().is_some_and(is_over) {
+                open.pop();
+            }
+            let around = open.last().copied();
+            open.push(conditions.len());
+            conditions.push((condition, around));
+        }
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.sort_by_key(|(rule, _)| *rule);
+        Arc::new(Templated { language: self.language, conditions, notes })
+    }
+}
+
+/// `["a", "b"]`, as far as it is short.
+fn list_of(texts: &[String]) -> String {
+    let shown: Vec<String> = texts.iter().take(3).map(|text| format!("{text:?}")).collect();
+    let more = if texts.len() > 3 { ", …" } else { "" };
+    format!("[{}{more}]", shown.join(", "))
+}
+
+/// The choices that were made while one object was read. It is read until all have been made in all ways.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    /// What to choose, as far as that is settled.
+    settled: Vec<usize>,
+    /// What was chosen, in this order, and among how many.
+    made: Vec<(String, usize, usize)>,
+    ways: usize,
+}
+
+impl Choices {
+    fn choose(&mut self, id: String, of: usize) -> usize {
+        if let Some((_, chosen, _)) = self.made.iter().find(|(known, ..)| *known == id) {
+            return *chosen;
+        }
+        if self.made.len() >= MAX_WAYS {
+            // Too many, which is said once the object has been read.
+            self.ways = MAX_WAYS;
+            return 0;
+        }
+        let chosen = self.settled.get(self.made.len()).copied().unwrap_or_default();
+        self.made.push((id, chosen, of));
+        chosen
+    }
+
+    /// Settles the next way to choose; false if all have been taken.
+    fn advance(&mut self) -> bool {
+        self.ways += 1;
+        let Some(last) = self.made.iter().rposition(|(_, chosen, of)| chosen + 1 < *of) else { return false };
+        self.settled = self.made.iter().take(last + 1).map(|(_, chosen, _)| *chosen).collect();
+        if let Some(chosen) = self.settled.last_mut() {
+            *chosen += 1;
+        }
+        self.made.clear();
+        true
+    }
+}
+
+/// Where lines are missing: directives by the node in which they write them.
+#[derive(Debug, Default)]
+struct Holes {
+    /// In a mapping itself, by its first byte.
+    in_mapping: BTreeMap<usize, Vec<usize>>,
+    /// In the value of a key, by the key's first byte.
+    in_value: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Holes {
+    /// Assigns the holes between the start of a node and `end`, and returns those that are not in it.
+    fn assign(&mut self, template: &Template<'_>, node: Node<'_>, end: usize) -> Vec<usize> {
+        let start = node.range().start;
+        let within = template.holes(start..end);
+        if within.is_empty() {
+            return Vec::new();
+        }
+        match node.kind() {
+            NodeKind::Mapping if !node.is_flow() => self.assign_mapping(template, node, end),
+            NodeKind::Sequence if !node.is_flow() => {
+                let items: Vec<Node<'_>> = node.items().collect();
+                let mut left = Vec::new();
+                for (index, item) in items.iter().enumerate() {
+                    let next = items.get(index + 1).map_or(end, |next| next.range().start);
+                    left.extend(self.assign(template, *item, next));
+                }
+                left
+            }
+            _ => within.iter().map(|hole| hole.directive).collect(),
+        }
+    }
+
+    fn assign_mapping(&mut self, template: &Template<'_>, node: Node<'_>, end: usize) -> Vec<usize> {
+        let column = node.column();
+        let start = node.range().start;
+        let entries: Vec<Entry<'_>> = node.entries().collect();
+        let mut left = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let key = entry.key.range().start;
+            let next = entries.get(index + 1).map_or(end, |next| next.key.range().start);
+            let within: Vec<Hole> = template.holes(key..next).to_vec();
+            if within.is_empty() {
+                continue;
+            }
+            let is_block =
+                !entry.value.is_flow() && matches!(entry.value.kind(), NodeKind::Mapping | NodeKind::Sequence);
+            let mut outside = if is_block {
+                self.assign(template, entry.value, next)
+            } else {
+                within.iter().map(|hole| hole.directive).collect()
+            };
+            outside.sort_unstable();
+            for hole in within.iter().filter(|hole| outside.binary_search(&hole.directive).is_ok()) {
+                let in_flow = entry.value.is_flow() && entry.value.range().contains(&hole.offset);
+                let takes = entry.value.is_null() || entry.value.kind() == NodeKind::Sequence && is_block;
+                if in_flow || takes && hole.column >= column {
+                    self.in_value.entry(key).or_default().push(hole.directive);
+                }
+                // What is a list, or a mapping, belongs to where there is one.
+                let written = if hole.column == column && takes { template.evaluate(hole.directive) } else { None };
+                if in_flow || hole.column > column && takes || matches!(written, Some(Literal::List(_))) {
+                    continue;
+                }
+                if hole.column >= column {
+                    self.in_mapping.entry(start).or_default().push(hole.directive);
+                } else {
+                    left.push(hole.directive);
+                }
+            }
+        }
+        left
+    }
+}

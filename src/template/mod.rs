@@ -1,0 +1,600 @@
+//! Unrendered templates, read where they stand. Nothing is rendered and nothing executed: directives are masked, so that
+//! the YAML parser reads the rest at its own bytes, and what was masked is kept beside it: expressions, the conditions
+//! under which something is there, the places at which lines are missing.
+//!
+//! All branches of a condition are read as if they were there. What that makes of two branches, whoever reads the tree
+//! has to say ([`Template::apart`]).
+
+mod chart;
+mod expression;
+mod lex;
+mod mask;
+mod scope;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(crate) use chart::{Chart, Charts, Literal};
+use expression::{Bound, Scope, Variable, canonical, evaluate, is_path};
+use lex::{Action, Directive, directives};
+pub(crate) use mask::Hole;
+use mask::mask;
+use scope::{Guard, GuardKind, MAX_FAILS, Scopes};
+
+use crate::source::{TemplateLanguage, split_documents};
+use crate::syntax::{SyntaxError, Tree, parse_documents, parse_masked, to_u32};
+
+/// How much of an expression is shown.
+const MAX_SHOWN: usize = 120;
+/// How many variables are remembered.
+const MAX_VARIABLES: usize = 200;
+/// How many elements of lists are written out, all in all.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// A text with directives in it.
+#[derive(Debug)]
+pub(crate) struct Template<'t> {
+    text: &'t str,
+    language: TemplateLanguage,
+    masked: String,
+    directives: Vec<Directive<'t>>,
+    scopes: Scopes<'t>,
+    holes: Vec<Hole>,
+    /// Where what is read is not what would be rendered, and why.
+    troubles: Vec<(usize, &'static str)>,
+    /// Bodies of blocks that stand where they are called.
+    defines: Vec<Range<usize>>,
+    /// What variables are that have one value only in the whole text, and from where on.
+    variables: Vec<Variable<'t>>,
+    /// The chart that it belongs to.
+    chart: Option<Arc<Chart>>,
+    lines: Vec<u32>,
+    /// How many more elements of lists are written out. A short directive may stand for a long list.
+    elements_left: Cell<usize>,
+    /// A place that was asked for, and how many characters stand before it on its line.
+    position: Cell<(usize, usize)>,
+}
+
+/// A document of a template.
+#[derive(Debug)]
+pub(crate) struct Part<'p> {
+    /// Where it stands.
+    pub range: Range<usize>,
+    /// As many bytes, masked.
+    masked: Cow<'p, str>,
+}
+
+/// A condition around a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// Where it holds.
+    pub range: Range<usize>,
+    /// In words: `only if .Values.rbac.create (true by default)`.
+    pub words: String,
+}
+
+/// How two places can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// They stand in these branches of one condition, which decides the same wherever it has this name.
+    Branches { condition: String, branches: [usize; 2] },
+    /// They may both be there.
+    Not,
+}
+
+impl<'t> Template<'t> {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// When a directive does not end; its place.
+    pub(crate) fn new(text: &'t str, language: TemplateLanguage, chart: Option<Arc<Chart>>) -> Result<Self, usize> {
+        let directives = directives(text, language).map_err(|unclosed| unclosed.offset)?;
+        let scopes = Scopes::new(&directives, text.len());
+        let masked = mask(text, &directives, &scopes);
+        let mut troubles: Vec<(usize, &'static str)> =
+            scopes.misfits.iter().chain(&masked.troubles).map(|misfit| (misfit.offset, misfit.what)).collect();
+        troubles.extend(
+            directives
+                .iter()
+                .filter(|it| writes_in_comment(text, it))
+                .take(MAX_VARIABLES)
+                .map(|it| (it.range.start, "what is written into a comment may be more than a comment")),
+        );
+        troubles.sort_unstable();
+        let defines = scopes.all().iter().filter(|guard| matches!(guard.kind, GuardKind::Define(_)));
+        let defines = defines.map(|guard| guard.range.clone()).collect();
+        let mut lines = vec![0];
+        lines.extend(line_starts(text.as_bytes()));
+        let mut template = Self {
+            text,
+            language,
+            masked: masked.text,
+            holes: masked.holes,
+            directives,
+            scopes,
+            troubles,
+            defines,
+            variables: Vec::new(),
+            chart,
+            lines,
+            elements_left: Cell::new(MAX_ELEMENTS),
+            position: Cell::default(),
+        };
+        template.find_variables();
+        Ok(template)
+    }
+
+    /// The documents: those of the text without the blocks that are called from elsewhere, and those of these blocks.
+    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
+        let mut main = self.masked.clone().into_bytes();
+        for range in &self.defines {
+            for byte in main.get_mut(range.clone()).unwrap_or_default() {
+                if !matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
+        }
+        let main = String::from_utf8(main).unwrap_or_default();
+        let mut parts: Vec<Part<'_>> = split_documents(main.as_bytes())
+            .into_iter()
+            .filter_map(|piece| {
+                let masked = main.get(piece.range.clone())?.to_owned();
+                Some(Part { range: piece.range, masked: Cow::Owned(masked) })
+            })
+            .collect();
+        for define in &self.defines {
+            // Blocks in blocks are read by themselves too.
+            let body = self.masked.get(define.clone()).unwrap_or_default();
+            parts.extend(split_documents(body.as_bytes()).into_iter().filter_map(|piece| {
+                let range = define.start + piece.range.start..define.start + piece.range.end;
+                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range })
+            }));
+        }
+        parts
+    }
+
+    /// The text of a part as it stands.
+    pub(crate) fn text_of(&self, part: &Part<'_>) -> &'t str {
+        self.text.get(part.range.clone()).unwrap_or_default()
+    }
+
+    /// Whether a part is a manifest, whatever its strings hold: no condition is around it or in it, and it parses as it is.
+    pub(crate) fn is_manifest(&self, part: &Part<'_>) -> bool {
+        let (text, range) = (self.text_of(part), part.range.clone());
+        let has_blocks =
+            self.scopes.around(range.start).next().is_some() || !self.scopes.beginning_in(range.clone()).is_empty();
+        let has_directives = self.directives_in(range).next().is_some();
+        !has_blocks && (!has_directives || parse_documents(text, 0, 1).1.is_none())
+    }
+
+    /// Whether the kind of an object in a part may be filled in, so that its text need not name it.
+    pub(crate) fn may_hold_kind(&self, part: &Part<'_>) -> bool {
+        self.directives_in(part.range.clone()).any(|(_, directive)| {
+            let line = line_before(self.text, directive.range.start).trim_ascii_start();
+            let line = line.strip_prefix(b"-").unwrap_or(line).trim_ascii_start();
+            directive.action == Action::Output && line.trim_ascii_start().starts_with(b"kind")
+        })
+    }
+
+    /// Parses a part.
+    pub(crate) fn parse(&self, part: &Part<'_>) -> (Vec<Tree<'t>>, Option<SyntaxError>) {
+        let base = part.range.start;
+        let text = self.text_of(part);
+        let mut reveal = |range: Range<usize>| self.reveal(base + range.start..base + range.end);
+        parse_masked(text, &part.masked, base, &mut reveal, &|offset| self.position(base + offset))
+    }
+
+    /// Line and column of a byte, both from 1. Places mostly come in their order, and a line may be very long.
+    pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
+        let line = self.lines.partition_point(|start| *start as usize <= offset).max(1);
+        let start = self.lines.get(line - 1).map_or(0, |start| *start as usize);
+        let (known, column) = self.position.get();
+        let (from, before) = if (start..=offset).contains(&known) { (known, column) } else { (start, 0) };
+        let column = before + self.text.get(from..offset).unwrap_or_default().chars().count();
+        self.position.set((offset, column));
+        (to_u32(line), to_u32(column) + 1)
+    }
+
+    fn directives_in(&self, range: Range<usize>) -> impl Iterator<Item = (usize, &Directive<'t>)> {
+        let from = self.directives.partition_point(|directive| directive.range.end <= range.start);
+        let directives = self.directives.get(from..).unwrap_or_default().iter().enumerate();
+        directives
+            .take_while(move |(_, directive)| directive.range.start < range.end)
+            .map(move |(index, directive)| (from + index, directive))
+    }
+
+    /// The value of a scalar of which some is masked; none if nothing is. What is not known of it keeps its marks.
+    fn reveal(&self, range: Range<usize>) -> Option<String> {
+        self.directives_in(range.clone()).next()?;
+        let source = self.text.get(range.clone()).unwrap_or_default();
+        let quote =
+            source.chars().next().filter(|c| matches!(c, '"' | '\'') && source.len() > 1 && source.ends_with(*c));
+        let inner = if quote.is_some() { range.start + 1..range.end - 1 } else { range };
+        // An escape beside a directive is not undone; what it is part of is not known then.
+        let known = quote != Some('"') || !source.contains('\\') || source.contains("{{");
+        let mut value = self.filled_in(inner, known);
+        if quote == Some('"') && value.contains('\\') && !is_templated(&value) {
+            // Not known, and it must not look so.
+            value.push_str("{{}}");
+        }
+        Some(value)
+    }
+
+    /// A stretch of the text with what its directives write, as far as that is known.
+    fn filled_in(&self, range: Range<usize>, known: bool) -> String {
+        let mut value = String::new();
+        let mut at = range.start;
+        let mut eats = false;
+        let push = |value: &mut String, literal: &str, left: bool, right: bool| {
+            let literal = if left { literal.trim_start() } else { literal };
+            value.push_str(if right { literal.trim_end() } else { literal });
+        };
+        for (index, directive) in self.directives_in(range.clone()) {
+            let literal = self.text.get(at..directive.range.start).unwrap_or_default();
+            push(&mut value, literal, eats, directive.trims_left);
+            match directive.action {
+                Action::Comment | Action::Silent => {}
+                Action::Output => {
+                    let written = self.evaluate(index).and_then(|literal| literal.text());
+                    match written.filter(|text| known && !text.is_empty()) {
+                        Some(text) => value.push_str(&text),
+                        None => value.push_str(&self.spelled(directive)),
+                    }
+                }
+                _ => value.push_str(&self.spelled(directive)),
+            }
+            at = directive.range.end;
+            eats = directive.trims_right;
+        }
+        push(&mut value, self.text.get(at..range.end).unwrap_or_default(), eats, false);
+        value
+    }
+
+    /// A directive in the spelling that it shares with all that say the same.
+    fn spelled(&self, directive: &Directive<'_>) -> String {
+        let body = canonical(directive.body);
+        match self.language {
+            TemplateLanguage::DoubleBraces => format!("{{{{ {body} }}}}"),
+            TemplateLanguage::Jinja if directive.action == Action::Output => format!("{{{{ {body} }}}}"),
+            TemplateLanguage::Jinja => format!("{{% {body} %}}"),
+            TemplateLanguage::Ytt => format!("(@ {body} @)"),
+            TemplateLanguage::Erb => format!("<% {body} %>"),
+            TemplateLanguage::Substitution => format!("${{{body}}}"),
+        }
+    }
+
+    /// The directive at an index as messages show it.
+    pub(crate) fn shown(&self, index: usize) -> String {
+        self.directives.get(index).map_or_else(String::new, |directive| shorten(&self.spelled(directive)))
+    }
+
+    /// The directive that is all there is of a scalar in this range.
+    pub(crate) fn only(&self, range: Range<usize>) -> Option<usize> {
+        let mut found = self.directives_in(range.clone());
+        let (index, directive) = found.next()?;
+        let alone = found.next().is_none() && directive.range.start <= range.start && directive.range.end >= range.end;
+        (alone && directive.action == Action::Output).then_some(index)
+    }
+
+    /// The texts that a scalar may be, if a condition in it chooses among them. Of several conditions, each stretch of text
+    /// by itself, and all of them in one.
+    pub(crate) fn alternatives(&self, range: Range<usize>) -> Option<Vec<String>> {
+        let is_block = |action: &Action<'_>| matches!(action, Action::Open(_) | Action::Else(_) | Action::Close);
+        let blocks: Vec<&Directive<'_>> =
+            self.directives_in(range.clone()).map(|(_, it)| it).filter(|it| is_block(&it.action)).collect();
+        let first = blocks.first()?;
+        let mut stretches = Vec::new();
+        let mut at = range.start;
+        for block in &blocks {
+            stretches.push(self.filled_in(at..block.range.start, true));
+            at = block.range.end;
+        }
+        stretches.push(self.filled_in(at..range.end, true));
+        // The scalar may begin or end within the condition: what stands outside of it is the same for all branches then.
+        let opens = matches!(first.action, Action::Open(_));
+        let closes = blocks.last().is_some_and(|last| last.action == Action::Close);
+        let inner = blocks.get(usize::from(opens)..blocks.len() - usize::from(closes)).unwrap_or_default();
+        let mut texts: Vec<String> = if inner.iter().all(|it| matches!(it.action, Action::Else(_))) {
+            let before = if opens { stretches.remove(0) } else { String::new() };
+            let behind = if closes { stretches.pop().unwrap_or_default() } else { String::new() };
+            if !inner.iter().any(|it| it.action == Action::Else(None)) {
+                stretches.push(String::new());
+            }
+            stretches.iter().map(|branch| format!("{before}{branch}{behind}")).collect()
+        } else {
+            let whole = stretches.concat();
+            stretches.into_iter().chain(std::iter::once(whole)).collect()
+        };
+        for text in &mut texts {
+            *text = text.trim_matches(['"', '\'', ' ', '\n']).to_owned();
+        }
+        texts.retain(|text| !text.is_empty());
+        texts.dedup();
+        Some(texts)
+    }
+
+    /// What a directive writes by default; none if that cannot be told.
+    pub(crate) fn evaluate(&self, index: usize) -> Option<Literal> {
+        let directive = self.directives.get(index)?;
+        if self.language != TemplateLanguage::DoubleBraces {
+            return None;
+        }
+        // A loop writes it for each element.
+        let scope = self.scope(directive.range.start);
+        evaluate(directive.body, &scope)
+    }
+
+    /// The elements for each of which a directive is written, if it is written in a loop that goes over a known list and
+    /// writes nothing but the element.
+    pub(crate) fn elements(&self, index: usize) -> Option<Vec<String>> {
+        let directive = self.directives.get(index)?;
+        let (_, guard) = self.scopes.around(directive.range.start).next()?;
+        let GuardKind::Each(list) = guard.kind else { return None };
+        let names = list.split_once(":=").map_or("", |(names, _)| names);
+        let element = canonical(directive.body);
+        let element = element.trim_matches('"');
+        let is_element = element == "." && names.is_empty()
+            || names.split(',').next_back().is_some_and(|name| !name.is_empty() && name.trim() == element);
+        if is_element { self.texts_of(&self.default_of(guard, list)?) } else { None }
+    }
+
+    /// The texts of a list of texts, as long as not too many have been asked for.
+    pub(crate) fn texts_of(&self, literal: &Literal) -> Option<Vec<String>> {
+        let Literal::List(list) = literal else { return None };
+        let left = self.elements_left.get().checked_sub(list.len())?;
+        self.elements_left.set(left);
+        literal.texts()
+    }
+
+    /// What `.` and variables are at a place.
+    fn scope(&self, offset: usize) -> Scope<'_> {
+        let chart = self.chart.as_deref();
+        let mut dot = Bound::Root;
+        let mut guards: Vec<_> = self.scopes.around(offset).collect();
+        guards.reverse();
+        for (_, guard) in guards {
+            match guard.kind {
+                // Where the element has a name, `.` is the element all the same.
+                GuardKind::Each(_) | GuardKind::Define(_) | GuardKind::Other => dot = Bound::Unknown,
+                GuardKind::Only { holds: Some(holds), with: true, .. } => {
+                    let scope = Scope { chart, dot, variables: self.variables_before(offset) };
+                    dot = evaluate(value_of(holds), &scope).map_or(Bound::Unknown, Bound::Value);
+                }
+                GuardKind::Only { .. } => {}
+            }
+        }
+        Scope { chart, dot, variables: self.variables_before(offset) }
+    }
+
+    fn variables_before(&self, offset: usize) -> &[Variable<'t>] {
+        let known = self.variables.partition_point(|variable| variable.offset < offset);
+        self.variables.get(..known).unwrap_or_default()
+    }
+
+    /// What an expression about the block that begins at a guard is; the block itself is not in its own scope.
+    fn default_of(&self, guard: &Guard<'_>, code: &str) -> Option<Literal> {
+        let around = guard.parent.and_then(|parent| self.scopes.all().get(parent));
+        let offset = around.map_or(0, |around| around.range.start);
+        let mut scope = self.scope(offset);
+        scope.variables = self.variables_before(guard.range.start);
+        evaluate(value_of(code), &scope)
+    }
+
+    /// Finds the variables that have one value only.
+    fn find_variables(&mut self) {
+        let assigned = self.directives.iter().filter(|it| it.action == Action::Silent && it.body.starts_with('$'));
+        let assigned: Vec<(usize, &str)> = assigned.take(MAX_VARIABLES).map(|it| (it.range.start, it.body)).collect();
+        let name = |body: &str| body.split('=').next().map(|name| name.trim_end_matches([':', ' ']).len());
+        for (offset, body) in &assigned {
+            let Some(name) = name(body).and_then(|end| body.get(..end)) else { continue };
+            let once = assigned.iter().filter(|(_, other)| name_is(other, name)).count() == 1;
+            let value = evaluate(value_of(body), &self.scope(*offset)).filter(|_| once);
+            let bound = value.map_or(Bound::Unknown, Bound::Value);
+            self.variables.push(Variable { name, offset: *offset, bound });
+        }
+        for guard in self.scopes.all() {
+            // A block that names what it is about.
+            if let GuardKind::Each(code) | GuardKind::Only { holds: Some(code), .. } = guard.kind
+                && let Some((names, _)) = code.split_once(":=")
+            {
+                for variable in &mut self.variables {
+                    if names.split(',').any(|name| name.trim() == variable.name) {
+                        variable.bound = Bound::Unknown;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The conditions around a place and those that begin in a range, the outermost first.
+    pub(crate) fn conditions(&self, range: Range<usize>) -> Vec<Condition> {
+        let around = self.scopes.around(range.start).map(|(_, guard)| guard);
+        let mut guards: Vec<_> = around.chain(self.scopes.beginning_in(range.start + 1..range.end)).collect();
+        guards.sort_by_key(|guard| guard.range.start);
+        guards
+            .into_iter()
+            .filter_map(|guard| {
+                let default = |code: &str| self.default_of(guard, code);
+                let words = match &guard.kind {
+                    GuardKind::Only { holds, fails, .. } => {
+                        let mut parts: Vec<String> = holds.iter().map(|holds| shorten(&condition(holds))).collect();
+                        parts.extend(fails.iter().take(4).map(|fails| format!("not {}", grouped(&condition(fails)))));
+                        let truth = |code: &str| default(code).map(|value| value.is_true());
+                        let all = holds
+                            .iter()
+                            .map(|holds| truth(holds))
+                            .chain(fails.iter().map(|fails| truth(fails).map(|value| !value)));
+                        let all: Vec<Option<bool>> = all.collect();
+                        let known = if all.contains(&Some(false)) {
+                            " (false by default)"
+                        } else if fails.len() < MAX_FAILS && all.iter().all(|value| *value == Some(true)) {
+                            " (true by default)"
+                        } else {
+                            ""
+                        };
+                        format!("only if {}{known}", parts.join(" and "))
+                    }
+                    GuardKind::Each(list) => {
+                        let known = match default(list) {
+                            Some(Literal::List(list)) => format!(" ({} by default)", number(list.len())),
+                            Some(Literal::Map(map)) => format!(" ({} by default)", number(map.len())),
+                            Some(Literal::Null) => " (none by default)".to_owned(),
+                            _ => String::new(),
+                        };
+                        format!("for each of {}{known}", shorten(&condition(list)))
+                    }
+                    GuardKind::Define(name) => format!("where {} is called", shorten(name)),
+                    GuardKind::Other => return None,
+                };
+                Some(Condition { range: guard.range.clone(), words })
+            })
+            .collect()
+    }
+
+    /// Whether what stands at a place is certainly there wherever what stands around it at another place is: no condition
+    /// lies between them, or the chart's defaults fulfil it.
+    pub(crate) fn is_certain(&self, inner: usize, outer: usize) -> bool {
+        let around: Vec<usize> = self.scopes.around(outer).map(|(index, _)| index).collect();
+        let between = self.scopes.around(inner).filter(|(index, _)| !around.contains(index));
+        between.map(|(_, guard)| guard).all(|guard| {
+            let truth = |code: &str| self.default_of(guard, code).map(|value| value.is_true());
+            match &guard.kind {
+                GuardKind::Only { holds, fails, .. } => {
+                    fails.len() < MAX_FAILS
+                        && holds.is_none_or(|holds| truth(holds) == Some(true))
+                        && fails.iter().all(|fails| truth(fails) == Some(false))
+                }
+                GuardKind::Each(list) => truth(list) == Some(true),
+                GuardKind::Define(_) | GuardKind::Other => false,
+            }
+        })
+    }
+
+    /// How two places can be told apart.
+    pub(crate) fn apart(&self, a: usize, b: usize) -> Apart {
+        let of_a: Vec<_> = self.scopes.around(a).map(|(_, guard)| guard).collect();
+        for (_, guard) in self.scopes.around(b) {
+            if let Some(other) = of_a.iter().find(|other| other.chain == guard.chain && other.branch != guard.branch) {
+                return Apart::Branches {
+                    condition: self.name_of_chain(guard.chain),
+                    branches: [other.branch, guard.branch],
+                };
+            }
+        }
+        Apart::Not
+    }
+
+    /// A name that two conditions share only if they decide the same.
+    fn name_of_chain(&self, chain: usize) -> String {
+        let first = self.scopes.all().iter().find(|guard| guard.chain == chain);
+        let text = match first {
+            Some(guard) => match &guard.kind {
+                // What a variable or `.` is may differ from place to place.
+                GuardKind::Only { holds: Some(holds), .. }
+                    if holds.split_whitespace().all(|word| {
+                        let word = word.trim_matches(['(', ')']);
+                        word.starts_with("$.Values.")
+                            || word.starts_with(".Values.")
+                            || matches!(word, "not" | "and" | "or" | "eq" | "ne")
+                            || word.starts_with('"')
+                    }) && !self.scopes.around(guard.range.start.saturating_sub(1)).any(|(_, guard)| {
+                        matches!(guard.kind, GuardKind::Each(_) | GuardKind::Other)
+                            || matches!(guard.kind, GuardKind::Only { with: true, .. })
+                    }) =>
+                {
+                    canonical(holds)
+                }
+                _ => String::new(),
+            },
+            None => String::new(),
+        };
+        if text.is_empty() { format!("#{chain}") } else { text }
+    }
+
+    /// Where lines are missing in a range.
+    pub(crate) fn holes(&self, range: Range<usize>) -> &[Hole] {
+        let from = self.holes.partition_point(|hole| hole.offset < range.start);
+        let until = self.holes.partition_point(|hole| hole.offset < range.end);
+        self.holes.get(from..until).unwrap_or_default()
+    }
+
+    /// Where what is read in a range is not what would be rendered, and why.
+    pub(crate) fn troubles(&self, range: Range<usize>) -> impl Iterator<Item = (usize, &'static str)> {
+        self.troubles.iter().copied().filter(move |(offset, _)| range.contains(offset))
+    }
+}
+
+/// Whether some text holds marks of a template: something is filled in there.
+pub(crate) fn is_templated(text: &str) -> bool {
+    ["{{", "${", "(@", "<%", "{%"].iter().any(|mark| text.contains(mark))
+}
+
+/// Whether a directive writes into a comment what may be more than a word.
+fn writes_in_comment(text: &str, directive: &Directive<'_>) -> bool {
+    if directive.action != Action::Output || is_path(directive.body) {
+        return false;
+    }
+    let calls = ["include ", "template "].iter().any(|call| directive.body.starts_with(call));
+    let line = line_before(text, directive.range.start);
+    !calls && (line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some())
+}
+
+/// What stands before a place on its line. A line may be very long, and have very many directives.
+fn line_before(text: &str, offset: usize) -> &[u8] {
+    let before = text.as_bytes().get(offset.saturating_sub(1 << 10)..offset).unwrap_or_default();
+    before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+fn line_starts(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    memchr::memchr2_iter(b'\n', b'\r', bytes).filter_map(|at| {
+        let in_pair = bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) == Some(&b'\n');
+        (!in_pair).then(|| to_u32(at + 1))
+    })
+}
+
+/// A condition in its common spelling.
+fn condition(code: &str) -> String {
+    let code = canonical(value_of(code));
+    let inner = code.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    // One pair around all of it says nothing.
+    inner.filter(|inner| is_balanced(inner)).map_or(code.clone(), str::to_owned)
+}
+
+/// Whether no bracket closes that was not opened before.
+fn is_balanced(code: &str) -> bool {
+    let depth = code.chars().try_fold(0usize, |depth, c| match c {
+        '(' => Some(depth + 1),
+        ')' => depth.checked_sub(1),
+        _ => Some(depth),
+    });
+    depth == Some(0)
+}
+
+/// What stands behind `$name :=`; all of it if nothing of that kind does.
+fn value_of(code: &str) -> &str {
+    let assigned = if code.starts_with('$') { code.split_once('=') } else { None };
+    assigned.filter(|(name, _)| name.ends_with([':', ' '])).map_or(code, |(_, value)| value).trim()
+}
+
+fn name_is(body: &str, name: &str) -> bool {
+    body.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with([':', '=']))
+}
+
+/// In brackets, if it is more than one word.
+fn grouped(code: &str) -> String {
+    let code = shorten(code);
+    if code.contains(' ') { format!("({code})") } else { code }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
+fn number(count: usize) -> String {
+    if count == 0 { "none".to_owned() } else { count.to_string() }
+}

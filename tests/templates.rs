@@ -1,0 +1,369 @@
+//! Unrendered templates: what is found in them, under which conditions, and what is said of the rest.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use deputize::grants::Grants;
+use deputize::inventory::{Inventory, LoadOptions, load, load_bytes};
+use deputize::lint::{Selection, check};
+
+/// Reads files, each with a name.
+fn read(files: &[(&str, &str)]) -> Inventory {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let inventory = load(&[directory.path().to_owned()], &LoadOptions::default());
+    assert_eq!(inventory.problems, [], "nothing in a template is a problem");
+    inventory
+}
+
+/// Reads a chart with these values and templates.
+fn chart(values: &str, templates: &[(&str, &str)]) -> Inventory {
+    let mut files = vec![("Chart.yaml".to_owned(), "name: c\n"), ("values.yaml".to_owned(), values)];
+    files.extend(templates.iter().map(|(name, text)| (format!("templates/{name}"), *text)));
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    read(&files)
+}
+
+/// Place, rule and words of each finding.
+fn findings(inventory: &Inventory) -> Vec<String> {
+    let show = |finding: &deputize::lint::Finding| {
+        format!("{}:{} {}: {}", finding.place.line, finding.place.column, finding.rule, finding.message)
+    };
+    check(&Grants::new(inventory), &Selection::default()).iter().map(show).collect()
+}
+
+/// Line and reason of what was not looked at.
+fn unread(inventory: &Inventory) -> Vec<String> {
+    inventory.coverage.unread.iter().map(|unread| format!("{} {}", unread.line, unread.reason)).collect()
+}
+
+const HEAD: &str =
+    "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {{ include \"x\" . }}\nrules:\n";
+const RULE: &str = "- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [impersonate]\n";
+
+fn role(rules: &str) -> String {
+    format!("{HEAD}{rules}")
+}
+
+fn binding(role: &str) -> String {
+    format!(
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata:\n  name: {{{{ .Release.Name }}}}\n\
+         roleRef:\n  kind: ClusterRole\n  name: {role}\nsubjects:\n- {{kind: User, name: panda}}\n"
+    )
+}
+
+#[test]
+fn a_binding_with_the_same_expression_binds() {
+    for name in [
+        "{{ include \"x\" . }}",
+        "{{- include  \"x\" $ }}",
+        "\"{{ template `x` . }}\"",
+        "{{ include \"x\" . | quote }}",
+    ] {
+        let name = name.replace("{{-", "{{");
+        let inventory = chart("", &[("a.yaml", &role(RULE)), ("b.yaml", &binding(&name))]);
+        assert_eq!(
+            findings(&inventory),
+            ["8:11 unrestricted-users: User \"panda\" can impersonate any user"],
+            "{name}"
+        );
+        assert_eq!(unread(&inventory), [""; 0]);
+    }
+    let inventory = chart("", &[("a.yaml", &(role(RULE) + &binding("cluster-admin")))]);
+    assert!(findings(&inventory)[0].contains("unbound-role"), "{:?}", findings(&inventory));
+    // A name that depends may be either.
+    let either = "{{ if .Values.a }} {{ include \"x\" . }} {{ else }} \"cluster-admin\" {{ end }}";
+    let inventory = chart("", &[("a.yaml", &(role(RULE) + &binding(either)))]);
+    let found = findings(&inventory);
+    assert_eq!(found[0], "8:11 unrestricted-users: User \"panda\" can impersonate any user");
+    assert!(found.len() == 2 && found[1].ends_with("only if .Values.a (false by default)"), "{found:?}");
+    // What another expression says may be the same.
+    let inventory = chart("", &[("a.yaml", &(role(RULE) + &binding("{{ include \"y\" . }}")))]);
+    let found = check(&Grants::new(&inventory), &Selection::default());
+    assert_eq!(found[0].rule, "unrestricted-users");
+    assert!(found[0].related[0].message.contains("may bind it"), "{:?}", found[0].related);
+}
+
+#[test]
+fn conditions_are_said() {
+    let text = format!(
+        "{{{{- if .Values.rbac.create }}}}\n{}{{{{- if and .Values.a (not .Values.b) }}}}\n{RULE}{{{{- else if .Values.b }}}}\n{RULE}{{{{- else }}}}\n{RULE}{{{{- end }}}}\n\
+         {{{{- range .Values.list }}}}\n{RULE}{{{{- end }}}}\n{{{{- end }}}}\n",
+        role("")
+    );
+    let inventory = chart("rbac: {create: true}\nb: false\nlist: [p, q]\n", &[("a.yaml", &text)]);
+    let only = "only if .Values.rbac.create (true by default)";
+    let found = findings(&inventory);
+    let ends = [
+        format!("{only} and only if and .Values.a (not .Values.b) (false by default)"),
+        format!("{only} and only if .Values.b and not (and .Values.a (not .Values.b)) (false by default)"),
+        format!("{only} and only if not (and .Values.a (not .Values.b)) and not .Values.b (true by default)"),
+        format!("{only} and for each of .Values.list (2 by default)"),
+    ];
+    assert_eq!(found.len(), 4);
+    for (found, end) in found.iter().zip(ends) {
+        assert!(found.ends_with(&end), "{found}\n{end}");
+    }
+}
+
+#[test]
+fn names_count_only_if_they_are_certain() {
+    let named = |names: &str| role(&format!("{RULE}{names}")) + &binding("{{ include \"x\" . }}");
+    let values = "names: [p, q]\nnone: []\nname: r\nempty: ''\non: true\noff: false\n";
+    for (names, expected) in [
+        ("  resourceNames:\n    {{- toYaml .Values.names | nindent 4 }}\n", "the users \"p\" and \"q\""),
+        ("  resourceNames: {{ .Values.names | toJson }}\n", "the users \"p\" and \"q\""),
+        (
+            "  resourceNames:\n  {{- range .Values.names }}\n  - {{ . | quote }}\n  {{- end }}\n",
+            "the users \"p\" and \"q\"",
+        ),
+        (
+            "  resourceNames:\n  {{- range $i, $n := .Values.names }}\n  - {{ $n }}\n  {{- end }}\n",
+            "the users \"p\" and \"q\"",
+        ),
+        ("  {{- with .Values.names }}\n  resourceNames: {{ toJson . }}\n  {{- end }}\n", "the users \"p\" and \"q\""),
+        ("  resourceNames: [{{ .Values.name }}]\n", "the user \"r\""),
+        ("  resourceNames:\n  - {{ .Values.unknown.name | default \"s\" }}\n", "the user \"s\""),
+        ("  resourceNames:\n  - {{ include \"n\" . }}\n", "the user \"{{ include \\\"n\\\" . }}\""),
+        ("  resourceNames: [a, {{ include \"n\" . }}]\n", "the users \"a\" and \"{{ include \\\"n\\\" . }}\""),
+        ("  {{- if .Values.on }}\n  resourceNames: [a]\n  {{- end }}\n", "the user \"a\""),
+        // Nobody knows, or by default there is none.
+        ("  resourceNames:\n    {{- toYaml .Values.none | nindent 4 }}\n", "any user"),
+        ("  resourceNames: {{ .Values.missing | toJson }}\n", "any user"),
+        ("  resourceNames: {{ include \"n\" . }}\n", "any user"),
+        ("  resourceNames: [{{ include \"n\" . }}]\n", "any user"),
+        ("  resourceNames:\n  {{- range .Values.none }}\n  - {{ . }}\n  {{- end }}\n", "any user"),
+        ("  {{- if .Values.off }}\n  resourceNames: [a]\n  {{- end }}\n", "any user"),
+        ("  {{- if $unknown }}\n  resourceNames: [a]\n  {{- end }}\n", "any user"),
+        ("  {{- with .Values.none }}\n  resourceNames: {{ toJson . }}\n  {{- end }}\n", "any user"),
+    ] {
+        let inventory = chart(values, &[("a.yaml", &named(names))]);
+        let found = findings(&inventory);
+        assert!(found[0].contains(&format!("can impersonate {expected}")), "{names}\n{found:#?}");
+    }
+}
+
+#[test]
+fn what_values_decide_is_said() {
+    let rule = "- apiGroups: [\"\"]\n  resources: {{ .Values.resources | toJson }}\n  verbs:\n  {{- toYaml .Values.verbs | nindent 2 }}\n";
+    let text = role(rule) + &binding("{{ include \"x\" . }}");
+    let inventory = chart("resources: [groups]\nverbs: [get, impersonate]\n", &[("a.yaml", &text)]);
+    let found = findings(&inventory);
+    assert!(found[0].contains("can impersonate any group"), "{found:?}");
+    assert!(found[0].contains("{{ toYaml .Values.verbs }} is [\"get\", \"impersonate\"] by default"), "{found:?}");
+    assert_eq!(unread(&inventory), [""; 0]);
+    // Not known is not clean.
+    let inventory = chart("resources: [groups]\n", &[("a.yaml", &text.replace(".Values.verbs", ".Values.x.y | f"))]);
+    assert_eq!(findings(&inventory), [""; 0]);
+    assert!(
+        unread(&inventory).iter().any(|reason| reason.contains("`verbs` of a rule of ClusterRole")),
+        "{:?}",
+        unread(&inventory)
+    );
+    // Whole rules, and subjects.
+    let text = role("{{ toYaml .Values.rules | indent 2 }}\n") + &binding("{{ include \"x\" . }}");
+    let inventory =
+        chart("rules: [{apiGroups: [''], resources: [users], verbs: [impersonate]}]\n", &[("a.yaml", &text)]);
+    assert!(findings(&inventory)[0].contains("can impersonate any user"));
+    let subjects = "subjects:\n{{- toYaml .Values.subjects | nindent 0 }}\n";
+    let text =
+        role(RULE) + &binding("{{ include \"x\" . }}").replace("subjects:\n- {kind: User, name: panda}\n", subjects);
+    let inventory = chart("subjects: [{kind: Group, name: g}]\n", &[("a.yaml", &text)]);
+    assert!(findings(&inventory)[0].contains("Group \"g\" can"), "{:?}", findings(&inventory));
+    let inventory = chart("", &[("a.yaml", &text.replace(".Values.subjects", "$x"))]);
+    assert!(findings(&inventory)[0].contains("User \"{{ toYaml $x }}\" can"), "{:?}", findings(&inventory));
+}
+
+#[test]
+fn kinds_that_depend() {
+    let rules = format!("rules:\n{RULE}");
+    for head in [
+        "kind: {{ ternary \"ClusterRole\" \"Role\" .Values.x }}\nmetadata: {name: a}\n",
+        "kind: {{ if .Values.x }}Cluster{{ end }}Role\nmetadata: {name: a}\n",
+        "kind: {{ include \"kind\" . }}\nmetadata: {name: a}\n",
+        "{{- if .Values.x }}\nkind: ClusterRole\nmetadata:\n  name: a\n{{- else }}\nkind: Role\nmetadata:\n  name: a\n{{- end }}\n",
+        "{{- if .Values.x }}\nkind: ClusterRole\n{{- else if .Values.y }}\nkind: Role\n{{- end }}\nmetadata: {name: a}\n",
+    ] {
+        let text = format!("apiVersion: {{{{ include \"v\" . }}}}\n{head}{rules}");
+        let inventory = chart("", &[("a.yaml", &text)]);
+        let mut kinds: Vec<String> = inventory.roles.iter().map(|role| role.meta.reference()).collect();
+        kinds.sort();
+        assert_eq!(kinds, ["ClusterRole/a", "Role/a"], "{head}");
+        assert_eq!(unread(&inventory), [""; 0], "{head}");
+    }
+}
+
+#[test]
+fn other_languages() {
+    let role = "kind: ClusterRole\napiVersion: rbac.authorization.k8s.io/v1\nmetadata:\n  name: NAME\nrules:\nIF- apiGroups: ['']\n  resources: [users]\n  verbs: [impersonate]\nEND";
+    for (name, start, end) in [
+        ("{{ role | default('x') }}", "{% if impersonation %}\n", "{% endif %}\n"),
+        ("<%= role %>", "<% if impersonation %>\n", "<% end %>\n"),
+    ] {
+        let text = role.replace("NAME", name).replace("IF", start).replace("END", end);
+        let inventory = load_bytes("a.yaml", text.as_bytes());
+        assert_eq!(findings(&inventory).len(), 1, "{text}");
+        assert!(findings(&inventory)[0].contains("only if impersonation"), "{:?}", findings(&inventory));
+    }
+    let text = role.replace("NAME", "{a: ${NAME}, b: c}").replace("IF", "").replace("END", "");
+    assert_eq!(findings(&load_bytes("a.yaml", text.replace("{a: ${NAME}, b: c}", "${NAME} # [").as_bytes())).len(), 1);
+}
+
+#[test]
+fn charts_hide_nothing_behind_names_of_files() {
+    let define = format!("{{{{- define \"role\" -}}}}\n{}{{{{- end -}}}}\n", role(RULE));
+    for name in ["_helpers.tpl", "role.txt", "deep/role", "role.yaml", "a.JSON"] {
+        let inventory = chart("", &[(name, &define)]);
+        let found = findings(&inventory);
+        assert!(found[0].contains("where \"role\" is called"), "{name} {found:?}");
+        let inventory = chart("", &[(name, &format!("{HEAD}{RULE}"))]);
+        assert_eq!(findings(&inventory).len(), 1, "{name}");
+    }
+    assert_eq!(findings(&chart("", &[("NOTES.txt", &define)])), [""; 0]);
+    // A part of a rule that stands elsewhere.
+    let inventory = chart("", &[("_x.tpl", "{{ define \"verbs\" }}\n- get\n- impersonate\n{{ end }}\n")]);
+    assert_eq!(unread(&inventory), ["3 the verb stands where no role was understood"]);
+    assert_eq!(inventory.coverage.unread[0].mentions, [3]);
+}
+
+/// Whatever is tried to hide the grant, it is found or said not to have been looked at.
+#[test]
+fn nothing_hides_a_grant() {
+    let bound = |text: &str| text.to_owned() + &binding("{{ include \"x\" . }}");
+    for verbs in [
+        "verbs: [im{{/**/}}personate]",
+        "verbs: [\"im{{/* \"] */}}personate\"]",
+        "verbs: [imper\n{{- /* c */ -}}\nsonate]",
+        "verbs: [{{ \"impersonate\" }}]",
+        "verbs:\n  - {{ \"imper\" }}{{ \"sonate\" }}",
+        "verbs:\n  - {{ if true }}impersonate{{ end }}",
+        "verbs:\n  - im{{ if true }}person{{ end }}ate",
+        "verbs:\n  - {{ if false }}get{{ else }}impersonate{{ end }}",
+        "verbs: {{ list \"impersonate\" | toJson }}",
+        "verbs: {{ printf \"[%s]\" \"impersonate\" }}",
+        "verbs: {{ .Values.verbs }}",
+        "verbs: [\"\\u0069mpersonate{{ \"\" }}\"]",
+        "{{ \"verbs\" }}: [impersonate]",
+        "{{ print \"verbs: [imp\" \"ersonate]\" }}",
+        "verbs: [get]\n{{ print \"- verbs: [imp\" \"ersonate]\" }}",
+        "{{- if .Values.x }}\n  verbs: [get]\n{{- else }}\n  verbs: [impersonate]\n{{- end }}",
+        "{{- if .Values.x }}\n  verbs: [impersonate]\n{{- else }}\n  verbs: [get]\n{{- end }}",
+        "verbs: [get] # {{ print \"\\n- verbs: [imp\" \"ersonate]\" }}",
+        "verbs: [get]\n# {{ print \"\\n- verbs: [imp\" \"ersonate]\" }}",
+        "verbs: [\"{{ .Values.x }}\"]",
+    ] {
+        let text = bound(&role(&format!("- apiGroups: [\"\"]\n  resources: [users]\n  {verbs}\n")));
+        let inventory = chart("", &[("a.yaml", &text)]);
+        assert!(
+            findings(&inventory).iter().any(|finding| finding.contains("unrestricted-users"))
+                || !unread(&inventory).is_empty(),
+            "{verbs}"
+        );
+    }
+    for (from, to) in [
+        ("kind: ClusterRole\n", "kind: Cluster\n{{- \"Role\" }}\n"),
+        ("kind: ClusterRole\n", "kind: Clus\n{{- \"terRo\" -}}\nle\n"),
+        ("kind: ClusterRole\n", "{{ include \"kind\" . }}\n"),
+        ("kind: ClusterRole\n", "{{ .k }}: ClusterRole\n"),
+        ("kind: ClusterRole\n", "{{ if true }}kind: ClusterRole{{ end }}\n"),
+        ("kind: ClusterRole\n", "kind: {{ \"Cluster\" }}Role\n"),
+        ("rules:\n", "rules:\n{{ if false -}}\n"),
+        ("rules:\n", "{{ .x\nrules:\n"),
+        ("rules:\n", "{{ if .x }}\nrules:\n"),
+        ("rules:\n", "{{ end }}\nrules:\n"),
+        ("rules:\n", "{{ include \"rules\" . }}\nrules:\n"),
+        ("  resources: [users]", "  resources: {{ .Values.x }}"),
+        ("  resources: [users]", "  resources: [{{ .x }}]"),
+        ("- apiGroups: [\"\"]", "- apiGroups: {{ .Values.x }}"),
+        ("- apiGroups: [\"\"]", "- {{ toYaml . | nindent 2 }}\n  apiGroups: [\"\"]"),
+        ("metadata:\n", "aggregationRule:\n  {{- if false }}\n  clusterRoleSelectors: []\n  {{- end }}\nmetadata:\n"),
+    ] {
+        let text = bound(&role(RULE));
+        assert!(text.contains(from));
+        let inventory = chart("", &[("a.yaml", &text.replacen(from, to, 1))]);
+        let found = findings(&inventory);
+        let is_found =
+            found.iter().any(|finding| ["unrestricted-users", "wildcard"].iter().any(|it| finding.contains(it)));
+        assert!(is_found || !unread(&inventory).is_empty(), "{to}\n{found:?}");
+    }
+}
+
+/// Which branch says what must not decide whether a grant is found.
+#[test]
+fn all_branches_are_combined() {
+    let branches = |key: &str, a: &str, b: &str| {
+        format!("  {{{{- if $x }}}}\n  {key}: {a}\n  {{{{- else }}}}\n  {key}: {b}\n  {{{{- end }}}}\n")
+    };
+    let text = role("")
+        + "- apiGroups: [\"\"]\n"
+        + &branches("verbs", "[get]", "[impersonate]")
+        + &branches("resources", "[users]", "[pods]")
+        + &binding("{{ include \"x\" . }}")
+            .replace("  name: {{ include \"x\" . }}\n", &branches("name", "{{ include \"x\" . }}", "harmless"))
+            .replace(
+                "kind: ClusterRoleBinding\n",
+                branches("kind", "RoleBinding", "ClusterRoleBinding").replace("\n  ", "\n").trim_start(),
+            );
+    let inventory = chart("", &[("a.yaml", &text)]);
+    let found = findings(&inventory);
+    assert!(found.iter().any(|finding| finding.contains("unrestricted-users: User \"panda\"")), "{text}\n{found:#?}");
+}
+
+#[test]
+fn hostile_templates_end_quickly() {
+    let many = |text: &str, times: usize| text.repeat(times);
+    for (what, text) in [
+        ("nested", role(RULE) + &many("{{ if .x }}\n", 10_000) + &many("{{ end }}\n", 10_000)),
+        ("one line", role("") + "- verbs: [" + &many("{{ .x }}, ", 100_000) + "impersonate]\n"),
+        (
+            "chain",
+            role("") + "{{ if .a }}\n" + &many("{{ else if .b }}\n- verbs: [impersonate]\n", 10_000) + "{{ end }}\n",
+        ),
+        ("same key", role("- verbs: [impersonate]\n") + &many("  {{ if .x }}\n  verbs: [get]\n  {{ end }}\n", 10_000)),
+        ("same kind", many("{{ if .x }}\nkind: Role\n{{ end }}\n", 5_000) + &role(RULE)),
+        ("few keys", many("{{ if .x }}\nkind: Role\nmetadata: {}\n{{ end }}\n", 20) + &role(RULE)),
+        (
+            "many choices",
+            role(RULE)
+                + &binding("{{ include \"x\" . }}")
+                + &many("- kind: User\n  name: a{{ if .x }}b{{ end }}c\n", 5_000),
+        ),
+        ("holes", role(RULE) + &many("  {{ toYaml .x }}\n", 50_000)),
+        (
+            "variables",
+            many("{{ $x := .Values.a }}\n", 20_000)
+                + &role(&many("{{ if $x }}\n- verbs: [impersonate]\n{{ end }}\n", 5_000)),
+        ),
+        ("unclosed", role(RULE) + &many("{{ \"", 100_000)),
+        ("comments", role(RULE) + &many("# {{ f }} ", 50_000)),
+        ("lists", role(&many("- verbs: {{ .Values.long | toJson }}\n", 20_000))),
+        ("parens", role("- verbs: [") + "{{ " + &many("(", 100_000) + " }}]\n"),
+        ("braces", role(RULE) + &many("${", 100_000)),
+    ] {
+        let start = Instant::now();
+        let long = format!("long: [{}]\n", many("abc, ", 1_000));
+        let inventory = chart(&long, &[("a.yaml", &text)]);
+        let _ = findings(&inventory);
+        assert!(start.elapsed() < Duration::from_secs(20), "{what} took {:?}", start.elapsed());
+        println!("{what}: {:?}, {} not looked at", start.elapsed(), inventory.coverage.unread.len());
+        let found =
+            findings(&inventory).iter().any(|finding| finding.contains("users") || finding.contains("impersonate"));
+        assert!(found || !inventory.coverage.unread.is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn a_manifest_stays_a_manifest() {
+    let text = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: \"{{ x }}\"}\nrules: [{verbs: [impersonate], apiGroups: [''], resources: [users]}]\n";
+    let inventory = load_bytes("a.yaml", text.as_bytes());
+    assert!(inventory.roles[0].meta.template.is_none());
+    // Beside a template too, unless a condition is around it.
+    let inventory = load_bytes("a.yaml", format!("a: {{{{ .x }}}}\n---\n{text}").as_bytes());
+    assert!(inventory.roles[0].meta.template.is_none());
+    let inventory = load_bytes("a.yaml", format!("{{{{ if .x }}}}\n---\n{text}{{{{ end }}}}\n").as_bytes());
+    assert!(findings(&inventory)[0].ends_with("only if .x"), "{:?}", findings(&inventory));
+}
