@@ -17,6 +17,9 @@ static IMPERSONATE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("im
 static SECRET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Secret"));
 static BINARY_DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("binaryData"));
 
+/// What begins a directive of the commonest template languages.
+static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("{{"));
+
 /// Whether some reader could see an RBAC object, a rule of one, or data that may encode one in these bytes: the words are
 /// written out in them, or may be hidden.
 pub fn may_hold_rbac(bytes: &[u8]) -> bool {
@@ -52,8 +55,9 @@ pub fn may_hide(bytes: &[u8]) -> bool {
 /// Whether a template could become an RBAC object though [`may_hold_rbac`] does not say so, or holds a part of one: its
 /// kind may be filled in, and its rules may stand elsewhere.
 pub fn may_hold_templated_rbac(bytes: &[u8]) -> bool {
-    let has = |what: &[u8]| memchr::memmem::find(bytes, what).is_some();
-    has(b"{{") && (has(b"impersonate") || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at)))
+    let mentions = || memchr::memmem::find(bytes, b"impersonate").is_some();
+    MARK.find(bytes).is_some()
+        && (mentions() || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at)))
 }
 
 /// Whether a directive stands on a line behind `at`, or eats the end of that line.
