@@ -85,7 +85,8 @@ struct World<'i> {
 
 impl<'i> World<'i> {
     fn check(inventory: &'i Inventory, args: &Args, selection: &Selection) -> Self {
-        let grants = Grants::new(inventory).on_version(args.version.version(inventory));
+        let grants =
+            Grants::new(inventory).on_servers(args.version.version(inventory), args.version.feature(inventory));
         let findings = lint::check(&grants, selection);
         Self { inventory, grants, findings }
     }

@@ -27,7 +27,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     let (inventories, mut status) = args.input.load_each()?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let inventories: &[Inventory] = Vec::leak(inventories);
-    let worlds = inventories.iter().map(|inventory| Grants::new(inventory).on_version(args.version.version(inventory)));
+    let worlds = inventories.iter().map(|inventory| {
+        Grants::new(inventory).on_servers(args.version.version(inventory), args.version.feature(inventory))
+    });
     let worlds = ManuallyDrop::new(worlds.collect::<Vec<_>>());
     let mut out = terminal::stdout();
     match (args.output, worlds.as_slice()) {

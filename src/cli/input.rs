@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
 use deputize::grants::Grants;
-use deputize::inventory::{ClusterFacts, Duplicates, Inventory, LoadOptions, ObjectMeta, load};
+use deputize::inventory::{ClusterFacts, Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
 use deputize::output::{escape, human};
 use deputize::source::{LeaveOut, Limits, STDIN};
 
@@ -112,31 +112,23 @@ pub(super) fn load_quietly(paths: &[PathBuf]) -> Result<Inventory, Failure> {
     Ok(inventory)
 }
 
-/// Leaves out what stands in other objects, for the commands that need one world, and says so.
-pub(super) fn leave_out_embedded(inventory: &mut Inventory) -> Result<(), Failure> {
-    let left = inventory.leave_out_embedded();
-    if left > 0 {
-        let what = human::count(left, "role and binding").replace("role and bindings", "roles and bindings");
+/// Leaves out what stands in templates and in other objects, for the commands that need one world, and says so.
+pub(super) fn leave_out_apart(inventory: &mut Inventory) -> Result<(), Failure> {
+    let LeftOut { templates, embedded } = inventory.leave_out_apart();
+    let mut err = terminal::stderr();
+    if templates > 0 {
+        let what = human::count(templates, "RBAC object");
         writeln!(
-            terminal::stderr(),
-            "note: {what} in other objects left out: they grant nothing before something applies them"
-        )?;
-    }
-    Ok(())
-}
-
-/// Leaves out the objects that stand in templates, and says so on standard error. Whether there were any.
-pub(super) fn leave_out_templates(inventory: &mut Inventory) -> Result<bool, Failure> {
-    let left_out = inventory.leave_out_templates();
-    if left_out > 0 {
-        let what = human::count(left_out, "RBAC object");
-        writeln!(
-            terminal::stderr(),
+            err,
             "warning: {what} in templates left out, since what becomes of them is not known here; render them \
              (`helm template … | deputize … -`) to have them looked at"
         )?;
     }
-    Ok(left_out > 0)
+    if embedded > 0 {
+        let what = human::count(embedded, "role and binding").replace("role and bindings", "roles and bindings");
+        writeln!(err, "note: {what} in other objects left out: they grant nothing before something applies them")?;
+    }
+    Ok(err.flush()?)
 }
 
 /// Says on standard error what was read and what was not: last, where a person looks.

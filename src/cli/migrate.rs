@@ -10,13 +10,11 @@ use deputize::authority::Feature;
 use deputize::evidence::{DeclaredActions, Derived, derive_actions, read_declared};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, keep_embedded, plan};
+use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, keep_apart, plan};
 use deputize::output::{escape, human, json, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{
-    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, leave_out_templates, one_world, say_coverage, status_of,
-};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -122,12 +120,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     let has_evidence = declared.is_some() || args.from_target || !args.audit_log.is_empty();
     let mut given = Given { declared: declared.unwrap_or_default(), ..Given::default() };
     let mut inventory = args.input.load_originals(args.output_dir.as_deref())?;
-    // What stands in a template cannot be edited, and stays as it is.
-    let are_kept = leave_out_templates(&mut inventory)?;
     args.duplicates.resolve(&mut inventory);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
-    let everything = (inventory.coverage.embedded > 0).then(|| &*Box::leak(Box::new(inventory.with(&[], &[]))));
-    leave_out_embedded(&mut inventory)?;
+    let is_apart = inventory.roles.iter().any(|role| role.meta.stands_apart())
+        || inventory.bindings.iter().any(|binding| binding.meta.stands_apart());
+    let everything = is_apart.then(|| &*Box::leak(Box::new(inventory.with(&[], &[]))));
+    leave_out_apart(&mut inventory)?;
     let inventory: &Inventory = Box::leak(Box::new(inventory));
     let grants = ManuallyDrop::new(Grants::new(inventory));
     let mut err = terminal::stderr();
@@ -162,7 +160,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     // The ids of what was planned are the same there.
     let all = everything.map(|everything| ManuallyDrop::new(Grants::new(everything)));
     if let Some(all) = &all {
-        keep_embedded(&mut plan, all);
+        keep_apart(&mut plan, all);
     }
     let shown = all.as_ref().unwrap_or(&grants);
     human::write_plan(&mut err, shown, &plan)?;
@@ -177,7 +175,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         None => print(args, shown, &plan)?,
     }
     let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
-    Ok(status.max(if kept || are_kept { Status::Reported } else { Status::Clean }))
+    Ok(status.max(if kept { Status::Reported } else { Status::Clean }))
 }
 
 fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Result<Plan<'p>, Failure> {

@@ -14,9 +14,7 @@ use deputize::source::STDIN;
 use rayon::prelude::*;
 
 use super::action::Action;
-use super::input::{
-    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, leave_out_templates, one_world, say_coverage, status_of,
-};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of};
 use super::{Failure, Outcome, Status, terminal};
 
 /// Lines that one thread answers at a time.
@@ -96,9 +94,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         ));
     }
     let mut inventory = args.input.load()?;
-    leave_out_templates(&mut inventory)?;
     args.duplicates.resolve(&mut inventory);
-    leave_out_embedded(&mut inventory)?;
+    leave_out_apart(&mut inventory)?;
     let grants = Grants::new(&inventory);
     one_world(&grants)?;
     let status = status_of(&grants)?;

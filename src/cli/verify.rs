@@ -11,8 +11,7 @@ use deputize::output::verify as output;
 use deputize::source::STDIN;
 
 use super::input::{
-    DuplicatesArg, InputArgs, VersionArg, leave_out_embedded, leave_out_templates, load_quietly, one_world,
-    say_coverage, status_of,
+    DuplicatesArg, InputArgs, VersionArg, leave_out_apart, load_quietly, one_world, say_coverage, status_of,
 };
 use super::output_dir::{CUTOVER, DELETE, GRANT};
 use super::terminal::Output;
@@ -48,9 +47,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(Failure::Message("standard input cannot be both the manifests and an audit log".to_owned()));
     }
     let mut before = args.input.load_originals(args.with.as_deref())?;
-    leave_out_templates(&mut before)?;
     args.duplicates.resolve(&mut before);
-    leave_out_embedded(&mut before)?;
+    leave_out_apart(&mut before)?;
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let before: &Inventory = Box::leak(Box::new(before));
     let grants = ManuallyDrop::new(Grants::new(before));
@@ -114,7 +112,7 @@ fn migrated(directory: &Path, before: &Inventory) -> Result<(Inventory, Status),
     } else {
         (load_quietly(&[directory.to_owned()])?, Inventory::default())
     };
-    leave_out_embedded(&mut put)?;
+    leave_out_apart(&mut put)?;
     let grants = Grants::new(&put);
     one_world(&grants)?;
     let status = status_of(&grants)?.max(status_of(&Grants::new(&removed))?);

@@ -23,6 +23,7 @@ pub struct Grants<'i> {
     copied: HashSet<(RoleId, usize)>,
     /// The servers that answer.
     version: KubeVersion,
+    feature: Feature,
     /// What each subject holds, once somebody asks.
     subjects: OnceLock<Subjects>,
     /// Who can become cluster-admin, likewise.
@@ -79,12 +80,33 @@ impl<'i> Grants<'i> {
         }
         let copied = copied_rules(inventory, &rules, &carriers);
         let version = KubeVersion::default();
-        Self { inventory, rules, links, carriers, copied, version, subjects: OnceLock::new(), reach: OnceLock::new() }
+        let feature = version.feature();
+        Self {
+            inventory,
+            rules,
+            links,
+            carriers,
+            copied,
+            version,
+            feature,
+            subjects: OnceLock::new(),
+            reach: OnceLock::new(),
+        }
     }
 
     /// The same grants in the eyes of servers of another version: what those do not know of is not effective there.
     pub fn on_version(self, version: KubeVersion) -> Self {
-        Self { version, subjects: OnceLock::new(), ..self }
+        self.on_servers(version, version.feature())
+    }
+
+    /// The same for servers whose feature gate may be set otherwise than their version has it.
+    pub fn on_servers(self, version: KubeVersion, feature: Feature) -> Self {
+        Self { version, feature, subjects: OnceLock::new(), ..self }
+    }
+
+    /// Whether the servers that answer know constrained impersonation.
+    pub fn feature(&self) -> Feature {
+        self.feature
     }
 
     /// The version of the servers that answer.
@@ -150,8 +172,8 @@ impl<'i> Grants<'i> {
 
     fn rules_in_order(&self) -> impl Iterator<Item = (RoleId, usize, &'i PolicyRule)> {
         let mut roles: Vec<(RoleId, &Role)> = self.inventory.role_ids().collect();
-        // What stands in other objects comes behind all others in the inventory.
-        if roles.last().is_some_and(|(_, role)| role.meta.embedded.is_some()) {
+        // What stands apart comes behind all others in the inventory.
+        if roles.last().is_some_and(|(_, role)| role.meta.stands_apart()) {
             roles.sort_by_key(|(_, role)| (&role.meta.path, role.meta.name.place));
         }
         roles.into_iter().flat_map(move |(id, _)| self.rules_of(id).map(move |(index, rule)| (id, index, rule)))
@@ -267,7 +289,7 @@ impl<'i> Grants<'i> {
     /// Servers that do not know constrained impersonation never ask for what is granted of it.
     fn ignored(&self, mode: Option<Mode>) -> Option<Reason> {
         let constrained = mode.is_some_and(|mode| mode != Mode::Legacy);
-        (constrained && self.version.feature() == Feature::LegacyOnly).then_some(Reason::IgnoredByServer)
+        (constrained && self.feature == Feature::LegacyOnly).then_some(Reason::IgnoredByServer)
     }
 
     /// Why an action is not effective in someone's hands; none if it is.

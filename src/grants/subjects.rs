@@ -184,7 +184,7 @@ impl Subjects {
         let mut all = [Abilities::default(); 2];
         let mut meant = all;
         let mut legacy: SmallVec<[(usize, usize, IdentityKind); 4]> = SmallVec::new();
-        let constrained = grants.version().feature() == Feature::Constrained;
+        let constrained = grants.feature() == Feature::Constrained;
         for (index, rule) in grants.rules_of(role) {
             let (mut found, mut actions) = (grants_of_rule(rule), actions_of_rule(rule));
             if !constrained {

@@ -108,8 +108,8 @@ fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
     inventory.coverage.unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
     embedded::resolve(&mut inventory, uses);
     let is_own = |embedded: bool| usize::from(!embedded);
-    inventory.roles.sort_by_key(|role| role.meta.embedded.is_some());
-    inventory.bindings.sort_by_key(|binding| binding.meta.embedded.is_some());
+    inventory.roles.sort_by_key(|role| role.meta.stands_apart());
+    inventory.bindings.sort_by_key(|binding| binding.meta.stands_apart());
     let roles = inventory.roles.iter().map(|role| is_own(role.meta.embedded.is_some()));
     let bindings = inventory.bindings.iter().map(|binding| is_own(binding.meta.embedded.is_some()));
     inventory.coverage.objects = roles.chain(bindings).sum();

@@ -72,22 +72,34 @@ pub struct Inventory {
     pub held_elsewhere: BTreeSet<RoleId>,
 }
 
+/// How many objects were left out because they stand apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Those in templates.
+    pub templates: usize,
+    /// Those in other objects.
+    pub embedded: usize,
+}
+
 impl Inventory {
-    /// Leaves out the objects that stand in others: nobody knows whether they are, or will be, on a cluster. The ids of
-    /// all others stay the same. Returns how many there were.
-    pub fn leave_out_embedded(&mut self) -> usize {
-        let count = self.roles.len() + self.bindings.len();
-        if self.bindings.iter().any(|binding| binding.meta.embedded.is_some()) {
+    /// Leaves out what stands apart from one world: objects in templates and in other objects, of which nobody knows
+    /// whether they are, or will be, on a cluster. The ids of all others stay the same.
+    pub fn leave_out_apart(&mut self) -> LeftOut {
+        let metas = self.roles.iter().map(|role| &role.meta).chain(self.bindings.iter().map(|binding| &binding.meta));
+        let mut left = LeftOut::default();
+        for meta in metas.filter(|meta| meta.stands_apart()) {
+            *(if meta.embedded.is_some() { &mut left.embedded } else { &mut left.templates }) += 1;
+        }
+        if self.bindings.iter().any(|binding| binding.meta.stands_apart()) {
             let (links, rules) = (Links::new(self), RoleRules::new(self));
-            let is_held = |role: RoleId| {
-                links.bindings_of(role).iter().any(|binding| self.binding(*binding).meta.embedded.is_some())
-            };
+            let is_held =
+                |role: RoleId| links.bindings_of(role).iter().any(|binding| self.binding(*binding).meta.stands_apart());
             let held = self.role_ids().map(|(role, _)| role).filter(|role| is_held(*role));
             self.held_elsewhere = held.flat_map(|role| rules.contributors(role).iter().copied()).collect();
         }
-        self.roles.retain(|role| role.meta.embedded.is_none());
-        self.bindings.retain(|binding| binding.meta.embedded.is_none());
-        count - self.roles.len() - self.bindings.len()
+        self.roles.retain(|role| !role.meta.stands_apart());
+        self.bindings.retain(|binding| !binding.meta.stands_apart());
+        left
     }
 
     /// The role behind an id.

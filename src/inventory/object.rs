@@ -191,6 +191,11 @@ impl ObjectMeta {
         }
     }
 
+    /// Whether it is no object of a cluster by itself: it stands in another one, or in a template.
+    pub fn stands_apart(&self) -> bool {
+        self.embedded.is_some() || self.template.is_some()
+    }
+
     /// What no other object of a cluster has in common with this one: kind, namespace and name.
     pub fn key(&self) -> ObjectKey {
         let namespace = self.effective_namespace().map(SmolStr::new);

@@ -6,15 +6,6 @@ use super::object::{Object, ObjectKey, ObjectMeta};
 use super::{Coverage, Inventory};
 
 impl Inventory {
-    /// Leaves out the objects that stand in templates, for whoever needs one exact world: whether they are there, and
-    /// what they say, is not known. Returns how many they are.
-    pub fn leave_out_templates(&mut self) -> usize {
-        let before = self.roles.len() + self.bindings.len();
-        self.roles.retain(|role| role.meta.template.is_none());
-        self.bindings.retain(|binding| binding.meta.template.is_none());
-        before - self.roles.len() - self.bindings.len()
-    }
-
     /// What a cluster holds once `put` is applied and `removed` is deleted: each object takes the place of its namesakes,
     /// or is added behind the others. Of two objects in `put` with one name the last counts.
     pub fn with<'o>(&self, put: impl IntoIterator<Item = &'o Object>, removed: &[ObjectKey]) -> Self {

@@ -3,11 +3,11 @@
 //! *Whom* comes from the grants, *what for* from evidence. Nothing here writes anything anywhere.
 
 mod actions;
+mod apart;
 mod candidate;
 mod credit;
 mod cutover;
 mod draft;
-mod embedded;
 mod in_place;
 mod literal;
 mod manifest;
@@ -20,8 +20,8 @@ mod verify;
 mod warnings;
 mod widen;
 
+pub use apart::keep_apart;
 pub use cutover::{Cutover, RoleEdit};
-pub use embedded::keep_embedded;
 pub use in_place::{FileChange, InPlace, Stage, in_place};
 pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise};
 pub use manifest::LABEL_MODE;

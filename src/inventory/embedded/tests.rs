@@ -179,7 +179,7 @@ fn what_stands_in_other_objects_changes_nothing_for_the_others() {
     assert_eq!(RoleRules::new(&inventory).contributors(RoleId(0)), [RoleId(0)]);
     assert_eq!(Links::new(&inventory).bindings_of(RoleId(0)).len(), 1);
     assert!(inventory.conflicts(|_| true, |_| true).is_empty());
-    assert_eq!(inventory.leave_out_embedded(), 2);
+    assert_eq!(inventory.leave_out_apart().embedded, 2);
     assert_eq!(inventory.roles.len(), 1);
     assert!(inventory.held_elsewhere.is_empty());
 }
@@ -189,7 +189,7 @@ fn a_role_that_is_bound_in_another_object_is_remembered() {
     let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: b}\n\
                    roleRef: {kind: ClusterRole, name: a}\nsubjects: [{kind: User, name: u}]\n";
     let mut inventory = read(&format!("{ROLE}---\n{}", config_map(binding)));
-    inventory.leave_out_embedded();
+    inventory.leave_out_apart();
     assert_eq!(inventory.held_elsewhere.into_iter().collect::<Vec<_>>(), [RoleId(0)]);
 }
 

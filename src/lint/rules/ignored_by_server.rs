@@ -1,7 +1,7 @@
 //! Constrained grants for servers that do not know constrained impersonation.
 
 use super::prelude::*;
-use crate::authority::KubeVersion;
+use crate::authority::{Feature, KubeVersion};
 
 /// See `rules/ignored-by-server.md`.
 #[derive(Debug)]
@@ -31,6 +31,10 @@ impl Rule for IgnoredByServer {
             return None;
         }
         let (verb, version) = (site.verb().as_str(), site.grants.version());
+        let server = match version.feature() {
+            Feature::Constrained => format!("Kubernetes {version} with the feature gate off"),
+            Feature::LegacyOnly => format!("Kubernetes {version}"),
+        };
         let whom = site.whom(&grants, &holders);
         let gone =
             site.dead_beside(site.found, Reason::IgnoredByServer, Beside::NoLegacy(mode.named_kind().in_legacy()));
@@ -38,13 +42,13 @@ impl Rule for IgnoredByServer {
             Some((_, holders)) => (
                 Severity::Warning,
                 format!(
-                    "{} cannot impersonate {whom}: Kubernetes {version} does not know `{verb}`, and `impersonate` is not granted",
+                    "{} cannot impersonate {whom}: {server} does not know `{verb}`, and `impersonate` is not granted",
                     holders.words
                 ),
             ),
             None => (
                 Severity::Note,
-                format!("Kubernetes {version} does not know `{verb}`; `impersonate` still serves {}", holders.words),
+                format!("{server} does not know `{verb}`; `impersonate` still serves {}", holders.words),
             ),
         };
         Some(Diagnosis {

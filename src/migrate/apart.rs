@@ -1,4 +1,5 @@
-//! Grants that are written in other objects, or bound there. Nothing here edits those objects, so the grants stay.
+//! Grants that are written in templates and in other objects, or bound there. Nothing here edits those, so the grants
+//! stay.
 
 use std::collections::HashMap;
 
@@ -9,9 +10,9 @@ use crate::inventory::RoleId;
 
 type Key = (RoleId, usize, Holder);
 
-/// Adds to a plan what was left out of its input ([`Inventory::leave_out_embedded`](crate::inventory::Inventory)): one entry
-/// for each legacy grant of `all`, the input with everything in it.
-pub fn keep_embedded(plan: &mut Plan<'_>, all: &Grants<'_>) {
+/// Adds to a plan what was left out of its input ([`Inventory::leave_out_apart`](crate::inventory::Inventory)): one entry for
+/// each legacy grant of `all`, the input with everything in it.
+pub fn keep_apart(plan: &mut Plan<'_>, all: &Grants<'_>) {
     let mut planned: HashMap<Key, Vec<PlannedGrant>> = HashMap::new();
     for grant in std::mem::take(&mut plan.grants) {
         planned.entry((grant.from, grant.rule, grant.holder)).or_default().push(grant);
@@ -39,10 +40,10 @@ pub fn keep_embedded(plan: &mut Plan<'_>, all: &Grants<'_>) {
     });
     plan.grants = grants.collect();
     if left > 0 {
-        let (what, stand) = if left == 1 { ("grant", "stands") } else { ("grants", "stand") };
+        let (what, stand, are) = if left == 1 { ("grant", "stands", "is") } else { ("grants", "stand", "are") };
         plan.warnings.push(format!(
-            "{left} legacy {what} that {stand} in other objects, or are bound there, stay: edit these objects by hand \
-             (kept: not-editable)"
+            "{left} legacy {what} that {stand} in templates or other objects, or {are} bound there, stay: edit these by \
+             hand (kept: not-editable)"
         ));
     }
 }
