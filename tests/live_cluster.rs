@@ -81,6 +81,8 @@ fn a_cluster_and_its_snapshot_are_one() {
         &["migrate", "--from-target", "-o", "json"],
         &["verify", "--audit-log", &log, "-o", "json"],
         &["simulate", "--requests", &requests],
+        &["report", "--format", "json"],
+        &["guard", "-o", "json"],
     ] {
         let from_cluster = live(arguments);
         let from_file = deputize(&[&[arguments[0], file.as_str()][..], &arguments[1..]].concat());
