@@ -120,6 +120,13 @@ fn a_kind_that_is_forbidden_is_named_and_the_rest_is_reported() {
         assert!(run.stderr.contains(&said) && run.stderr.contains("User \"jane\" cannot list it"), "{}", run.stderr);
         let result: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!(result["problems"][0]["kind"], "not-listed");
+        let grants = self::run(kubeconfig(&server).path(), &["grants", "-o", "json"]);
+        let result: Value = serde_json::from_str(&grants.stdout).unwrap();
+        assert_eq!((grants.status, &result["problems"][0]["kind"]), (2, &json!("not-listed")));
+        let guard = self::run(kubeconfig(&server).path(), &["guard"]);
+        assert!(guard.status == 2 && guard.stdout.is_empty(), "{guard:?}");
+        let report = self::run(kubeconfig(&server).path(), &["report"]);
+        assert!(report.status == 2 && report.stdout.contains(&format!("{forbidden} could not be read")), "{report:?}");
         // What is not known of the world cannot be proved of it.
         let directory = kubeconfig(&server);
         let simulate = self::run(directory.path(), &["simulate", "--user", "a", "--", "get", "pods"]);
@@ -151,6 +158,12 @@ fn who_may_read_one_namespace_reads_one() {
     assert!(run.stderr.contains("only the namespace \"apps\" was read"), "{}", run.stderr);
     assert!(run.stderr.contains("clusterroles could not be read"), "{}", run.stderr);
     assert!(server.asked().iter().all(|asked| listed(&asked.path) != Some("clusterrolebindings")));
+    // Only what is forbidden is left out on purpose.
+    let broken = ApiServer::of_cluster("v1.37.2", &objects(), |asked, _| {
+        (listed(&asked.path) == Some("clusterroles")).then(|| Answer::text("<html>"))
+    });
+    let run = self::run(kubeconfig(&broken).path(), &["check", "-n", "apps"]);
+    assert_eq!(run.status, 2, "{run:?}");
     let run = self::run(directory.path(), &["check", "-n", "../../secrets"]);
     assert!(run.status == 2 && run.stderr.contains("no namespace"), "{run:?}");
 }
@@ -190,7 +203,9 @@ fn a_server_that_asks_to_wait_is_asked_again() {
 fn failures_that_pass_are_not_seen_and_those_that_stay_are_said() {
     let passing = |asked: &Asked, before: usize| match (listed(&asked.path)?, before) {
         ("roles", 0) => Some(Answer::refusal(500, "etcd is busy")),
-        ("clusterroles", 0) => Some(Answer { cut: Some(9), ..Answer::text("{\"metadata\": {}, \"items\": []}") }),
+        ("clusterroles", 0) => {
+            Some(Answer { cut: Some(9), ..Answer::text("{\"kind\": \"List\", \"metadata\": {}, \"items\": []}") })
+        }
         _ => None,
     };
     let run = check(&ApiServer::of_cluster("v1.37.2", &objects(), passing));
@@ -198,7 +213,7 @@ fn failures_that_pass_are_not_seen_and_those_that_stay_are_said() {
 
     for broken in [
         Answer::refusal(500, "etcd is gone"),
-        Answer { cut: Some(9), ..Answer::text("{\"metadata\": {}, \"items\": []}") },
+        Answer { cut: Some(9), ..Answer::text("{\"kind\": \"List\", \"metadata\": {}, \"items\": []}") },
         Answer::text("<html>a proxy's page</html>"),
     ] {
         let staying = move |asked: &Asked, _: usize| (listed(&asked.path)? == "roles").then(|| broken.clone());
@@ -246,6 +261,47 @@ fn credentials_that_do_not_do_are_said_and_never_shown() {
 }
 
 #[test]
+fn credentials_are_read_as_kubectl_reads_them() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), nothing);
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("token"), format!("{SECRET}\n")).unwrap();
+    for credentials in [json!({"token": format!("{SECRET}\n")}), json!({"tokenFile": "token", "token": "other"})] {
+        fs::write(directory.path().join("config"), server.kubeconfig("prod", &credentials).to_string()).unwrap();
+        assert_eq!(self::run(directory.path(), &["check"]).status, 1);
+        assert_eq!(server.asked().last().unwrap().headers["authorization"], format!("Bearer {SECRET}"));
+    }
+    // One that no header can hold.
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "/bin/sh",
+        "args": ["-c", format!("echo '{{\"kind\": \"ExecCredential\", \"apiVersion\": \"client.authentication.k8s.io/v1\", \"status\": {{\"token\": \"{SECRET}\\\\n\"}}}}'")]});
+    fs::write(directory.path().join("config"), server.kubeconfig("prod", &json!({"exec": exec})).to_string()).unwrap();
+    let run = self::run(directory.path(), &["check"]);
+    assert!(run.status == 2 && run.stderr.contains("do not go into a request"), "{run:?}");
+    // A password in the URL of a proxy that cannot be used.
+    let mut config = server.kubeconfig("prod", &json!({}));
+    for proxy in ["socks5h://bob", "bob"] {
+        config["clusters"][0]["cluster"]["proxy-url"] = json!(format!("{proxy}:{SECRET}@127.0.0.1:1"));
+        fs::write(directory.path().join("config"), config.to_string()).unwrap();
+        let run = self::run(directory.path(), &["check"]);
+        assert!(run.status == 2 && run.stderr.contains("the proxy"), "{run:?}");
+    }
+    // What is sent in the clear is no secret.
+    let config = server.kubeconfig("prod", &json!({"token": SECRET})).to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let clear =
+        config.replace("https://", "http://").replace(&server.address, &listener.local_addr().unwrap().to_string());
+    fs::write(directory.path().join("config"), clear).unwrap();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut heard = [0; 4096];
+        let length = std::io::Read::read(&mut stream, &mut heard).unwrap();
+        String::from_utf8_lossy(&heard[..length]).into_owned()
+    });
+    assert_eq!(self::run(directory.path(), &["check"]).status, 2);
+    let heard = heard.join().unwrap();
+    assert!(heard.starts_with("GET /version") && !heard.contains(SECRET), "{heard}");
+}
+
+#[test]
 fn what_is_no_api_server_with_rbac_is_said() {
     let run = check(&ApiServer::of_cluster("v1.37.2", &[], |asked, _| listed(&asked.path).map(|_| Answer::unknown())));
     assert!(run.status == 2 && run.stdout.is_empty() && run.stderr.contains("RBAC"), "{run:?}");
@@ -259,10 +315,18 @@ fn what_is_no_api_server_with_rbac_is_said() {
     fs::write(directory.path().join("config"), config.replace(&server.address, &address.to_string())).unwrap();
     let run = self::run(directory.path(), &["check"]);
     assert!(run.status == 2 && run.stderr.contains("cannot be reached"), "{run:?}");
-    // It does not speak TLS.
-    fs::write(directory.path().join("config"), config.replace("http://", "https://")).unwrap();
+    // Nobody vouches for it.
+    let stranger = serde_json::from_str::<Value>(&config).map(|mut config| {
+        config["clusters"][0]["cluster"].as_object_mut().unwrap().remove("certificate-authority-data");
+        config.to_string()
+    });
+    fs::write(directory.path().join("config"), stranger.unwrap()).unwrap();
     let run = self::run(directory.path(), &["check"]);
     assert!(run.status == 2 && run.stderr.contains("no secure connection"), "{run:?}");
+    // What anyone can read gets no credential.
+    fs::write(directory.path().join("config"), config.replace("https://", "http://")).unwrap();
+    let run = self::run(directory.path(), &["check"]);
+    assert_eq!(run.status, 2, "{run:?}");
 }
 
 #[test]
@@ -336,7 +400,10 @@ fn contexts_are_found_as_kubectl_finds_them_and_reported_by_name() {
     // One that cannot be read does not hide the others.
     let run = with_list("first:second:third", &["check", "--all-contexts", "-o", "json"]);
     let result: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!((run.status, result["contexts"].as_array().unwrap().len()), (2, 2));
+    assert_eq!((run.status, result["contexts"].as_array().unwrap().len()), (2, 3));
+    let third = &result["contexts"][2];
+    assert_eq!((&third["name"], &third["result"]), (&json!("third"), &Value::Null));
+    assert!(third["error"].as_str().unwrap().contains("(401)"), "{third}");
     assert!(run.stderr.contains("context \"third\" could not be read"), "{}", run.stderr);
     let run = with_list("first:second:third", &["grants", "--all-contexts"]);
     assert!(
@@ -359,7 +426,7 @@ fn contexts_are_found_as_kubectl_finds_them_and_reported_by_name() {
 fn snapshots_of_several_clusters_are_files_of_their_own() {
     let accounts = |asked: &Asked, _: usize| {
         let account = json!({"metadata": {"name": "deputy", "namespace": "apps"}, "secrets": [{"name": SECRET}]});
-        let list = json!({"metadata": {}, "items": [account]});
+        let list = json!({"kind": "ServiceAccountList", "metadata": {}, "items": [account]});
         asked.path.starts_with("/api/v1/serviceaccounts").then(|| Answer::json(&list))
     };
     let server = ApiServer::of_cluster("v1.37.2", &objects(), accounts);
@@ -370,6 +437,11 @@ fn snapshots_of_several_clusters_are_files_of_their_own() {
     assert!(snapshot.contains("serviceAccounts:\n  apps:\n  - deputy\n") && !snapshot.contains(SECRET), "{snapshot}");
     let run = self::run(directory.path(), &["snapshot", "--output-dir", "out"]);
     assert!(run.status == 2 && run.stderr.contains("--force"), "{run:?}");
+
+    // Two worlds are not one.
+    fs::copy(directory.path().join("out/prod.yaml"), directory.path().join("out/other.yaml")).unwrap();
+    let both = deputize_in(directory.path(), &["check", "out"]);
+    assert!(both.status == 2 && both.stderr.contains("snapshots of several clusters"), "{both:?}");
 
     // Redacted, it means the same and says no name.
     fs::File::create(directory.path().join("key")).unwrap().write_all(b"key\n").unwrap();

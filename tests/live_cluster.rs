@@ -52,7 +52,17 @@ fn a_cluster_and_its_snapshot_are_one() {
     let mut cluster = Cluster::start(&[(READER, "readers"), (TENANT, "tenants")]);
     let kubectl = &cluster.kubectl;
     kubectl.admin(&["apply", "-f", "deploy/rbac.yaml"]);
-    kubectl.admin(&["create", "clusterrolebinding", "reader", "--clusterrole=deputize-reader", "--user=reader"]);
+    kubectl.admin(&["apply", "-f", "deploy/snapshot.yaml"]);
+    for role in ["deputize-reader", "deputize-snapshot"] {
+        kubectl.admin(&[
+            "create",
+            "clusterrolebinding",
+            &format!("{role}-to-reader"),
+            "--clusterrole",
+            role,
+            "--user=reader",
+        ]);
+    }
     kubectl.admin(&["apply", "-f", "testdata/stories"]);
     kubectl.admin(&["create", "namespace", "lodge"]);
     kubectl.admin(&["create", "role", "look", "-n", "lodge", "--verb=list", "--resource=roles,rolebindings"]);

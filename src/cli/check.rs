@@ -62,13 +62,14 @@ impl FailOn {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
-    let (inventories, mut status) = args.input.load_each()?;
+    let worlds = args.input.load_each()?;
+    let (mut status, failures) = (worlds.status(), worlds.failures);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
-    let inventories: &[Inventory] = Vec::leak(inventories);
+    let inventories: &[Inventory] = Vec::leak(worlds.inventories);
     let worlds: Vec<_> = inventories.iter().map(|inventory| World::check(inventory, args, &selection)).collect();
     let worlds = ManuallyDrop::new(worlds);
     let mut out = terminal::stdout();
-    let printed = print(args, &worlds, &mut out);
+    let printed = print(args, &worlds, &failures, &mut out);
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     for world in worlds.iter() {
         status = status.max(world.conclude(args)?);
@@ -110,7 +111,7 @@ impl<'i> World<'i> {
     }
 }
 
-fn print(args: &Args, worlds: &[World<'_>], out: &mut dyn Write) -> io::Result<()> {
+fn print(args: &Args, worlds: &[World<'_>], failures: &[json::ContextFailure], out: &mut dyn Write) -> io::Result<()> {
     match (args.output, worlds) {
         (Output::Human, worlds) => worlds
             .iter()
@@ -118,7 +119,7 @@ fn print(args: &Args, worlds: &[World<'_>], out: &mut dyn Write) -> io::Result<(
         (Output::Json, [world]) if !args.input.is_several() => json::write_check(out, world.inventory, &world.findings),
         (Output::Json, worlds) => {
             let checked: Vec<_> = worlds.iter().map(|world| (world.inventory, world.findings.as_slice())).collect();
-            json::write_check_of_each(out, &checked)
+            json::write_check_of_each(out, &checked, failures)
         }
     }
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use deputize::authority::is_dns_label;
 use deputize::cluster::{ClusterError, Contexts, ReadOptions, Target, read, targets};
 use deputize::inventory::{ClusterFacts, Inventory, load_live};
+use deputize::output::json::ContextFailure;
 use deputize::output::{escape, human};
 use deputize::snapshot::Snapshot;
 
+use super::input::Worlds;
 use super::progress::Progress;
-use super::{Failure, Status, terminal};
+use super::{Failure, terminal};
 
 /// What says that a live cluster is read, so that no paths are.
 pub(super) const CLUSTER_ARGS: [&str; 5] = ["cluster", "context", "all_contexts", "kubeconfig", "namespace"];
@@ -77,21 +79,21 @@ impl ClusterArgs {
     }
 
     /// Reads all clusters that are meant, those that can be read; says which cannot.
-    pub(super) fn load_each(&self) -> Result<(Vec<Inventory>, Status), Failure> {
+    pub(super) fn load_each(&self) -> Result<Worlds, Failure> {
         let targets = self.targets()?;
-        let mut inventories = Vec::new();
-        let mut status = Status::Clean;
+        let mut worlds = Worlds { inventories: Vec::new(), failures: Vec::new() };
         for target in &targets {
             match read_shown(target, &self.options()) {
-                Ok(snapshot) => inventories.push(load_shown(snapshot)?),
+                Ok(snapshot) => worlds.inventories.push(load_shown(snapshot)?),
                 Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
                 Err(error) => {
-                    status = Status::Failed;
                     say_failure(target, &error)?;
+                    let name = target.name.clone();
+                    worlds.failures.push(ContextFailure { name, error: error.to_string() });
                 }
             }
         }
-        Ok((inventories, status))
+        Ok(worlds)
     }
 }
 

@@ -24,9 +24,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let (inventories, mut status) = args.input.load_each()?;
+    let read = args.input.load_each()?;
+    let (mut status, failures) = (read.status(), read.failures);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
-    let inventories: &[Inventory] = Vec::leak(inventories);
+    let inventories: &[Inventory] = Vec::leak(read.inventories);
     let worlds = inventories.iter().map(|inventory| {
         Grants::new(inventory).on_servers(args.version.version(inventory), args.version.feature(inventory))
     });
@@ -41,7 +42,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             }
         }
         (Output::Json, [grants]) if !args.input.is_several() => json::write_grants(&mut out, grants)?,
-        (Output::Json, worlds) => json::write_grants_of_each(&mut out, worlds)?,
+        (Output::Json, worlds) => json::write_grants_of_each(&mut out, worlds, &failures)?,
     }
     out.flush()?;
     for grants in worlds.iter() {

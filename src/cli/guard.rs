@@ -8,7 +8,7 @@ use deputize::grants::Grants;
 use deputize::guard::{self, Exception, Guard, Holders};
 use deputize::output::{json, yaml};
 
-use super::input::{InputArgs, leave_out_apart, say_coverage, status_of};
+use super::input::{InputArgs, leave_out_apart, say_coverage, status_of, whole_world};
 use super::terminal;
 use super::{Failure, Outcome};
 
@@ -91,6 +91,7 @@ enum Output {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let mut inventory = args.input.load()?;
+    whole_world(&inventory)?;
     // A policy names what there is.
     leave_out_apart(&mut inventory)?;
     let grants = Grants::new(&inventory);

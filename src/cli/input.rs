@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
 use deputize::grants::Grants;
 use deputize::inventory::{ClusterFacts, Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
+use deputize::output::json::ContextFailure;
 use deputize::output::{escape, human};
 use deputize::source::{LeaveOut, Limits, STDIN};
 
@@ -35,6 +36,21 @@ pub(super) struct InputArgs {
     cluster: ClusterArgs,
 }
 
+/// What commands look at that look at one world after the other.
+pub(super) struct Worlds {
+    /// The worlds.
+    pub(super) inventories: Vec<Inventory>,
+    /// Those that could not be read.
+    pub(super) failures: Vec<ContextFailure>,
+}
+
+impl Worlds {
+    /// Whether all of them could be read.
+    pub(super) fn status(&self) -> Status {
+        if self.failures.is_empty() { Status::Clean } else { Status::Failed }
+    }
+}
+
 impl InputArgs {
     /// Reads the input, and says on standard error what could not be read.
     pub(super) fn load(&self) -> Result<Inventory, Failure> {
@@ -42,14 +58,14 @@ impl InputArgs {
     }
 
     /// The same for commands that look at one world after the other: an inventory for each context of a live cluster that
-    /// was named, and whether all of them could be read.
-    pub(super) fn load_each(&self) -> Result<(Vec<Inventory>, Status), Failure> {
+    /// was named, and why there is none for others.
+    pub(super) fn load_each(&self) -> Result<Worlds, Failure> {
         #[cfg(feature = "cluster")]
         if self.cluster.is_asked_for() {
             self.start_threads()?;
             return self.cluster.load_each();
         }
-        Ok((vec![self.load()?], Status::Clean))
+        Ok(Worlds { inventories: vec![self.load()?], failures: Vec::new() })
     }
 
     /// Whether several clusters are read, so that each result has a name.
@@ -101,6 +117,14 @@ impl InputArgs {
         let options = LoadOptions { limits, leave_out };
         let inventory = load(&self.paths, &options);
         human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
+        if let [first, second, ..] = inventory.clusters.as_slice() {
+            // A binding of the one does not bind roles of the other.
+            return Err(Failure::Message(format!(
+                "these are snapshots of several clusters ({:?} and {:?} among them): give one of them at a time",
+                first.name.as_str(),
+                second.name.as_str()
+            )));
+        }
         Ok(inventory)
     }
 }
@@ -195,15 +219,21 @@ impl VersionArg {
     }
 }
 
-/// Sees to it that the input is the whole of one world, in which every object that matters has one definition.
-pub(super) fn one_world(grants: &Grants<'_>) -> Result<(), Failure> {
-    if grants.inventory().clusters.iter().any(ClusterFacts::is_incomplete) {
+/// Sees to it that nothing of a cluster is missing.
+pub(super) fn whole_world(inventory: &Inventory) -> Result<(), Failure> {
+    if inventory.clusters.iter().any(ClusterFacts::is_incomplete) {
         return Err(Failure::Message(
             "part of the cluster was not read, so what is allowed there cannot be said; `check` and `grants` show what was \
              read"
                 .to_owned(),
         ));
     }
+    Ok(())
+}
+
+/// Sees to it that the input is the whole of one world, in which every object that matters has one definition.
+pub(super) fn one_world(grants: &Grants<'_>) -> Result<(), Failure> {
+    whole_world(grants.inventory())?;
     let conflicts = grants.conflicts();
     let Some(first) = conflicts.first() else { return Ok(()) };
     let place = |meta: &ObjectMeta| format!("{}:{}:{}", meta.path, meta.name.place.line, meta.name.place.column);

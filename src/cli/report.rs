@@ -8,12 +8,13 @@ use clap::ValueEnum;
 use deputize::authority::Feature;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
+use deputize::output::json::ContextFailure;
 use deputize::output::report as output;
 use deputize::report::{Facts, Report};
 use deputize::source::STDIN;
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, one_world, say_coverage, status_of};
-use super::{Failure, Outcome, Status, logs, terminal};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, Worlds, one_world, say_coverage, status_of};
+use super::{Failure, Outcome, logs, terminal};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -58,10 +59,12 @@ pub(super) fn run(args: &Args) -> Outcome {
         let message = "a page is about one cluster: name one context, or choose another format";
         return Err(Failure::Message(message.to_owned()));
     }
-    let (mut inventories, mut status) = match args.input.is_live() {
+    let read = match args.input.is_live() {
         true => args.input.load_each()?,
-        false => (vec![args.input.load_originals(None)?], Status::Clean),
+        false => Worlds { inventories: vec![args.input.load_originals(None)?], failures: Vec::new() },
     };
+    let mut status = read.status();
+    let Worlds { mut inventories, failures } = read;
     inventories.iter_mut().for_each(|inventory| args.duplicates.resolve(inventory));
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let worlds: &[Grants<'_>] = Vec::leak(Vec::leak(inventories).iter().map(Grants::new).collect());
@@ -84,7 +87,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let reports = ManuallyDrop::new(worlds.iter().map(report).collect::<Vec<_>>());
     let reported: Vec<_> = worlds.iter().zip(reports.iter()).collect();
     let mut out = terminal::stdout();
-    terminal::unless_closed(print(args, &reported, &mut out).and_then(|()| out.flush()))?;
+    terminal::unless_closed(print(args, &reported, &failures, &mut out).and_then(|()| out.flush()))?;
     for grants in worlds {
         say_coverage(grants.inventory())?;
     }
@@ -99,10 +102,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(status)
 }
 
-fn print(args: &Args, reported: &[(&Grants<'_>, &Report<'_>)], out: &mut dyn Write) -> io::Result<()> {
+fn print(
+    args: &Args,
+    reported: &[(&Grants<'_>, &Report<'_>)],
+    failures: &[ContextFailure],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match (args.format, reported) {
         (Format::Json, [(grants, report)]) if !args.input.is_several() => output::write_json(out, grants, report),
-        (Format::Json, reported) => output::write_json_of_each(out, reported),
+        (Format::Json, reported) => output::write_json_of_each(out, reported, failures),
         (format, reported) => reported.iter().try_for_each(|(grants, report)| match format {
             Format::Html => output::write_html(out, grants, report),
             _ => output::write_markdown(out, grants, report),

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deputize::cluster::{ReadOptions, Target};
+use deputize::cluster::ReadOptions;
 use deputize::output::{escape, human};
-use deputize::snapshot::{Key, Redactor};
+use deputize::snapshot::{Key, Redactor, Snapshot};
 
 use super::cluster::{ClusterArgs, failure, path_of, read_shown, say_failure};
 use super::output_dir::{create, failed, file_name};
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             }
         };
         match &args.output_dir {
-            Some(directory) => write_file(directory, target, &snapshot.text, args.force)?,
+            Some(directory) => write_file(directory, &snapshot, args.force)?,
             None => terminal::unless_closed(write_out(&snapshot.text))?,
         }
         let problems = snapshot.facts.problems(&Arc::from(path_of(&snapshot.facts)));
@@ -98,9 +98,11 @@ fn write_out(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-fn write_file(directory: &Path, target: &Target, text: &str, force: bool) -> Result<(), Failure> {
+fn write_file(directory: &Path, snapshot: &Snapshot, force: bool) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
-    let path = directory.join(format!("{}.yaml", file_name(&target.name)));
+    // A name that begins with a dot is overlooked.
+    let name = file_name(&snapshot.facts.name);
+    let path = directory.join(format!("{}.yaml", name.trim_start_matches(['.', '~'])));
     let there = fs::symlink_metadata(&path).is_ok();
     if there && !force {
         let shown = path.to_string_lossy();
@@ -111,5 +113,5 @@ fn write_file(directory: &Path, target: &Target, text: &str, force: bool) -> Res
         fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
     }
     let mut file = create(&path)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(|error| failed(&path, &error))
+    file.write_all(snapshot.text.as_bytes()).and_then(|()| file.flush()).map_err(|error| failed(&path, &error))
 }

@@ -1,6 +1,7 @@
 //! One `GET` at a time: who is asked, how often, and what comes back.
 
 use std::error::Error;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use http::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
@@ -8,6 +9,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::{AuthError, Body};
 use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 
 use super::error::ClusterError;
 use super::target::Target;
@@ -16,6 +18,8 @@ use super::target::Target;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a server may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one answer may take, however slowly it comes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often the same is asked again.
 const RETRIES: u32 = 5;
 /// The first wait, where the server does not say how long; each further one is twice as long.
@@ -24,6 +28,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// How much of a refusal is read, in bytes.
 const MAX_REFUSAL: usize = 64 << 10;
+/// How much of a server's words is repeated, in characters.
+const MAX_MESSAGE: usize = 500;
 
 /// The API server of a cluster.
 pub(super) struct Client {
@@ -128,10 +134,9 @@ impl Client {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
-        // Runs the credential plugin, if there is one.
-        match kube::Client::try_from(config) {
+        match client_of(config) {
             Ok(client) => Ok(Self { client, server }),
-            Err(error) => Err(transport(&error).describe(&server)),
+            Err(error) => Err(error.describe(&server)),
         }
     }
 
@@ -144,18 +149,19 @@ impl Client {
     pub(super) async fn get(&self, path: &str, limit: usize) -> Result<Vec<u8>, CallError> {
         let mut attempt = 0;
         loop {
-            let error = match self.get_once(path, limit).await {
-                Ok(body) => return Ok(body),
-                Err(error) => error,
+            let error = match timeout(ANSWER_TIMEOUT, self.get_once(path, limit)).await {
+                Ok(Ok(body)) => return Ok(body),
+                Ok(Err(error)) => error,
+                Err(_) => CallError::Broken(format!("no whole answer in {} s", ANSWER_TIMEOUT.as_secs())),
             };
             let Some(wait) = error.wait(attempt) else { return Err(error) };
-            tokio::time::sleep(wait).await;
+            sleep(wait).await;
             attempt += 1;
         }
     }
 
     /// The same, without a second try.
-    pub(super) async fn get_once(&self, path: &str, limit: usize) -> Result<Vec<u8>, CallError> {
+    async fn get_once(&self, path: &str, limit: usize) -> Result<Vec<u8>, CallError> {
         let request = Request::get(path).header(ACCEPT, "application/json").body(Body::empty());
         let request = request.map_err(|error| CallError::Malformed(error.to_string()))?;
         let response = self.client.send(request).await.map_err(|error| transport(&error))?;
@@ -213,6 +219,9 @@ async fn refusal(response: Response<Body>) -> CallError {
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let bytes = body(response, MAX_REFUSAL).await.unwrap_or_default();
     let message = serde_json::from_slice::<Status>(&bytes).map(|status| status.message).unwrap_or_default();
+    // A proxy that repeats the request would have us show what it holds.
+    let message = if message.contains("Bearer ") || message.contains("Basic ") { String::new() } else { message };
+    let message = message.chars().take(MAX_MESSAGE).collect();
     CallError::Refused { code, message, retry_after: seconds.map(Duration::from_secs) }
 }
 
@@ -237,10 +246,33 @@ fn chain(error: &Cause) -> Vec<String> {
     causes(error).map(ToString::to_string).collect()
 }
 
-/// Why there is no answer. Only what is deepest is told, and never what a credential plugin has printed.
+/// Runs the credential plugin, if there is one, and makes the client.
+fn client_of(config: kube::Config) -> Result<kube::Client, CallError> {
+    // A credential that does not go into a header makes a library panic: nobody is to see that, least of all with the
+    // other clusters of a run.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let client = panic::catch_unwind(AssertUnwindSafe(|| kube::Client::try_from(config)));
+    panic::set_hook(hook);
+    match client {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(transport(&error)),
+        Err(_) => Err(CallError::Credential("the credentials of the context do not go into a request".to_owned())),
+    }
+}
+
+/// Why there is no answer. Of what the transport says only what is deepest is told; of all else, our own words: they may
+/// hold a password, and what a credential plugin has printed.
 fn transport(error: &kube::Error) -> CallError {
     if let Some(auth) = causes(error).find_map(|cause| cause.downcast_ref::<AuthError>()) {
         return CallError::Credential(credential(auth));
+    }
+    match error {
+        kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => {}
+        kube::Error::RustlsTls(_) => {
+            return CallError::Tls("the certificates of the context cannot be used".to_owned());
+        }
+        _ => return CallError::Unreachable("the context does not say how".to_owned()),
     }
     let chain = chain(error);
     let deepest = chain.last().cloned().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Whole lists, a page at a time.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use http::StatusCode;
@@ -11,14 +12,17 @@ use super::client::{CallError, Client};
 
 /// How many objects a page has, as in `kubectl`.
 const PAGE: usize = 500;
-/// The largest page that is read, in bytes: the largest object that etcd takes, as often as one page may have it.
-const MAX_PAGE: usize = PAGE * (3 << 19);
+/// The largest page that is read, in bytes: roles are some kilobytes large, and at most a megabyte and a half.
+const MAX_PAGE: usize = 64 << 20;
+/// The most pages of one list.
+const MAX_PAGES: usize = 10_000;
 /// How often a list that became too old is begun anew.
 const RESTARTS: usize = 3;
 
 /// A page of a list.
 #[derive(Deserialize)]
 struct Page<T> {
+    kind: String,
     metadata: PageMetadata,
     /// None is how a server says that there are none.
     items: Option<Vec<T>>,
@@ -70,7 +74,8 @@ async fn list_once<T: DeserializeOwned>(
     progress: &dyn Fn(usize),
 ) -> Result<(), CallError> {
     let mut next = String::new();
-    loop {
+    let mut seen = BTreeSet::new();
+    for _ in 0..MAX_PAGES {
         let mut page = format!("{path}?limit={PAGE}");
         if !next.is_empty() {
             // Writing to a string cannot fail.
@@ -82,15 +87,19 @@ async fn list_once<T: DeserializeOwned>(
             let place = format!("line {}, column {}", error.line(), error.column());
             CallError::Malformed(format!("{path} is no list ({place})"))
         })?;
+        if !page.kind.ends_with("List") {
+            return Err(CallError::Malformed(format!("{path} is no list, but of the kind {:?}", page.kind)));
+        }
         let items = page.items.unwrap_or_default();
         progress(items.len());
         items.into_iter().for_each(|item| sink.push(item));
         if page.metadata.next.is_empty() {
             return Ok(());
         }
-        if page.metadata.next == next {
+        next = page.metadata.next;
+        if !seen.insert(next.clone()) {
             return Err(CallError::Malformed(format!("{path} goes round in a circle")));
         }
-        next = page.metadata.next;
     }
+    Err(CallError::Malformed(format!("{path} has no end")))
 }

@@ -2,12 +2,13 @@
 //! input is.
 //!
 //! Nothing but `GET` is sent. What is said of a failure is in our own words or in those of the server's `Status`, never
-//! in those of a credential plugin or a parser of kubeconfigs: theirs may hold credentials.
+//! in those of a library that has seen a kubeconfig or a credential: theirs may hold it.
 
 mod client;
 mod error;
 mod facts;
 mod list;
+mod proxy;
 mod target;
 
 pub use error::ClusterError;
@@ -15,6 +16,7 @@ pub use target::{Contexts, Target, targets};
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use smol_str::SmolStr;
 
 use crate::inventory::{ClusterFacts, NotRead, ObjectKind};
@@ -124,9 +126,11 @@ fn nothing_read<T>(listed: &[(ObjectKind, Result<T, CallError>)]) -> Option<&Cal
 }
 
 fn not_read(resource: &'static str, error: CallError, client: &Client) -> NotRead {
+    let forbidden = matches!(error, CallError::Refused { code: StatusCode::FORBIDDEN, .. });
     let ClusterError { message, help } = error.describe(client.server());
     NotRead {
         resource: SmolStr::new_static(resource),
+        forbidden,
         reason: SmolStr::new(message),
         help: SmolStr::new(help.unwrap_or_default()),
     }

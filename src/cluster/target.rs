@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::Uri;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ClusterError;
+use super::proxy::proxy_for;
 
 /// Which contexts of the kubeconfig are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +55,7 @@ pub fn targets(file: Option<&Path>, contexts: &Contexts) -> Result<Vec<Target>, 
     let known: BTreeSet<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
     let names: Vec<String> = match contexts {
         Contexts::Current => {
-            let current = kubeconfig.current_context.clone().filter(|current| !current.is_empty());
+            let current = kubeconfig.current_context.clone();
             let none = || ClusterError::with_help("no context is the current one", "name one with --context");
             vec![current.ok_or_else(none)?]
         }
@@ -97,7 +102,10 @@ fn kubeconfig(file: Option<&Path>) -> Result<Option<Kubeconfig>, ClusterError> {
 }
 
 fn read(path: &Path) -> Result<Kubeconfig, ClusterError> {
-    Kubeconfig::read_from(path).map_err(|error| describe(path, &error))
+    let mut kubeconfig = Kubeconfig::read_from(path).map_err(|error| describe(path, &error))?;
+    // An empty one would hide that of the next file.
+    kubeconfig.current_context = kubeconfig.current_context.filter(|current| !current.is_empty());
+    Ok(kubeconfig)
 }
 
 /// What is wrong with a kubeconfig. The parser's own words quote the file, and that holds credentials.
@@ -128,13 +136,16 @@ impl Target {
             });
         };
         let options = KubeConfigOptions { context: Some(self.name.clone()), ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(Kubeconfig::clone(kubeconfig), &options).await;
-        config.map_err(|error| {
+        let kubeconfig = Kubeconfig::clone(kubeconfig);
+        let configured = self.proxy_url(&kubeconfig);
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let mut config = config.map_err(|error| {
             let reason = match error {
                 KubeconfigError::LoadClusterOfContext(cluster) => format!("its cluster {cluster:?} is not there"),
                 KubeconfigError::MissingClusterUrl => "its cluster has no `server`".to_owned(),
                 KubeconfigError::ParseClusterUrl(_) => "the `server` of its cluster is no URL".to_owned(),
                 KubeconfigError::ParseProxyUrl(_) => "its proxy is no URL".to_owned(),
+                KubeconfigError::ParseNoProxy(_) => "NO_PROXY cannot be read".to_owned(),
                 KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
                     "the certificate authority of its cluster cannot be read".to_owned()
                 }
@@ -143,6 +154,58 @@ impl Target {
                 _ => "its cluster or user is not complete".to_owned(),
             };
             ClusterError::new(format!("the context {:?} cannot be used: {reason}", self.name))
-        })
+        })?;
+        config.cluster_url = with_scheme(&config)?;
+        config.proxy_url = proxy_for(&config.cluster_url, configured.as_deref())?;
+        prepare(&mut config)?;
+        Ok(config)
     }
+
+    /// The `proxy-url` of the context's cluster.
+    fn proxy_url(&self, kubeconfig: &Kubeconfig) -> Option<String> {
+        let context = kubeconfig.contexts.iter().find(|context| context.name == self.name)?.context.as_ref()?;
+        let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster)?;
+        cluster.cluster.as_ref()?.proxy_url.clone()
+    }
+}
+
+/// The server's URL. As for kubectl, one without a scheme is `https` if there is anything that only TLS needs.
+fn with_scheme(config: &Config) -> Result<Uri, ClusterError> {
+    if config.cluster_url.scheme().is_some() {
+        return Ok(config.cluster_url.clone());
+    }
+    let auth = &config.auth_info;
+    let certificate = auth.client_certificate.is_some() || auth.client_certificate_data.is_some();
+    let is_tls = config.root_cert.is_some() || config.accept_invalid_certs || certificate;
+    let url = format!("{}://{}", if is_tls { "https" } else { "http" }, config.cluster_url);
+    url.parse().map_err(|_| ClusterError::new("the `server` of the context's cluster is no URL"))
+}
+
+/// Makes the credentials what kubectl makes of them.
+fn prepare(config: &mut Config) -> Result<(), ClusterError> {
+    if config.cluster_url.scheme_str() == Some("http") {
+        // Nothing secret goes over a connection that anyone can read.
+        config.auth_info = AuthInfo {
+            impersonate: config.auth_info.impersonate.take(),
+            impersonate_groups: config.auth_info.impersonate_groups.take(),
+            ..AuthInfo::default()
+        };
+        return Ok(());
+    }
+    let auth = &mut config.auth_info;
+    // The file counts before the token, and neither does its line break.
+    if let Some(path) = auth.token_file.take() {
+        let token = fs::read_to_string(&path).map_err(|error| {
+            ClusterError::new(format!("the token file {path} of the context cannot be read: {error}"))
+        })?;
+        auth.token = Some(SecretString::from(token));
+    }
+    auth.token = auth.token.as_ref().map(|token| SecretString::from(token.expose_secret().trim()));
+    if let Some(exec) = &mut auth.exec
+        && !(io::stdin().is_terminal() && io::stderr().is_terminal())
+    {
+        // There is nobody to be asked, and what it prints would end in a log.
+        exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+    Ok(())
 }

@@ -46,6 +46,8 @@ pub struct Server {
 pub struct NotRead {
     /// Which ones, such as `clusterroles`.
     pub resource: SmolStr,
+    /// Whether they are forbidden to whoever asked.
+    pub forbidden: bool,
     /// Why, in words.
     pub reason: SmolStr,
     /// What to do about it.
@@ -82,6 +84,7 @@ impl ClusterFacts {
             let not_read = self.not_read.iter().map(|not_read| {
                 Value::map([
                     ("resource", Value::text(not_read.resource.clone())),
+                    ("forbidden", Value::Bool(not_read.forbidden)),
                     ("reason", Value::text(not_read.reason.clone())),
                     ("help", Value::text(not_read.help.clone())),
                 ])
@@ -114,9 +117,11 @@ impl ClusterFacts {
         facts.gate = gate.map(|gate| gate.source() == "true");
         facts.namespace = reader.text("namespace", namespace).map(|text| text.value);
         for item in not_read.into_iter().flat_map(Node::items) {
-            let [resource, reason, help] = reader.unique_fields(item, ["resource", "reason", "help"]);
+            let names = ["resource", "forbidden", "reason", "help"];
+            let [resource, forbidden, reason, help] = reader.unique_fields(item, names);
             facts.not_read.push(NotRead {
                 resource: value(reader.text("resource", resource)),
+                forbidden: forbidden.is_some_and(|forbidden| forbidden.source() == "true"),
                 reason: value(reader.text("reason", reason)),
                 help: value(reader.text("help", help)),
             });
@@ -149,9 +154,9 @@ impl ClusterFacts {
         }
         for not_read in &self.not_read {
             // Whoever reads one namespace only may not read what is in none.
-            let limited = self.namespace.is_some() && not_read.resource.starts_with("cluster");
+            let limited = self.namespace.is_some() && not_read.forbidden && not_read.resource.starts_with("cluster");
             let kind = if limited { ProblemKind::Limited } else { ProblemKind::NotListed };
-            let NotRead { resource, reason, help } = not_read;
+            let NotRead { resource, reason, help, .. } = not_read;
             let unknown = match resource.as_str() {
                 "clusterroles" => "what ClusterRoles grant, and to whom, is not known",
                 "roles" => "what Roles grant, and to whom, is not known",

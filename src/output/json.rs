@@ -374,17 +374,26 @@ pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, findings: &[F
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_check_of_each(out: &mut dyn io::Write, checked: &[(&Inventory, &[Finding])]) -> io::Result<()> {
+pub fn write_check_of_each(
+    out: &mut dyn io::Write,
+    checked: &[(&Inventory, &[Finding])],
+    failures: &[ContextFailure],
+) -> io::Result<()> {
     let results = checked.iter().map(|(inventory, findings)| (*inventory, check_shape(inventory, findings)));
-    write_document(out, &contexts_shape(results))
+    write_document(out, &contexts_shape(results, failures))
 }
 
 /// Writes `grants -o json` of several clusters, each under its name.
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_grants_of_each(out: &mut dyn io::Write, listed: &[Grants<'_>]) -> io::Result<()> {
-    write_document(out, &contexts_shape(listed.iter().map(|grants| (grants.inventory(), grants_shape(grants)))))
+pub fn write_grants_of_each(
+    out: &mut dyn io::Write,
+    listed: &[Grants<'_>],
+    failures: &[ContextFailure],
+) -> io::Result<()> {
+    let results = listed.iter().map(|grants| (grants.inventory(), grants_shape(grants)));
+    write_document(out, &contexts_shape(results, failures))
 }
 
 /// The results of a command for several clusters.
@@ -394,16 +403,33 @@ pub(super) struct ContextsShape<'a, T> {
     contexts: Vec<ContextShape<'a, T>>,
 }
 
+/// Why there is no result for a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextFailure {
+    /// The name of its context.
+    pub name: String,
+    /// Why, in words.
+    pub error: String,
+}
+
 #[derive(Serialize)]
 pub(super) struct ContextShape<'a, T> {
     name: &'a str,
-    result: T,
+    result: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
-pub(super) fn contexts_shape<'a, T>(results: impl Iterator<Item = (&'a Inventory, T)>) -> ContextsShape<'a, T> {
+pub(super) fn contexts_shape<'a, T>(
+    results: impl Iterator<Item = (&'a Inventory, T)>,
+    failures: &'a [ContextFailure],
+) -> ContextsShape<'a, T> {
     let name = |inventory: &'a Inventory| inventory.cluster().map_or("", |cluster| cluster.name.as_str());
-    let contexts = results.map(|(inventory, result)| ContextShape { name: name(inventory), result }).collect();
-    ContextsShape { schema: "deputize.contexts/v1", contexts }
+    let results =
+        results.map(|(inventory, result)| ContextShape { name: name(inventory), result: Some(result), error: None });
+    let failures =
+        failures.iter().map(|failure| ContextShape { name: &failure.name, result: None, error: Some(&failure.error) });
+    ContextsShape { schema: "deputize.contexts/v1", contexts: results.chain(failures).collect() }
 }
 
 /// What is known of the cluster, or of the one whose snapshot was read.
@@ -512,6 +538,12 @@ fn grants_shape<'g>(grants: &'g Grants<'g>) -> GrantsShape<'g> {
         cluster: cluster_shape(grants.inventory()),
         grants: Entries(grants),
         actions: Actions(grants),
+        problems: grants
+            .inventory()
+            .problems
+            .iter()
+            .map(|problem| problem_shape(grants.inventory(), problem))
+            .collect(),
     }
 }
 
@@ -522,6 +554,8 @@ struct GrantsShape<'g> {
     cluster: Option<ClusterShape<'g>>,
     grants: Entries<'g>,
     actions: Actions<'g>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<ProblemShape<'g>>,
 }
 
 struct Entries<'g>(&'g Grants<'g>);

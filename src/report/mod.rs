@@ -15,9 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::authority::{KubeVersion, Mode};
 use crate::evidence::Evidence;
-use crate::grants::{Grants, Path, Principal, Reach};
-use crate::inventory::RoleId;
+use crate::grants::{Grants, Path, Principal, Reach, Reason};
+use crate::inventory::{ClusterFacts, RoleId};
 use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, plan, uses};
+use crate::problem::{Problem, ProblemKind};
 
 /// How many grants are listed; further ones are counted. One role may have very many rules and very many holders.
 const MAX_LISTED: usize = 20_000;
@@ -40,6 +41,8 @@ pub struct Facts {
 pub struct Report<'g> {
     /// What is known of the servers.
     pub facts: Facts,
+    /// What of the cluster could not be read, in words, so that nothing here is sure.
+    pub limits: Vec<String>,
     /// The grants in someone's hands, the most urgent first.
     pub grants: Vec<ReportedGrant<'g>>,
     /// How many more there are.
@@ -148,6 +151,14 @@ impl<'g> Report<'g> {
         builder.written();
         builder.of_default_roles();
         let (mut listed, left_out) = (builder.listed, builder.left_out);
+        let inventory = grants.inventory();
+        let incomplete = inventory.clusters.iter().any(ClusterFacts::is_incomplete);
+        if incomplete {
+            // What binds them may be what could not be read.
+            listed.retain(|grant| grant.dead != Some(Reason::Unbound));
+        }
+        let is_limit = |problem: &&Problem| matches!(problem.kind, ProblemKind::NotListed | ProblemKind::Limited);
+        let limits = inventory.problems.iter().filter(is_limit).map(|problem| problem.message.clone()).collect();
         listed.sort_by(|a, b| a.order().cmp(&b.order()));
         let mut totals = Totals::default();
         let mut by_owner: BTreeMap<Owner, Totals> = BTreeMap::new();
@@ -167,11 +178,12 @@ impl<'g> Report<'g> {
             owners,
             totals,
             other_ways: other.len(),
-            ways_complete: reach.is_complete(),
+            ways_complete: reach.is_complete() && !incomplete,
             ways,
             seen: evidence.map(|_| seen(&uses)),
             unplanned,
             warnings: plan.map(|plan| plan.warnings).unwrap_or_default(),
+            limits,
         }
     }
 

@@ -9,6 +9,9 @@ use smol_str::SmolStr;
 use crate::inventory::{API_VERSION, LAST_APPLIED, ObjectKind};
 use crate::syntax::Value;
 
+/// Annotations in which tools keep a copy of the object that they applied.
+const COPIES: [&str; 3] = [LAST_APPLIED, "kapp.k14s.io/original", "objectset.rio.cattle.io/applied"];
+
 /// A role or binding as a server lists it. What is not named here is not kept.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,8 +54,8 @@ impl ListedObject {
     /// The object with its fields in the customary order.
     pub(super) fn into_value(self, kind: ObjectKind) -> Value {
         let ListedMetadata { name, namespace, labels, mut annotations, owner_references, finalizers } = self.metadata;
-        // The object once more, as `kubectl apply` got it.
-        annotations.remove(LAST_APPLIED);
+        // The object once more, as whoever applied it got it.
+        COPIES.iter().for_each(|copy| drop(annotations.remove(*copy)));
         let texts = |map: BTreeMap<SmolStr, SmolStr>| {
             Part((!map.is_empty()).then(|| Value::map(map.into_iter().map(|(key, value)| (key, Value::Text(value))))))
         };

@@ -13,6 +13,43 @@ use crate::syntax::Value;
 const COMMON: [&str; 9] =
     ["*", "admin", "cluster-admin", "default", "edit", "kube-node-lease", "kube-public", "kube-system", "view"];
 
+/// The value of the label by which the API server marks its own roles.
+const BOOTSTRAPPED: &str = "rbac-defaults";
+
+/// What names begin with that the server makes itself (`bootstrappolicy`, `pkg/authentication/user`); of others that begin
+/// with `system:`, the rest is hashed.
+const OF_SYSTEM: [&str; 29] = [
+    "aggregate-to-admin",
+    "aggregate-to-edit",
+    "aggregate-to-view",
+    "anonymous",
+    "apiserver",
+    "auth-delegator",
+    "authenticated",
+    "basic-user",
+    "bootstrappers",
+    "certificates.k8s.io:",
+    "controller:",
+    "coredns",
+    "discovery",
+    "heapster",
+    "kube-",
+    "kubelet-api-admin",
+    "masters",
+    "metrics-server",
+    "monitoring",
+    "node-bootstrapper",
+    "node-problem-detector",
+    "node-proxier",
+    "nodes",
+    "persistent-volume-provisioner",
+    "public-info-viewer",
+    "service-account-issuer-discovery",
+    "serviceaccounts",
+    "unauthenticated",
+    "volume-scheduler",
+];
+
 /// What hashes depend on: who does not have it cannot try names out.
 #[derive(Clone)]
 pub struct Key([u8; 32]);
@@ -36,8 +73,8 @@ impl Key {
 
 /// Replaces names by hashes.
 ///
-/// Kept are the names that every cluster has, those that begin with `system:` (not the names in them of service accounts,
-/// namespaces and nodes), API groups, resources, verbs, paths, and the keys of extras: what RBAC is about.
+/// Kept are the names that every cluster has, those of Kubernetes itself that begin with `system:` (not the names in them
+/// of service accounts, namespaces and nodes), API groups, resources, verbs, paths, and the keys of extras: what RBAC is about.
 pub struct Redactor {
     key: Key,
 }
@@ -67,7 +104,18 @@ impl Redactor {
                 return format_smolstr!("{prefix}{}", self.name(rest));
             }
         }
-        if name.starts_with("system:") { SmolStr::new(name) } else { self.hash(name) }
+        match name.strip_prefix("system:") {
+            Some("node") => SmolStr::new(name),
+            Some(rest) => {
+                let is_known = |known: &&str| rest == *known || known.ends_with([':', '-']) && rest.starts_with(*known);
+                if OF_SYSTEM.iter().any(|known| is_known(known)) {
+                    SmolStr::new(name)
+                } else {
+                    format_smolstr!("system:{}", self.hash(rest))
+                }
+            }
+            None => self.hash(name),
+        }
     }
 
     /// A hash that is a DNS label, a DNS subdomain only, or neither, as the name is.
@@ -88,10 +136,13 @@ impl Redactor {
     /// A label's key or value: those that say nothing about anyone stay.
     fn label(&self, text: &str) -> SmolStr {
         let of_kubernetes = |key: &str| {
-            let domain = key.split_once('/').map(|(domain, _)| domain);
-            domain.is_some_and(|domain| domain.ends_with("k8s.io") || domain.ends_with("kubernetes.io"))
+            let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+            let is_below =
+                |parent| domain.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            is_below("k8s.io") || is_below("kubernetes.io")
         };
-        if ["", "true", "false"].contains(&text) || of_kubernetes(text) { SmolStr::new(text) } else { self.hash(text) }
+        let is_common = ["", "true", "false", BOOTSTRAPPED].contains(&text);
+        if is_common || of_kubernetes(text) { SmolStr::new(text) } else { self.hash(text) }
     }
 
     /// Redacts an object. Annotations, owners and finalizers, on which no grant depends, are dropped.
@@ -180,6 +231,13 @@ mod tests {
         let name = |name| redactor().name(name).to_string();
         for kept in ["", "*", "edit", "kube-system", "system:masters", "system:aggregate-to-edit"] {
             assert_eq!(name(kept), kept);
+        }
+        assert_eq!(name("system:controller:job-controller"), "system:controller:job-controller");
+        assert!(name("system:acme-ceo").starts_with("system:n-"));
+        for (key, is_kept) in
+            [("rbac.authorization.k8s.io/x", true), ("kubernetes.io/x", true), ("acme-k8s.io/x", false)]
+        {
+            assert_eq!(redactor().label(key) == key, is_kept, "{key}");
         }
         for hidden in ["payments", "a.b", "jane@acme.com", "Ä"] {
             let hash = name(hidden);

@@ -101,11 +101,12 @@ const rows = (page) => page.locator("#list tbody tr");
 
 test("the table is filtered and sorted by keyboard", async () => {
   await open("used", {}, async (page) => {
-    assert.equal(await rows(page).count(), 20);
+    const all = await rows(page).count();
+    assert.ok(all >= 20);
     await page.locator("#filter").focus();
     await page.keyboard.type("GITOPS any");
     assert.equal(await rows(page).count(), 1);
-    assert.equal(await page.locator("#count").textContent(), "1 of 20 grants");
+    assert.equal(await page.locator("#count").textContent(), `1 of ${all} grants`);
     assert.equal(await page.locator("#count").getAttribute("role"), "status");
     await page.keyboard.press("Control+A");
     await page.keyboard.press("Delete");
@@ -114,7 +115,7 @@ test("the table is filtered and sorted by keyboard", async () => {
     const outcome = await page.locator("#outcome").inputValue();
     assert.equal(outcome, "never");
     const never = await rows(page).count();
-    assert.ok(never > 0 && never < 20);
+    assert.ok(never > 0 && never < all);
     await page.locator("#outcome").selectOption("");
     // The heading of the column of steps is reached by tabs alone.
     const heading = page.locator("#list thead button", { hasText: "Steps" });

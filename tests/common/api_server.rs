@@ -1,11 +1,15 @@
-//! A server that answers as a script says, over plain HTTP: what a real API server does when it fails.
+//! A server that answers as a script says, over TLS: what a real API server does when it fails.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
@@ -52,6 +56,16 @@ impl Answer {
     }
 }
 
+/// What all servers identify themselves by: a certificate that vouches for itself, in PEM, and how to use it.
+static IDENTITY: LazyLock<(String, Arc<ServerConfig>)> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    (made.cert.pem(), Arc::new(config))
+});
+
 type Script = dyn Fn(&Asked, usize) -> Answer + Send + Sync;
 
 /// The server. It goes on until the process ends.
@@ -97,7 +111,9 @@ impl ApiServer {
     pub fn kubeconfig(&self, user: &str, credentials: &Value) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": user,
-            "clusters": [{"name": user, "cluster": {"server": format!("http://{}", self.address)}}],
+            "clusters": [{"name": user, "cluster": {
+                "server": format!("https://{}", self.address), "certificate-authority-data": STANDARD.encode(&IDENTITY.0),
+            }}],
             "users": [{"name": user, "user": credentials}],
             "contexts": [{"name": user, "context": {"cluster": user, "user": user}}],
         })
@@ -123,12 +139,12 @@ fn answer(version: &str, objects: &[Value], asked: &Asked) -> Answer {
     let all: Vec<&Value> = objects.iter().filter(of_kind).collect();
     let items: Vec<&&Value> = all.iter().skip(from).take(limit).collect();
     let next = if from + limit < all.len() { (from + limit).to_string() } else { String::new() };
-    Answer::json(&json!({"metadata": {"resourceVersion": "1", "continue": next}, "items": items}))
+    Answer::json(&json!({"kind": "List", "metadata": {"resourceVersion": "1", "continue": next}, "items": items}))
 }
 
 fn serve(stream: TcpStream, script: &Script, log: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut stream = stream;
+    let connection = ServerConnection::new(Arc::clone(&IDENTITY.1)).unwrap();
+    let mut reader = BufReader::new(StreamOwned::new(connection, stream));
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -156,10 +172,12 @@ fn serve(stream: TcpStream, script: &Script, log: &Mutex<Vec<Asked>>) -> std::io
         let mut head = format!("HTTP/1.1 {} Scripted\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
         head.push_str("Content-Type: application/json\r\n");
         answer.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        let stream = reader.get_mut();
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         stream.write_all(&answer.body.as_bytes()[..answer.cut.unwrap_or(answer.body.len())])?;
+        stream.flush()?;
         if answer.cut.is_some() {
-            return stream.shutdown(std::net::Shutdown::Both);
+            return stream.sock.shutdown(std::net::Shutdown::Both);
         }
     }
 }

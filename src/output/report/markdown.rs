@@ -95,6 +95,14 @@ fn write_verdict(out: &mut dyn Write, shape: &ReportShape<'_>) -> io::Result<()>
         "**Yes, go to 1.36, 1.37 and 1.38: no request that is allowed today is refused by the upgrade.** Legacy \
          impersonation goes on working beside the constrained one.\n"
     )?;
+    writeln!(
+        out,
+        "One exception: whoever may do everything (`*` on everything, `system:masters`) and impersonates nodes without \
+         their groups, does so from 1.36 on as a member of `system:nodes`, which the admission plugin NodeRestriction limits.\n"
+    )?;
+    for limit in shape.limits {
+        writeln!(out, "> **Not all of the cluster was read:** {}\n", plain(limit))?;
+    }
     let begin = shape.upgrade.begin_to_count;
     if begin > 0 {
         let verb = if begin == 1 { "begins" } else { "begin" };

@@ -11,7 +11,7 @@ pub use markdown::write_markdown;
 
 use std::io;
 
-use super::json::{contexts_shape, write_document};
+use super::json::{ContextFailure, contexts_shape, write_document};
 use crate::grants::Grants;
 use crate::report::Report;
 
@@ -27,7 +27,11 @@ pub fn write_json(out: &mut dyn io::Write, grants: &Grants<'_>, report: &Report<
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_json_of_each(out: &mut dyn io::Write, reports: &[(&Grants<'_>, &Report<'_>)]) -> io::Result<()> {
+pub fn write_json_of_each(
+    out: &mut dyn io::Write,
+    reports: &[(&Grants<'_>, &Report<'_>)],
+    failures: &[ContextFailure],
+) -> io::Result<()> {
     let shapes = reports.iter().map(|(grants, report)| (grants.inventory(), shape::shape(grants, report)));
-    write_document(out, &contexts_shape(shapes))
+    write_document(out, &contexts_shape(shapes, failures))
 }

@@ -30,6 +30,9 @@ pub(super) struct ReportShape<'a> {
     pub(super) owners: Vec<OwnerShape<'a>>,
     pub(super) evidence: Option<EvidenceShape<'a>>,
     pub(super) unplanned: &'a [String],
+    /// What of the cluster could not be read.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(super) limits: &'a [String],
     pub(super) warnings: &'a [String],
 }
 
@@ -309,6 +312,7 @@ pub(super) fn shape<'a>(grants: &'a Grants<'_>, report: &'a Report<'_>) -> Repor
             unused_grants: used.filter(|used| used.count == 0).count(),
         }),
         unplanned: &report.unplanned,
+        limits: &report.limits,
         warnings: &report.warnings,
     }
 }
