@@ -108,7 +108,7 @@ impl Redactor {
             Some("node") => SmolStr::new(name),
             Some(rest) => {
                 let is_known = |known: &&str| rest == *known || known.ends_with([':', '-']) && rest.starts_with(*known);
-                if OF_SYSTEM.iter().any(|known| is_known(known)) {
+                if OF_SYSTEM.iter().any(is_known) {
                     SmolStr::new(name)
                 } else {
                     format_smolstr!("system:{}", self.hash(rest))
