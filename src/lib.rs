@@ -12,6 +12,8 @@
 //! - [`lint`]: findings, one file a rule
 //! - [`evidence`]: what impersonators do
 //! - [`migrate`]: what replaces their grants
+//! - [`rewrite`]: manifests, some objects of which change
+//! - [`fix`]: findings mended by edits
 //! - [`guard`]: an admission policy that keeps new ones out
 //! - [`report`]: what a person needs to know who decides about an upgrade
 //! - [`output`]: all of this as text and JSON
@@ -19,6 +21,7 @@ pub mod authority;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod evidence;
+pub mod fix;
 pub mod grants;
 pub mod guard;
 pub mod inventory;
@@ -27,6 +30,7 @@ pub mod migrate;
 pub mod output;
 pub mod problem;
 pub mod report;
+pub mod rewrite;
 #[cfg(feature = "cluster")]
 pub mod snapshot;
 pub mod source;

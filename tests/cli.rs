@@ -329,7 +329,7 @@ fn rules_and_help() {
 #[test]
 fn explain_prints_the_page() {
     let page = std::fs::read_to_string(root().join("rules/wildcard-verb.md")).unwrap();
-    let stdout = page + "\nSeverity: error, warning, note. Kubernetes: all. Fix: unsafe.\n";
+    let stdout = page + "\nSeverity: error, warning, note. Kubernetes: all. Fix: none.\n";
     assert_eq!(deputize(&["explain", "wildcard-verb"]), Run { stdout, stderr: String::new(), status: 0 });
     let wrong = deputize(&["explain", "wildcard-verbs"]);
     assert_eq!(

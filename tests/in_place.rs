@@ -10,13 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::world::Generator;
-use common::{Run, deputize_in, migration, root};
+use common::{Run, deputize_in, files, golden_text, migration, platform};
 use deputize::evidence::Evidence;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, LoadOptions, Object, ObjectKey, load, load_bytes};
 use deputize::migrate::{Options, Sources, Stage, in_place, plan};
 use deputize::output::json;
-use snapbox::{Data, assert_data_eq};
 use tempfile::TempDir;
 
 const HEAD: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n";
@@ -24,34 +23,9 @@ const BINDING: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRo
                        ClusterRole, name: a}\nsubjects: [{kind: ServiceAccount, namespace: apps, name: deputy}]\n";
 const ACTIONS: &str = "actions: [{rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get]}]}]\n";
 
-/// A copy of the made-up company's manifests.
-fn platform() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, bytes) in files(&root().join("testdata/platform")) {
-        let path = directory.path().join("platform").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    fs::copy(root().join("testdata/platform-actions.yaml"), directory.path().join("platform-actions.yaml")).unwrap();
-    directory
-}
-
-/// All files below a directory.
-fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let entries = walkdir::WalkDir::new(directory).into_iter().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.file_type().is_file());
-    files
-        .map(|entry| (entry.path().strip_prefix(directory).unwrap().to_owned(), fs::read(entry.path()).unwrap()))
-        .collect()
-}
-
 fn migrate(directory: &TempDir, more: &[&str]) -> Run {
     let arguments = [&["migrate", "platform", "--actions", "platform-actions.yaml"][..], more].concat();
     deputize_in(directory.path(), &arguments)
-}
-
-fn golden(name: &str, text: &str) {
-    assert_data_eq!(text, Data::read_from(&root().join(format!("tests/golden/{name}")), None).raw());
 }
 
 /// What is said behind the summary of the plan.
@@ -68,11 +42,11 @@ fn both_stages_of_the_platform() {
     for (stage, name) in [("grant", "in-place-grant"), ("cutover", "in-place-cutover")] {
         let before = files(directory.path());
         let diff = migrate(&directory, &["--in-place", "--stage", stage, "--diff"]);
-        golden(&format!("{name}.diff"), &diff.stdout);
+        golden_text(&format!("{name}.diff"), &diff.stdout);
         assert_eq!(files(directory.path()), before, "--diff writes nothing");
         let run = migrate(&directory, &["--in-place", "--stage", stage]);
         assert_eq!((run.status, run.stdout.as_str()), (1, ""));
-        golden(&format!("{name}.stderr"), after_summary(&run));
+        golden_text(&format!("{name}.stderr"), after_summary(&run));
         let after = files(directory.path());
         assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
         let changed: Vec<String> = after
@@ -187,7 +161,7 @@ fn all_files_or_none() {
     let (run, after) = stage(&manifests, &["--stage", "cutover"]);
     assert_eq!(run.status, 2);
     assert!(
-        run.stderr.contains("m/b.yaml:6:20: error: cannot be edited without changing more than the plan says"),
+        run.stderr.contains("m/b.yaml:6:20: error: cannot be edited without changing more than is meant"),
         "{}",
         run.stderr
     );

@@ -7,7 +7,7 @@ use std::path::Path;
 use deputize::authority::KubeVersion;
 use deputize::grants::Grants;
 use deputize::inventory::load_bytes;
-use deputize::lint::{Finding, Rule, Selection, Severity, catalogue, check};
+use deputize::lint::{Finding, Fix, Rule, Selection, Severity, catalogue, check};
 
 fn findings(yaml: &str) -> Vec<Finding> {
     findings_on(KubeVersion::NEWEST, yaml)
@@ -91,6 +91,9 @@ fn every_rule_has_one_page_with_all_parts() {
         for heading in order {
             assert!(!page.section(heading).unwrap().is_empty(), "{id}: {heading}");
         }
+        // What is fixed is documented where the rule is.
+        let fixes = page.section("What to do").unwrap().contains("check --fix");
+        assert_eq!(fixes, rule.fix() != Fix::None, "{id}");
         assert!(!rule.severities().is_empty(), "{id}");
         let mut sorted = rule.severities().to_vec();
         sorted.sort_by(|a, b| b.cmp(a));

@@ -57,6 +57,18 @@ impl IdentityKind {
         }
     }
 
+    /// Whether a resource of a rule covers the kind, and with which key of an extra (none: every key).
+    pub fn key_in(self, resource: &str) -> Option<Option<&str>> {
+        if resource == "*" {
+            return Some(None);
+        }
+        if self != Self::UserExtras {
+            return (resource == self.resource()).then_some(None);
+        }
+        let (left, key) = resource.split_once('/')?;
+        (!key.is_empty() && (left == "*" || left == self.resource())).then_some(Some(key))
+    }
+
     /// The kind as which legacy asks for it: a node is a user like any other there.
     pub fn in_legacy(self) -> Self {
         if self == Self::Nodes { Self::Users } else { self }

@@ -4,6 +4,7 @@
 //! themselves. Each item names the upstream file that it mirrors; paths are those of `k8s.io/kubernetes` and
 //! `k8s.io/apiserver` v1.37.
 
+mod asked;
 mod attributes;
 mod authorizer;
 mod compiled;
@@ -17,6 +18,7 @@ mod rbac;
 mod verbs;
 mod version;
 
+pub use asked::{Certainty, Extent, is_ever_asked};
 pub use attributes::{Attributes, Extra, ImpersonatedUser, User};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
 pub use credentials::{CredentialSource, credential_sources};

@@ -9,12 +9,14 @@ use deputize::inventory::Inventory;
 use deputize::lint::{self, Finding, Selection, Severity};
 use deputize::output::{human, json};
 
+use super::fix::{FixArgs, Fixed};
 use super::input::{InputArgs, VersionArg, say_coverage, status_of};
 use super::terminal::{self, Output};
 use super::{Failure, Outcome, Status};
 
 const AFTER_HELP: &str = "\
-Exit status: 0 no finding is as severe as --fail-on, 1 one is, 2 something could not be read.";
+Exit status: 0 no finding is as severe as --fail-on, 1 one is, 2 something could not be read.
+With --fix or --diff what remains counts; --diff also ends with 1 if there is something to fix.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -33,6 +35,8 @@ pub(super) struct Args {
     /// Do not apply these rules
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     ignore: Vec<String>,
+    #[command(flatten)]
+    fixing: FixArgs,
     #[command(flatten)]
     version: VersionArg,
     /// Exit with 2 if the input holds no RBAC object at all
@@ -62,26 +66,36 @@ impl FailOn {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
-    let worlds = args.input.load_each()?;
-    let (mut status, failures) = (worlds.status(), worlds.failures);
+    let fixes = args.fixing.check(&args.input, args.output)?;
+    let read = args.input.load_each()?;
+    let (mut status, failures) = (read.status(), read.failures);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
-    let inventories: &[Inventory] = Vec::leak(worlds.inventories);
-    let worlds: Vec<_> = inventories.iter().map(|inventory| World::check(inventory, args, &selection)).collect();
-    let worlds = ManuallyDrop::new(worlds);
-    let mut out = terminal::stdout();
-    let printed = print(args, &worlds, &failures, &mut out);
-    terminal::unless_closed(printed.and_then(|()| out.flush()))?;
+    let inventories: &[Inventory] = Vec::leak(read.inventories);
+    let check = |inventory| World::check(inventory, args, &selection);
+    let mut worlds = ManuallyDrop::new(inventories.iter().map(check).collect::<Vec<_>>());
+    let mut fixed: Option<Fixed> = None;
+    if let Some(world) = worlds.first_mut().filter(|_| fixes) {
+        fixed = Some(args.fixing.run(&args.input, world, &check)?);
+    }
+    if !args.fixing.prints_diff() {
+        let mut out = terminal::stdout();
+        let printed = print(args, &worlds, &failures, &mut out);
+        terminal::unless_closed(printed.and_then(|()| out.flush()))?;
+    }
     for world in worlds.iter() {
         status = status.max(world.conclude(args)?);
+        if let Some(fixed) = &fixed {
+            status = status.max(fixed.conclude(world)?);
+        }
     }
     Ok(status)
 }
 
 /// One input, or one of several clusters, and what was found in it.
-struct World<'i> {
-    inventory: &'i Inventory,
-    grants: Grants<'i>,
-    findings: Vec<Finding>,
+pub(super) struct World<'i> {
+    pub(super) inventory: &'i Inventory,
+    pub(super) grants: Grants<'i>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl<'i> World<'i> {

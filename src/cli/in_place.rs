@@ -1,20 +1,18 @@
 //! `deputize migrate --in-place`: the manifests themselves are edited.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::ObjectKey;
-use deputize::migrate::{FileChange, Plan, Stage, in_place};
+use deputize::migrate::{Plan, Stage, in_place};
 use deputize::output::diff::write_diff;
 use deputize::output::{escape, human};
-use deputize::problem::{Problem, ProblemKind};
-use deputize::source::{FileText, Input, Limits, read_file};
+use deputize::rewrite::FileChange;
 
+use super::files::{Files, not_editable};
 use super::input::InputArgs;
 use super::{Failure, Outcome, Status, terminal};
 
@@ -194,169 +192,4 @@ fn warn_of_missing(err: &mut dyn Write, edited: bool, grants: &Grants<'_>, plan:
         if edited { "restore the files, " } else { "" },
     )?;
     Ok(true)
-}
-
-/// The files that are edited, and where they really are.
-struct Files {
-    /// The directories that were given, and the directories of the files that were, without links on the way.
-    roots: Vec<PathBuf>,
-    real: BTreeMap<Arc<str>, PathBuf>,
-}
-
-impl Files {
-    fn new(paths: &[PathBuf]) -> Self {
-        let real = |path: &PathBuf| {
-            let real = path.canonicalize().ok()?;
-            if real.is_dir() {
-                return Some(real);
-            }
-            // A link that is given stands for nothing outside of its directory.
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            Some(parent.canonicalize().ok()?.join(path.file_name()?))
-        };
-        Self { roots: paths.iter().filter_map(real).collect(), real: BTreeMap::new() }
-    }
-
-    fn read(&mut self, name: &Arc<str>) -> Result<Vec<u8>, Problem> {
-        let path = PathBuf::from(name.as_ref());
-        let unreadable = |error: &dyn std::fmt::Display| {
-            not_editable(
-                name,
-                &format!("cannot be read again: {error}"),
-                "check that it is still there, then run again",
-            )
-        };
-        let real = path.canonicalize().map_err(|error| unreadable(&error))?;
-        if !self.roots.iter().any(|root| real.starts_with(root)) {
-            let help = "give the file to which it leads instead";
-            return Err(not_editable(name, "is a symbolic link that leads out of the paths given", help));
-        }
-        if let Some((other, _)) = self.real.iter().find(|(_, known)| **known == real) {
-            let message = format!("is the same file as {other}");
-            return Err(not_editable(name, &message, "give it once, under one name"));
-        }
-        let mut text = FileText::default();
-        let limits = Limits { max_file_bytes: Limits::MAX_FILE_BYTES };
-        read_file(&Input::named(real.clone(), false), &limits, &mut text).map_err(|error| unreadable(&error))?;
-        self.real.insert(Arc::clone(name), real);
-        Ok(text.into_bytes())
-    }
-
-    /// Writes all files, or none if one of them has changed meanwhile or cannot be written.
-    fn write(&self, changes: &[&FileChange]) -> Result<(), Failure> {
-        let mut ready = Vec::with_capacity(changes.len());
-        for change in changes {
-            let Some(real) = self.real.get(&change.path) else { continue };
-            ready.push(Replacement::prepare(real, change).map_err(|error| failed(&change.path, &error))?);
-        }
-        for replacement in &ready {
-            replacement.check().map_err(|error| failed(&replacement.change.path, &error))?;
-        }
-        for replacement in ready {
-            let path = Arc::clone(&replacement.change.path);
-            replacement.finish().map_err(|error| failed(&path, &error))?;
-        }
-        Ok(())
-    }
-}
-
-/// A new file beside the one whose place it takes.
-struct Replacement<'c> {
-    real: &'c Path,
-    new: PathBuf,
-    change: &'c FileChange,
-}
-
-impl<'c> Replacement<'c> {
-    fn prepare(real: &'c Path, change: &'c FileChange) -> io::Result<Self> {
-        let permissions = fs::metadata(real)?.permissions();
-        let (mut file, new) = create_beside(real)?;
-        let replacement = Self { real, new, change };
-        file.write_all(&change.after)?;
-        file.set_permissions(permissions)?;
-        file.sync_all()?;
-        Ok(replacement)
-    }
-
-    /// Sees to it that the file is what was edited.
-    fn check(&self) -> io::Result<()> {
-        if fs::symlink_metadata(self.real)?.is_file() && fs::read(self.real)? == self.change.before {
-            return Ok(());
-        }
-        Err(io::Error::other("it has changed since it was read; run the command again"))
-    }
-
-    fn finish(self) -> io::Result<()> {
-        self.check()?;
-        fs::rename(&self.new, self.real)?;
-        // Where a directory cannot be synced, the rename is as safe as it gets.
-        if let Some(directory) = self.real.parent().and_then(|parent| File::open(parent).ok()) {
-            let _ = directory.sync_all();
-        }
-        Ok(())
-    }
-}
-
-/// Whatever goes wrong, nothing is left behind.
-impl Drop for Replacement<'_> {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.new);
-    }
-}
-
-/// A new file in the same directory; what is there is never followed nor overwritten.
-fn create_beside(real: &Path) -> io::Result<(File, PathBuf)> {
-    let name = real.file_name().unwrap_or_default().to_string_lossy();
-    for attempt in 0..100 {
-        let new = real.with_file_name(format!(".{name}.deputize-{}-{attempt}", std::process::id()));
-        match OpenOptions::new().write(true).create_new(true).open(&new) {
-            Ok(file) => return Ok((file, new)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other("there is no free name for a temporary file beside it"))
-}
-
-fn failed(path: &str, error: &io::Error) -> Failure {
-    Failure::Message(format!("{} cannot be written: {error}", escape(path)))
-}
-
-fn not_editable(path: &Arc<str>, message: &str, help: &str) -> Problem {
-    Problem {
-        path: Arc::clone(path),
-        place: None,
-        kind: ProblemKind::NotEditable,
-        message: message.to_owned(),
-        help: Some(help.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_has_changed_meanwhile_keeps_all_of_them() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        let name = |name: &str| -> Arc<str> { Arc::from(path(name).to_string_lossy()) };
-        fs::write(path("a.yaml"), "a").unwrap();
-        fs::write(path("b.yaml"), "b").unwrap();
-        let mut files = Files::new(&[directory.path().to_owned()]);
-        let changes: Vec<FileChange> = ["a.yaml", "b.yaml"]
-            .into_iter()
-            .map(|file| {
-                let before = files.read(&name(file)).unwrap();
-                FileChange { path: name(file), before, after: b"new".to_vec(), template: None, is_empty: false }
-            })
-            .collect();
-        fs::write(path("b.yaml"), "changed").unwrap();
-        let changes: Vec<&FileChange> = changes.iter().collect();
-        let Err(Failure::Message(message)) = files.write(&changes) else { unreachable!("it has changed") };
-        assert!(message.contains("b.yaml cannot be written: it has changed since it was read"), "{message}");
-        assert_eq!(fs::read(path("a.yaml")).unwrap(), b"a");
-        assert_eq!(fs::read(path("b.yaml")).unwrap(), b"changed");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left behind");
-    }
 }

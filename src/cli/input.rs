@@ -1,7 +1,9 @@
 //! The arguments that all commands share which read RBAC.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
@@ -102,6 +104,15 @@ impl InputArgs {
         self.load_leaving_out(LeaveOut { directories: output.map(Path::to_owned).into_iter().collect(), outputs: true })
     }
 
+    /// Reads the files once more, some with another text than they have.
+    pub(super) fn load_with(&self, instead: BTreeMap<Arc<str>, Arc<[u8]>>) -> Inventory {
+        load(&self.paths, &LoadOptions { instead, ..self.options() })
+    }
+
+    fn options(&self) -> LoadOptions {
+        LoadOptions { limits: Limits { max_file_bytes: self.max_file_size }, ..LoadOptions::default() }
+    }
+
     fn start_threads(&self) -> Result<(), Failure> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
         pool.map_err(|error| Failure::Message(format!("threads cannot be started: {error}")))
@@ -113,9 +124,7 @@ impl InputArgs {
         if self.cluster.is_asked_for() {
             return self.cluster.load_one();
         }
-        let limits = Limits { max_file_bytes: self.max_file_size };
-        let options = LoadOptions { limits, leave_out };
-        let inventory = load(&self.paths, &options);
+        let inventory = load(&self.paths, &LoadOptions { leave_out, ..self.options() });
         human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
         if let [first, second, ..] = inventory.clusters.as_slice() {
             // A binding of the one does not bind roles of the other.

@@ -6,6 +6,8 @@ mod check;
 mod cluster;
 mod evidence;
 mod explain;
+mod files;
+mod fix;
 mod generate;
 mod grants;
 mod guard;

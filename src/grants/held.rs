@@ -52,6 +52,16 @@ pub struct Holder {
     pub subject: Option<usize>,
 }
 
+impl Holder {
+    /// The binding, whether it reaches the role or not.
+    pub fn binding(&self) -> Option<BindingId> {
+        match self.through {
+            Through::Unbound => None,
+            Through::Binding(binding) | Through::NearMiss(binding) => Some(binding),
+        }
+    }
+}
+
 /// One grant in one subject's hands.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'g> {
@@ -321,17 +331,12 @@ impl<'i> Grants<'i> {
 
     /// The subject of a holder; none for a role that nobody holds.
     pub fn subject(&self, holder: &Holder) -> Option<&'i Subject> {
-        match holder.through {
-            Through::Unbound => None,
-            Through::Binding(binding) | Through::NearMiss(binding) => {
-                self.inventory.binding(binding).subjects.get(holder.subject?)
-            }
-        }
+        self.inventory.binding(holder.binding()?).subjects.get(holder.subject?)
     }
 
     /// The only namespace in which something held this way counts; none for all.
     pub fn namespace(&self, holder: &Holder) -> Option<&'i str> {
-        let (Through::Binding(binding) | Through::NearMiss(binding)) = holder.through else {
+        let Some(binding) = holder.binding() else {
             return self.inventory.role(holder.role).meta.effective_namespace();
         };
         let meta = &self.inventory.binding(binding).meta;

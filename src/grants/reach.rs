@@ -13,6 +13,7 @@ use std::hash::Hash;
 use foldhash::fast::RandomState;
 use smol_str::SmolStr;
 
+use super::subjects::is_of_accounts;
 use super::{Grants, grants_of_rule};
 use crate::authority::{
     CredentialSource, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS, User,
@@ -77,6 +78,32 @@ impl Principal {
             }
             Self::SomeServiceAccount(None) => "any service account".to_owned(),
         }
+    }
+
+    /// Whether one and the same may be both, as far as their names tell: a person may be in any group but those of service
+    /// accounts.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let of_accounts = |group: &SmolStr| is_of_accounts(group);
+        match (self, other) {
+            (Self::Group(a), Self::Group(b)) if of_accounts(a) || of_accounts(b) => {
+                self.names().contains(other) || other.names().contains(self)
+            }
+            (Self::Group(_), Self::Group(_)) => true,
+            (Self::Group(group), Self::User(_)) | (Self::User(_), Self::Group(group)) => !of_accounts(group),
+            (Self::Group(_), _) => other.names().contains(self),
+            (_, Self::Group(_)) => self.names().contains(other),
+            _ => self == other,
+        }
+    }
+
+    /// The parts of its name.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let (name, namespace) = match self {
+            Self::User(name) | Self::Group(name) => (Some(name), None),
+            Self::ServiceAccount { namespace, name } => (Some(name), Some(namespace)),
+            Self::SomeServiceAccount(namespace) => (None, namespace.as_ref()),
+        };
+        name.into_iter().chain(namespace).map(SmolStr::as_str)
     }
 
     /// By what bindings can name it: itself, and the groups that the server gives it. Groups that an identity provider

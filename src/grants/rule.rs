@@ -88,7 +88,7 @@ fn reached(rule: &PolicyRule, verb: usize, mode: Mode, grants: &mut Vec<RuleGran
         let Some(group) = kind.asked_in(mode).filter(|group| group_matches(rule, group)) else { continue };
         let mut seen = HashSet::new();
         for (resource, text) in rule.resources.iter().enumerate() {
-            let Some(key) = covers(text.as_str(), kind) else { continue };
+            let Some(key) = kind.key_in(text.as_str()) else { continue };
             alive.insert(resource);
             if !seen.insert(key) {
                 continue;
@@ -113,18 +113,6 @@ fn reached(rule: &PolicyRule, verb: usize, mode: Mode, grants: &mut Vec<RuleGran
         }
     }
     alive
-}
-
-/// Whether a resource of a rule covers a kind, and with which key of an extra (none: every key).
-fn covers(resource: &str, kind: IdentityKind) -> Option<Option<&str>> {
-    if resource == "*" {
-        return Some(None);
-    }
-    if kind != IdentityKind::UserExtras {
-        return (resource == kind.resource()).then_some(None);
-    }
-    let (left, key) = resource.split_once('/')?;
-    (!key.is_empty() && (left == "*" || left == kind.resource())).then_some(Some(key))
 }
 
 /// The resources that a written verb names in vain.
@@ -184,7 +172,7 @@ fn dead_reason(mode: Option<Mode>, resource: &str) -> Reason {
         return Reason::BareUserextras;
     }
     let mut kinds = IdentityKind::ALL.into_iter().filter(|kind| asked(*kind));
-    if kinds.any(|kind| covers(resource, kind).is_some()) { Reason::WrongApiGroup } else { Reason::NoSuchResource }
+    if kinds.any(|kind| kind.key_in(resource).is_some()) { Reason::WrongApiGroup } else { Reason::NoSuchResource }
 }
 
 /// What a rule says may be done while impersonating, in the order of its verbs.

@@ -338,7 +338,7 @@ impl Subjects {
 }
 
 /// Whether only service accounts are in the group.
-fn is_of_accounts(group: &str) -> bool {
+pub(super) fn is_of_accounts(group: &str) -> bool {
     group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 

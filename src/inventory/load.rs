@@ -1,5 +1,6 @@
 //! Paths to an inventory: discovery, reading and parsing side by side, collected and sorted once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct LoadOptions {
     pub limits: Limits,
     /// What is not read, even if it stands below a directory that is.
     pub leave_out: LeaveOut,
+    /// Texts that take the place of what files hold, by the names of these.
+    pub instead: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
 /// What was looked at, and what was not.
@@ -167,6 +170,11 @@ impl<'s> Source<'s> {
 }
 
 fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mut FileText) -> FileResult {
+    let chart = || input.file.as_deref().and_then(|file| charts.of(file));
+    let source = Source { path: &input.name, explicit: input.explicit, chart: Some(&chart), in_chart: input.in_chart };
+    if let Some(bytes) = options.instead.get(&input.name) {
+        return read_bytes(&source, bytes);
+    }
     if let Err(error) = read_file(input, &options.limits, buffer) {
         let (kind, message, help) = match error {
             ReadError::Io(error) => (
@@ -186,8 +194,6 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
             ..FileResult::default()
         };
     }
-    let chart = || input.file.as_deref().and_then(|file| charts.of(file));
-    let source = Source { path: &input.name, explicit: input.explicit, chart: Some(&chart), in_chart: input.in_chart };
     let mut result = read_bytes(&source, buffer.bytes());
     if input.is_stream {
         result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));

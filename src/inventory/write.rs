@@ -1,5 +1,7 @@
 //! Objects as a client sends them.
 
+use std::collections::BTreeSet;
+
 use smol_str::SmolStr;
 
 use super::object::{
@@ -49,6 +51,11 @@ impl PolicyRule {
             ("nonResourceURLs", &self.non_resource_urls),
             ("verbs", &self.verbs),
         ]
+    }
+
+    /// The lists as sets, which is what they mean, in the same order.
+    pub fn sets(&self) -> [BTreeSet<&str>; 5] {
+        self.lists().map(|(_, list)| list.iter().map(Text::as_str).collect())
     }
 }
 

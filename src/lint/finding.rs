@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 
 use super::holders::{Holders, Related};
+use super::mend::Mend;
 use super::severity::Severity;
 use super::site::{BindingSite, Site};
 use crate::grants::Grants;
@@ -93,6 +94,8 @@ pub struct Finding {
     pub related: Arc<[Related]>,
     /// How many more bindings there are.
     pub bindings_left_out: usize,
+    /// What an edit takes out of the rule, so that it goes.
+    pub mend: Option<Mend>,
 }
 
 impl Finding {
@@ -138,6 +141,7 @@ fn finding(rule: &'static str, diagnosis: Diagnosis, about: About, meta: &Object
         subjects_left_out: holders.subjects_left_out,
         related: Arc::clone(&holders.related),
         bindings_left_out: holders.bindings_left_out,
+        mend: None,
     }
 }
 

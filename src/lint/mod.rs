@@ -7,6 +7,7 @@ mod catalogue;
 mod consequence;
 mod finding;
 mod holders;
+mod mend;
 mod rule;
 mod rules;
 mod severity;
@@ -16,6 +17,7 @@ pub(crate) mod words;
 pub use catalogue::{Selection, UnknownRule, catalogue, find_rule};
 pub use finding::{About, Finding};
 pub use holders::Related;
+pub use mend::{Cut, Mend};
 pub use rule::{Fix, Page, Rule, Versions};
 pub use severity::Severity;
 pub use site::{Beside, BindingSite, Site};
@@ -43,7 +45,8 @@ fn apply(grants: &Grants<'_>, rules: &[&dyn Rule]) -> Vec<Finding> {
             site::visit(grants, *role, &mut |site| {
                 for rule in rules {
                     if let Some(diagnosis) = rule.check(site) {
-                        findings.push(finding_of(site, rule.id(), diagnosis));
+                        let mend = rule.mend(site).filter(|_| site.role.meta.embedded.is_none());
+                        findings.push(Finding { mend, ..finding_of(site, rule.id(), diagnosis) });
                     }
                 }
             });

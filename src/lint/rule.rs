@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::finding::Diagnosis;
+use super::mend::Mend;
 use super::severity::Severity;
 use super::site::{BindingSite, Site};
 use crate::authority::KubeVersion;
@@ -19,12 +20,17 @@ pub trait Rule: Sync + fmt::Debug {
     fn versions(&self) -> Versions {
         Versions::default()
     }
-    /// Whether what it finds can be mended by editing the manifest.
+    /// How safely the best of what it finds can be mended by editing the manifest, see [`Rule::mend`].
     fn fix(&self) -> Fix {
         Fix::None
     }
     /// What it has to say of a site, if anything.
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis>;
+    /// What an edit takes out of the site's rule, so that what `check` found there goes; none if that cannot be edited.
+    /// Asked for sites at which it found something.
+    fn mend(&self, _site: &Site<'_>) -> Option<Mend> {
+        None
+    }
     /// What it has to say of a binding to a default role that the input does not define, if anything.
     fn check_binding(&self, _site: &BindingSite<'_>) -> Option<Diagnosis> {
         None

@@ -1,7 +1,7 @@
 //! What a rule looks at: one verb of one rule, and everyone who holds it.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::consequence::consequence;
@@ -88,6 +88,8 @@ struct Classes {
     classes: Vec<HolderClass>,
     /// What is known of the classes that were picked together so far, and of those in them who have something in common.
     known: RefCell<BTreeMap<Picked, Rc<Holders>>>,
+    /// For rules of the role that say what an earlier one says, the index of that.
+    earlier: OnceCell<HashMap<usize, usize>>,
 }
 
 /// Classes, and what those of their holders have in common who are meant.
@@ -187,7 +189,7 @@ fn classes(grants: &Grants<'_>, role: RoleId) -> Classes {
         classes.entry((kind, matches, namespace, everyone)).or_default().push(holder);
     }
     let classes = classes.into_iter().map(|((.., everyone), holders)| HolderClass { holders, everyone });
-    Classes { classes: classes.collect(), known: RefCell::default() }
+    Classes { classes: classes.collect(), known: RefCell::default(), earlier: OnceCell::new() }
 }
 
 /// Whether a subject stands for all users, all service accounts, or those without credentials.
@@ -337,6 +339,28 @@ impl<'a> Site<'a> {
             Some(cluster) if cluster.is_incomplete() => "that could be read",
             Some(_) => "in this cluster",
         }
+    }
+
+    /// Whether all bindings that give the role give it in a namespace, as far as the input shows, and there are some.
+    pub fn is_namespaced(&self) -> bool {
+        let mut holders = self.classes.classes.iter().filter_map(|class| class.holders.first());
+        !self.classes.classes.is_empty()
+            && holders.all(|holder| self.grants.namespace(holder).is_some())
+            && self.default_roles().is_empty()
+    }
+
+    /// The index of an earlier rule of the role that says the same.
+    pub fn earlier(&self) -> Option<usize> {
+        let find = || {
+            let mut first: HashMap<[BTreeSet<&str>; 5], usize> = HashMap::new();
+            let rules = self.role.rules.iter().enumerate();
+            let again = rules.filter_map(|(index, rule)| {
+                let known = *first.entry(rule.sets()).or_insert(index);
+                (known < index).then_some((index, known))
+            });
+            again.collect()
+        };
+        self.classes.earlier.get_or_init(find).get(&self.index).copied()
     }
 
     /// Nobody.

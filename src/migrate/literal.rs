@@ -5,6 +5,8 @@
 //! check, `k8s.io/kubernetes/pkg/registry/rbac/escalation_check.go`). No role or binding says that they do; each entry
 //! was read in the source that it names. `docs/literal-verb.md` explains it to people.
 
+use crate::inventory::ObjectMeta;
+
 /// A program that needs the literal verb for other reasons than to impersonate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiteralUser {
@@ -209,6 +211,12 @@ pub fn recognise<'w>(words: impl Iterator<Item = &'w str>) -> Option<&'static Li
     words
         .map(str::to_ascii_lowercase)
         .find_map(|word| LITERAL_USERS.iter().find(|user| user.names.iter().any(|name| has_part(&word, name))))
+}
+
+/// The words of an object: its name, and the values of labels that tell what it belongs to.
+pub fn words_of(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
+    let labels = meta.labels.iter().filter(|(key, _)| key.contains("kubernetes.io/") || key.contains("helm.sh/"));
+    labels.map(|(_, value)| value.as_str()).chain([meta.name.as_str()])
 }
 
 /// Whether `name` stands in `word` between separators or ends.

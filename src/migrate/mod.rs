@@ -22,8 +22,8 @@ mod widen;
 
 pub use apart::keep_apart;
 pub use cutover::{Cutover, RoleEdit};
-pub use in_place::{FileChange, InPlace, Stage, in_place};
-pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise};
+pub use in_place::{InPlace, Stage, in_place};
+pub use literal::{LITERAL_USERS, LiteralUser, Who, Why, recognise, words_of};
 pub use manifest::LABEL_MODE;
 pub use name::short_hash;
 pub use plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, Sources, Unproven, Unserved, plan};

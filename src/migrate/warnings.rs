@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::literal::{LiteralUser, Who, recognise};
+use super::literal::{LiteralUser, Who, recognise, words_of};
 use super::plan::{Kept, Outcome, PlannedGrant, PlannedRequest, Sources};
 use crate::authority::{IdentityKind, Mode, SYSTEM_NODES};
 use crate::evidence::Impersonator;
@@ -77,7 +77,7 @@ fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
         if !matches!(planned.outcome, Outcome::Kept(_)) {
             losers.insert(who.clone());
         }
-        if let Some(program) = recognise(words_of(grants, planned, &who).iter().map(String::as_str)) {
+        if let Some(program) = recognise(words_for(grants, planned, &who).iter().map(String::as_str)) {
             programs.entry(program.name).or_insert((program, BTreeSet::new())).1.insert(who);
         }
     }
@@ -101,16 +101,11 @@ fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
 }
 
 /// The names by which a program may be recognised: of the subject, the role, the binding, and their labels' values.
-fn words_of(grants: &Grants<'_>, planned: &PlannedGrant, who: &Impersonator) -> BTreeSet<String> {
+fn words_for(grants: &Grants<'_>, planned: &PlannedGrant, who: &Impersonator) -> BTreeSet<String> {
     let inventory = grants.inventory();
     let mut metas = vec![&inventory.role(planned.from).meta, &inventory.role(planned.holder.role).meta];
-    if let Through::Binding(binding) | Through::NearMiss(binding) = planned.holder.through {
-        metas.push(&inventory.binding(binding).meta);
-    }
-    let of_objects = metas.into_iter().flat_map(|meta| {
-        let labels = meta.labels.iter().filter(|(key, _)| key.contains("kubernetes.io/") || key.contains("helm.sh/"));
-        labels.map(|(_, value)| value.to_string()).chain([meta.name.value.to_string()])
-    });
+    metas.extend(planned.holder.binding().map(|binding| &inventory.binding(binding).meta));
+    let of_objects = metas.into_iter().flat_map(words_of).map(str::to_owned);
     of_objects.chain([who.name.to_string()]).chain(who.namespace.iter().map(ToString::to_string)).collect()
 }
 

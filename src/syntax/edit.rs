@@ -87,14 +87,14 @@ pub fn remove(list: Node<'_>, which: &BTreeSet<usize>, above: CommentsAbove) -> 
 }
 
 /// Removes all items of a list, which is the value of `key`.
-pub fn clear(key: Node<'_>, list: Node<'_>) -> Option<Vec<Edit>> {
+pub fn clear(key: Node<'_>, list: Node<'_>, above: CommentsAbove) -> Option<Vec<Edit>> {
     let list = list.resolved();
     let (text, base) = list.document();
     if list.is_flow() {
         return Some(vec![Edit::new(list.start() + 1..list.content_end() - 1, "").shifted(base)]);
     }
     let items: Vec<Node<'_>> = list.items().collect();
-    let mut edits = remove_block(list, &items, &(0..items.len()).collect(), CommentsAbove::Go)?;
+    let mut edits = remove_block(list, &items, &(0..items.len()).collect(), above)?;
     let behind = key.content_end();
     let colon = behind + text.get(behind..)?.find(':')? + 1;
     edits.push(Edit::new(colon..colon, " []").shifted(base));
@@ -579,7 +579,7 @@ mod tests {
         ] {
             let trees = parse(before);
             let (key, list) = field(&trees[0], "l");
-            assert_eq!(applied(before, clear(key, list).unwrap()), after, "{before}");
+            assert_eq!(applied(before, clear(key, list, CommentsAbove::Go).unwrap()), after, "{before}");
         }
     }
 

@@ -7,9 +7,14 @@ pub mod migration;
 pub mod upstream;
 pub mod world;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use snapbox::{Data, assert_data_eq};
+use tempfile::TempDir;
 
 /// What a run of the binary printed, and its exit status.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,4 +72,30 @@ fn run(directory: &Path, arguments: &[&str], input: &[u8]) -> Run {
         stderr: String::from_utf8(output.stderr).unwrap(),
         status: output.status.code().unwrap(),
     }
+}
+
+/// A copy of the made-up company's manifests.
+pub fn platform() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, bytes) in files(&root().join("testdata/platform")) {
+        let path = directory.path().join("platform").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    fs::copy(root().join("testdata/platform-actions.yaml"), directory.path().join("platform-actions.yaml")).unwrap();
+    directory
+}
+
+/// All files below a directory.
+pub fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = walkdir::WalkDir::new(directory).into_iter().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().is_file());
+    files
+        .map(|entry| (entry.path().strip_prefix(directory).unwrap().to_owned(), fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+/// Compares a text with a file below `tests/golden`.
+pub fn golden_text(name: &str, text: &str) {
+    assert_data_eq!(text, Data::read_from(&root().join(format!("tests/golden/{name}")), None).raw());
 }

@@ -19,10 +19,6 @@ impl Rule for AggregatedToDefaultRole {
         &[Severity::Warning, Severity::Note]
     }
 
-    fn fix(&self) -> Fix {
-        Fix::Unsafe
-    }
-
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
         let roles = site.default_roles();
         if roles.is_empty() {

@@ -48,10 +48,18 @@ impl Rule for DeadGrant {
 
     fn fix(&self) -> Fix {
         match self.reason {
-            // The role may be elsewhere, or other bindings may reach it.
-            Reason::MissingRole | Reason::NamespacedBinding => Fix::Unsafe,
+            // Who or what was meant has to be known.
+            Reason::MissingRole | Reason::SubjectNeverMatches => Fix::None,
             _ => Fix::Safe,
         }
+    }
+
+    fn mend(&self, site: &Site<'_>) -> Option<Mend> {
+        if self.fix() == Fix::None {
+            return None;
+        }
+        let resources = self.dead(site).0.iter().map(|grant| grant.resource).collect();
+        without_dead(site, &Dead { resources, ..Dead::default() })
     }
 
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
@@ -71,13 +79,7 @@ impl Rule for DeadGrant {
                 holders: site.everyone(),
             });
         }
-        let (mut grants, holders) = site.dead(site.found, self.reason);
-        // What the rule itself spoils is worth saying whoever holds it.
-        for grant in site.found.iter().filter(|grant| grant.reason == Some(self.reason)) {
-            if !grants.contains(&grant) {
-                grants.push(grant);
-            }
-        }
+        let (grants, holders) = self.dead(site);
         let first = grants.first()?;
         // A legacy grant that does nothing harms nobody; a constrained one was meant to work.
         let severity = if first.mode == Some(Mode::Legacy) { Severity::Note } else { Severity::Warning };
@@ -94,6 +96,18 @@ impl Rule for DeadGrant {
 }
 
 impl DeadGrant {
+    /// The grants of the site that are dead for the reason, and for whom.
+    fn dead<'a>(&self, site: &Site<'a>) -> (Vec<&'a RuleGrant>, Rc<Holders>) {
+        let (mut grants, holders) = site.dead(site.found, self.reason);
+        // What the rule itself spoils is worth saying whoever holds it.
+        for grant in site.found.iter().filter(|grant| grant.reason == Some(self.reason)) {
+            if !grants.contains(&grant) {
+                grants.push(grant);
+            }
+        }
+        (grants, holders)
+    }
+
     /// What to write instead of names that are never asked for.
     fn help_for_names(&self, site: &Site<'_>, grants: &[&RuleGrant]) -> String {
         let name = site.names().into_iter().flatten().map(Text::as_str).next().unwrap_or_default();

@@ -4,6 +4,7 @@ mod action_without_identity;
 mod aggregated_to_default_role;
 mod dead_grant;
 mod default_role;
+mod duplicate_entry;
 mod granted_to_everyone;
 mod half_migrated;
 mod identity_without_action;
@@ -57,15 +58,17 @@ pub(super) const ALL: &[&dyn Rule] = &[
     &wrong_namespace::WrongNamespace,
     &half_migrated::HalfMigrated,
     &union_widens::UnionWidens,
+    &duplicate_entry::DuplicateEntry,
     &ignored_by_server::IgnoredByServer,
 ];
 
 /// What the rules have in common.
 mod prelude {
-    use std::rc::Rc;
+    pub(super) use std::rc::Rc;
 
     pub(super) use super::super::finding::Diagnosis;
     pub(super) use super::super::holders::{Holders, Related};
+    pub(super) use super::super::mend::{Cut, Dead, Mend, repeated, without_dead, without_names, without_verb};
     pub(super) use super::super::rule::{Fix, Page, Rule, Versions};
     pub(super) use super::super::severity::Severity;
     pub(super) use super::super::site::{Beside, BindingSite, Site};

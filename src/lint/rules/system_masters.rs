@@ -1,6 +1,8 @@
 //! The group that passes every check.
 
 use super::prelude::*;
+use crate::authority::SYSTEM_MASTERS;
+use crate::inventory::Text;
 
 /// See `rules/system-masters.md`.
 #[derive(Debug)]
@@ -21,6 +23,12 @@ impl Rule for SystemMasters {
 
     fn fix(&self) -> Fix {
         Fix::Unsafe
+    }
+
+    fn mend(&self, site: &Site<'_>) -> Option<Mend> {
+        // Other resources may have the name, too.
+        let groups = |text: &Text| text.as_str() == IdentityKind::Groups.resource();
+        without_names(site, |name| name == SYSTEM_MASTERS).filter(|_| site.rule.resources.iter().all(groups))
     }
 
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {

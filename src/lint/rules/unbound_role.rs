@@ -24,6 +24,11 @@ impl Rule for UnboundRole {
         Fix::Unsafe
     }
 
+    fn mend(&self, site: &Site<'_>) -> Option<Mend> {
+        // What a controller overwrites means nothing; half of a constrained grant is no mend.
+        (site.is_legacy_verb() && !site.grants.is_overwritten(site.role_id)).then(|| without_verb(site))
+    }
+
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
         let (grants, holders) =
             site.dead(site.found.iter().filter(|grant| grant.identity.kind.is_some()), Reason::Unbound);

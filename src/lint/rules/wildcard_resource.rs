@@ -19,10 +19,6 @@ impl Rule for WildcardResource {
         &[Severity::Error, Severity::Warning]
     }
 
-    fn fix(&self) -> Fix {
-        Fix::Unsafe
-    }
-
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
         if !site.is_legacy_verb() {
             return None;

@@ -19,10 +19,6 @@ impl Rule for WildcardVerb {
         &[Severity::Error, Severity::Warning, Severity::Note]
     }
 
-    fn fix(&self) -> Fix {
-        Fix::Unsafe
-    }
-
     fn check(&self, site: &Site<'_>) -> Option<Diagnosis> {
         if !site.is_any_verb() {
             return None;
