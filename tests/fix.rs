@@ -41,7 +41,7 @@ fn fix(name: &str, text: &str, version: KubeVersion, with_unsafe: bool) -> Outco
     let original = load_bytes(name, text.as_bytes());
     assert_eq!(original.problems, [], "{text}");
     let grants = Grants::new(&original).on_version(version);
-    let before = check(&grants, &Selection::default());
+    let before = check(&grants, &Selection::default().with_mends());
     let mut fixes = Fixes::new(with_unsafe);
     let mut now = text.to_owned();
     for rounds in 0.. {
@@ -49,7 +49,7 @@ fn fix(name: &str, text: &str, version: KubeVersion, with_unsafe: bool) -> Outco
         let inventory = load_bytes(name, now.as_bytes());
         assert_eq!(inventory.problems, [], "{text}\n{now}");
         let state = Grants::new(&inventory).on_version(version);
-        let after = check(&state, &Selection::default());
+        let after = check(&state, &Selection::default().with_mends());
         if !fixes.round(&state, &after, &mut |_| Ok(text.as_bytes().to_vec())) {
             assert_eq!(broken_promise((&grants, &before), (&state, &after), with_unsafe), None, "{text}\n{now}");
             let lost = || widened(&state, &grants, &Memberships::default());

@@ -6,7 +6,7 @@ use super::{
 use crate::inventory::{ObjectKind, PolicyRule, Text};
 
 /// How many combinations of verbs, resources and names of one rule are looked at: input is hostile.
-const MAX_COMBINATIONS: usize = 100_000;
+const MAX_COMBINATIONS: usize = 10_000;
 
 /// How much is taken for granted about what is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

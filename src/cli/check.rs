@@ -67,6 +67,7 @@ impl FailOn {
 pub(super) fn run(args: &Args) -> Outcome {
     let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
     let fixes = args.fixing.check(&args.input, args.output)?;
+    let selection = if fixes { selection.with_mends() } else { selection };
     let read = args.input.load_each()?;
     let (mut status, failures) = (read.status(), read.failures);
     // All of it lives until the process ends: to take a large inventory apart would only take time.

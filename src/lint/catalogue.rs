@@ -47,6 +47,7 @@ fn closest(id: &str) -> Option<&'static str> {
 pub struct Selection {
     select: Vec<&'static str>,
     ignore: Vec<&'static str>,
+    mends: bool,
 }
 
 impl Selection {
@@ -58,7 +59,17 @@ impl Selection {
         let ids = |names: &[String]| -> Result<Vec<_>, _> {
             names.iter().map(|name| find_rule(name).map(|rule| rule.id())).collect()
         };
-        Ok(Self { select: ids(select)?, ignore: ids(ignore)? })
+        Ok(Self { select: ids(select)?, ignore: ids(ignore)?, mends: false })
+    }
+
+    /// The same, and findings say how they can be mended. That takes time.
+    pub fn with_mends(self) -> Self {
+        Self { mends: true, ..self }
+    }
+
+    /// Whether findings say how they can be mended.
+    pub(super) fn has_mends(&self) -> bool {
+        self.mends
     }
 
     /// Whether a rule is applied.

@@ -94,7 +94,7 @@ pub struct Finding {
     pub related: Arc<[Related]>,
     /// How many more bindings there are.
     pub bindings_left_out: usize,
-    /// What an edit takes out of the rule, so that it goes.
+    /// What an edit takes out of the rule, so that it goes; only where that was asked for.
     pub mend: Option<Mend>,
 }
 

@@ -7,6 +7,9 @@ use super::site::Site;
 use crate::authority::{Certainty, Extent, is_ever_asked};
 use crate::inventory::{PolicyRule, Text};
 
+/// How many items the lists of a rule may have that is mended: input is hostile, and every verb is a site of its own.
+const MAX_ITEMS: usize = 256;
+
 /// The parts of a policy rule that go. Nothing is ever added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mend {
@@ -88,6 +91,9 @@ pub(super) fn without_dead(site: &Site<'_>, dead: &Dead) -> Option<Mend> {
 
 fn cut_dead(site: &Site<'_>, dead: &Dead, extent: Extent, certainty: Certainty) -> Option<Cut> {
     let rule = site.rule;
+    if rule.lists().iter().map(|(_, list)| list.len()).sum::<usize>() > MAX_ITEMS {
+        return None;
+    }
     let is_dead = |verbs: &BTreeSet<usize>, resources: &BTreeSet<usize>, names: &BTreeSet<usize>| {
         let (verbs, resources) = (at(&rule.verbs, verbs), at(&rule.resources, resources));
         is_ever_asked(rule, verbs, resources, at(&rule.resource_names, names), extent, certainty) == Some(false)

@@ -32,11 +32,11 @@ use finding::{finding_of, finding_of_binding, fingerprint, number_fingerprints};
 /// and rule.
 pub fn check(grants: &Grants<'_>, selection: &Selection) -> Vec<Finding> {
     let rules: Vec<&dyn Rule> = catalogue().iter().copied().filter(|rule| selection.has(rule.id())).collect();
-    apply(grants, &rules)
+    apply(grants, &rules, selection.has_mends())
 }
 
-/// Judges all grants by some rules.
-fn apply(grants: &Grants<'_>, rules: &[&dyn Rule]) -> Vec<Finding> {
+/// Judges all grants by some rules, and says with `mends` how what is found can be mended.
+fn apply(grants: &Grants<'_>, rules: &[&dyn Rule], mends: bool) -> Vec<Finding> {
     // Side by side, a few roles at a time; collected and sorted once.
     let roles: Vec<RoleId> = grants.inventory().role_ids().map(|(role, _)| role).collect();
     let judge = |roles: &[RoleId]| {
@@ -45,7 +45,8 @@ fn apply(grants: &Grants<'_>, rules: &[&dyn Rule]) -> Vec<Finding> {
             site::visit(grants, *role, &mut |site| {
                 for rule in rules {
                     if let Some(diagnosis) = rule.check(site) {
-                        let mend = rule.mend(site).filter(|_| site.role.meta.embedded.is_none());
+                        let is_own = mends && site.role.meta.embedded.is_none();
+                        let mend = is_own.then(|| rule.mend(site)).flatten();
                         findings.push(Finding { mend, ..finding_of(site, rule.id(), diagnosis) });
                     }
                 }

@@ -146,7 +146,7 @@ mod tests {
             let section = rule.page().section(heading).unwrap();
             let yaml = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
             let inventory = load_bytes("example.yaml", yaml.as_bytes());
-            let found = apply(&Grants::new(&inventory), &[rule]);
+            let found = apply(&Grants::new(&inventory), &[rule], false);
             assert_eq!(found.iter().filter(|finding| finding.rule == rule.id()).count(), expected, "{heading}");
         }
     }
