@@ -1,5 +1,6 @@
 //! Paths to an inventory: discovery, reading and parsing side by side, collected and sorted once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str;
@@ -343,6 +344,7 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
             return result.contents.problems.push(not_utf8(path, raw, place));
         }
     };
+    let text = &*line_breaks_of_go(text);
     let (trees, error) = parse_documents(text, piece.range.start, piece.line);
     if error.is_some()
         && let Some(values) = json_values(text, piece)
@@ -374,6 +376,17 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
         message: format!("this document is not valid YAML and was not read: {}", error.message),
         help: Some("correct the document; the others of the file were read".to_owned()),
     });
+}
+
+/// The text with the line breaks that the reader of `kubectl` sees, which is one of YAML 1.1: a next line, a line
+/// separator or a paragraph separator ends a comment for it, and so may hide what stands behind it from others. Of JSON it
+/// has another reader. The text stays as long as it is.
+fn line_breaks_of_go(text: &str) -> Cow<'_, str> {
+    const BREAKS: [(char, &str); 3] = [('\u{85}', " \n"), ('\u{2028}', "  \n"), ('\u{2029}', "  \n")];
+    if text.is_ascii() || !text.contains(BREAKS.map(|(c, _)| c)) || text.trim_start().starts_with('{') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(BREAKS.iter().fold(text.to_owned(), |text, (c, plain)| text.replace(*c, plain)))
 }
 
 /// A document of a file, for whoever edits it.
@@ -481,6 +494,30 @@ fn mentions(raw: &[u8], line: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_kubectl_sees_is_seen() {
+        let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n";
+        let verbs = |text: &str| {
+            let inventory = load_bytes("a.yaml", format!("{role}{text}").as_bytes());
+            let verbs = inventory.roles[0].rules[0].verbs.iter().map(|verb| verb.value.to_string()).collect::<Vec<_>>();
+            (verbs, inventory.problems.len())
+        };
+        let rule = "rules:\n- apiGroups: [\"\"]\n  resources: [users]\n";
+        for c in ['\u{85}', '\u{2028}', '\u{2029}'] {
+            assert_eq!(verbs(&format!("{rule}  # a{c}  verbs: [impersonate]\n")), (vec!["impersonate".to_owned()], 0));
+        }
+        // Bits that are left over.
+        assert_eq!(
+            verbs(&format!("{rule}  verbs: [!!binary aW1wZXJzb25hdGV=]\n")),
+            (vec!["impersonate".to_owned()], 0)
+        );
+        // A merge behind the key wins there, and here it stands twice.
+        let merge = format!("x: &x {{verbs: [impersonate]}}\n{rule}  verbs: [get]\n  <<: *x\n");
+        assert_eq!(verbs(&merge), (vec!["impersonate".to_owned()], 1));
+        let before = format!("x: &x {{verbs: [impersonate]}}\n{rule}  <<: *x\n  verbs: [get]\n");
+        assert_eq!(verbs(&before), (vec!["get".to_owned()], 0));
+    }
 
     #[test]
     fn a_stream_of_json_is_several_documents() {

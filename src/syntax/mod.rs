@@ -21,5 +21,6 @@ pub use place::Place;
 pub(crate) use place::{line_breaks, to_u32};
 pub use scalar::ScalarType;
 pub use style::line_end;
+pub(crate) use tree::BASE64;
 pub use tree::{Entry, FieldOrigin, Node, NodeKind, Tree};
 pub use write::{Form, JsonStyle, Quotes, Style, Value, is_deceptive, scalar};

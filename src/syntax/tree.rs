@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 
 use super::nested::PlaceMap;
 use super::place::{Place, to_u32};
@@ -305,16 +306,25 @@ impl<'t> Node<'t> {
         if !merges {
             return;
         }
+        // The keys before a merge. Where they stand in it too, YAML keeps theirs, and the reader of `kubectl` takes the
+        // merged ones: such a key stands twice.
+        let mut before: Vec<Cow<'t, str>> = Vec::new();
         for entry in self.entries() {
-            if !entry.key.is_plain() || entry.key.key_text().as_deref() != Some("<<") {
+            let Some(key) = entry.key.key_text() else { continue };
+            if !entry.key.is_plain() || key != "<<" {
+                before.push(key);
                 continue;
             }
+            let mut merged = |key: &str, entry: Entry<'t>, origin: FieldOrigin| {
+                let twice = depth == 0 && before.iter().any(|known| *known == key);
+                visit(key, entry, if twice { FieldOrigin::Own } else { origin });
+            };
             if entry.value.kind() == NodeKind::Sequence {
                 for item in entry.value.items() {
-                    item.visit_fields_at(depth + 1, visit);
+                    item.visit_fields_at(depth + 1, &mut merged);
                 }
             } else {
-                entry.value.visit_fields_at(depth + 1, visit);
+                entry.value.visit_fields_at(depth + 1, &mut merged);
             }
         }
     }
@@ -521,10 +531,14 @@ fn scalar_kind<'t>(value: &'t str, style: Style, tag: TagKind) -> NodeKind<'t> {
     }
 }
 
+/// Base64 as Go reads it: bits behind the last byte may be set.
+pub(crate) const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
 /// The text of a `!!binary` scalar; the value as written where it is none.
 fn decoded(value: &str) -> Cow<'_, str> {
     let compact: String = value.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let bytes = base64::engine::general_purpose::STANDARD.decode(compact).ok();
+    let bytes = BASE64.decode(compact).ok();
     match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
         Some(text) => Cow::Owned(text),
         None => Cow::Borrowed(value),

@@ -27,7 +27,7 @@ use super::object::{ObjectKind, ObjectMeta, Role, Text};
 use super::read::{Contents, read_embedded, read_rules};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{may_hold_rbac, split_documents};
-use crate::syntax::{Node, NodeKind, PlaceMap, Tree, parse_nested};
+use crate::syntax::{BASE64, Node, NodeKind, PlaceMap, Tree, parse_nested};
 use holder::Holding;
 use patch::Target;
 
@@ -322,7 +322,7 @@ impl Walker<'_> {
         self.entries(mapping, 0, &mut |walker, _, value, _| {
             let Some(text) = value.as_str().filter(|text| walker.pay(value, text.len())) else { return };
             let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(compact) else { return };
+            let Ok(bytes) = BASE64.decode(compact) else { return };
             let Ok(decoded) = String::from_utf8(bytes) else { return };
             walker.text(value, &decoded, context);
         });
