@@ -1,7 +1,8 @@
 //! Paths to an inventory: discovery, reading and parsing side by side, collected and sorted once.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::source::{
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 use crate::template::{Chart, Charts, Template};
 
+/// How many places of the verb in one part of a template are listed.
+const MAX_WORDS: usize = 100;
 /// A file is parsed on several threads from this size on.
 const PARALLEL_FROM: usize = 1 << 20;
 
@@ -275,6 +278,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     let language = if chart.is_some() { TemplateLanguage::DoubleBraces } else { language };
     let template = Template::new(text, language, chart).ok()?;
     let mut result = FileResult::default();
+    let mut masked = Vec::new();
     for part in template.parts() {
         let raw = template.text_of(&part);
         let (line, _) = template.position(part.range.start);
@@ -314,6 +318,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
             let what = format!("it is no YAML once its directives are left out: {}", error.message);
             result.unread.push(unread(path, raw.as_bytes(), line, error.place.line, language, &what));
         }
+        masked.push(part.range.clone());
         unknown.sort();
         unknown.dedup();
         result.unread.extend(unknown.into_iter().map(|Unknown { offset, what }| {
@@ -323,10 +328,33 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
             Unread { path: Arc::clone(path), line, language, mentions, reason: what }
         }));
     }
+    for line in words_left(&template, text, &masked, &result) {
+        let reason = "the verb stands where nothing was understood".to_owned();
+        result.unread.push(Unread { path: Arc::clone(path), line, language, mentions: vec![line], reason });
+    }
     // Blocks that are called from elsewhere were read last.
     result.contents.roles.sort_by_key(|role| role.meta.name.place);
     result.contents.bindings.sort_by_key(|binding| binding.meta.name.place);
     Some(result)
+}
+
+/// The lines in parts of a template on which the verb stands as a word by itself, and nothing else is said of it: in the
+/// text of another object, say.
+fn words_left(template: &Template<'_>, text: &str, parts: &[Range<usize>], result: &FileResult) -> BTreeSet<u32> {
+    const WORD: &str = "impersonate";
+    let verbs = result.contents.roles.iter().flat_map(|role| role.rules.iter().flat_map(|rule| &rule.verbs));
+    let mut said: BTreeSet<u32> = verbs.map(|verb| verb.place.line).collect();
+    said.extend(result.unread.iter().map(|unread| unread.line));
+    let stands_alone = |at: usize| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + WORD.len()..).and_then(|text| text.chars().next());
+        let ends = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "\"'[],:{}".contains(c));
+        let line = text.get(..at).and_then(|text| text.rsplit('\n').next()).unwrap_or_default();
+        ends(before) && ends(after) && !line.trim_start().starts_with('#')
+    };
+    let found = memchr::memmem::find_iter(text.as_bytes(), WORD).filter(|at| stands_alone(*at));
+    let found = found.filter(|at| parts.iter().any(|part| part.contains(at)));
+    found.map(|at| template.position(at).0).filter(|line| !said.contains(line)).take(MAX_WORDS).collect()
 }
 
 /// A document that was not looked at. Its text starts on one line, and what is the matter stands on another.
