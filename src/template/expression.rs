@@ -125,6 +125,8 @@ fn quoted(text: &str) -> Option<(String, usize)> {
 /// Whence values come: the chart's defaults, and what is bound inside of blocks.
 pub(super) struct Scope<'s> {
     pub chart: Option<&'s Chart>,
+    /// What `$` is.
+    pub root: Bound,
     /// What `.` is.
     pub dot: Bound,
     /// What variables are.
@@ -217,7 +219,7 @@ impl Evaluator<'_> {
         let steps: Vec<&str> = if rest.is_empty() { Vec::new() } else { rest.split('.').collect() };
         let bound = match head {
             "" => &self.scope.dot,
-            "$" => &Bound::Root,
+            "$" => &self.scope.root,
             name => self.scope.variables.iter().find(|known| known.name == name).map(|known| &known.bound)?,
         };
         match bound {
@@ -299,7 +301,7 @@ mod tests {
         let chart = Chart::of_values("a: x\nb: [p, q]\nc: {d: true}\ne: ''\n");
         let dot = Bound::Root;
         let variables = [Variable { name: "$v", offset: 0, bound: Bound::Value(Literal::Bool(false)) }];
-        let scope = Scope { chart: Some(&chart), dot, variables: &variables };
+        let scope = Scope { chart: Some(&chart), root: Bound::Root, dot, variables: &variables };
         let value = |body: &str| evaluate(body, &scope);
         let text = |text: &str| Some(Literal::Text(text.into()));
         assert_eq!(value(".Values.a | quote"), text("x"));

@@ -105,6 +105,9 @@ impl<'t> Template<'t> {
         troubles.sort_unstable();
         let defines = scopes.all().iter().filter(|guard| matches!(guard.kind, GuardKind::Define(_)));
         let defines = defines.map(|guard| guard.range.clone()).collect();
+        // Values that a template itself changes are not the defaults.
+        let changes = directives.iter().any(|it| it.body.contains("set ") && it.body.contains("Values"));
+        let chart = chart.filter(|_| !changes);
         let mut lines = vec![0];
         lines.extend(line_starts(text.as_bytes()));
         let mut template = Self {
@@ -351,21 +354,23 @@ impl<'t> Template<'t> {
     /// What `.` and variables are at a place.
     fn scope(&self, offset: usize) -> Scope<'_> {
         let chart = self.chart.as_deref();
-        let mut dot = Bound::Root;
+        let (mut root, mut dot) = (Bound::Root, Bound::Root);
         let mut guards: Vec<_> = self.scopes.around(offset).collect();
         guards.reverse();
         for (_, guard) in guards {
             match guard.kind {
                 // Where the element has a name, `.` is the element all the same.
-                GuardKind::Each(_) | GuardKind::Define(_) | GuardKind::Other => dot = Bound::Unknown,
+                GuardKind::Each(_) | GuardKind::Other => dot = Bound::Unknown,
+                // Whoever calls the block says what both are.
+                GuardKind::Define(_) => (root, dot) = (Bound::Unknown, Bound::Unknown),
                 GuardKind::Only { holds: Some(holds), with: true, .. } => {
-                    let scope = Scope { chart, dot, variables: self.variables_before(offset) };
+                    let scope = Scope { chart, root: root.clone(), dot, variables: self.variables_before(offset) };
                     dot = evaluate(value_of(holds), &scope).map_or(Bound::Unknown, Bound::Value);
                 }
                 GuardKind::Only { .. } => {}
             }
         }
-        Scope { chart, dot, variables: self.variables_before(offset) }
+        Scope { chart, root, dot, variables: self.variables_before(offset) }
     }
 
     fn variables_before(&self, offset: usize) -> &[Variable<'t>] {
@@ -385,7 +390,12 @@ impl<'t> Template<'t> {
     /// Finds the variables that have one value only.
     fn find_variables(&mut self) {
         let assigned = self.directives.iter().filter(|it| it.action == Action::Silent && it.body.starts_with('$'));
-        let assigned: Vec<(usize, &str)> = assigned.take(MAX_VARIABLES).map(|it| (it.range.start, it.body)).collect();
+        let mut assigned: Vec<(usize, &str)> =
+            assigned.take(MAX_VARIABLES + 1).map(|it| (it.range.start, it.body)).collect();
+        if assigned.len() > MAX_VARIABLES {
+            // One that is not looked at may change any of them.
+            assigned.clear();
+        }
         let name = |body: &str| body.split('=').next().map(|name| name.trim_end_matches([':', ' ']).len());
         for (offset, body) in &assigned {
             let Some(name) = name(body).and_then(|end| body.get(..end)) else { continue };
@@ -397,8 +407,9 @@ impl<'t> Template<'t> {
         for guard in self.scopes.all() {
             // A block that names what it is about.
             if let GuardKind::Each(code) | GuardKind::Only { holds: Some(code), .. } = guard.kind
-                && let Some((names, _)) = code.split_once(":=")
+                && let Some((names, _)) = code.split_once('=')
             {
+                let names = names.trim_end_matches(':');
                 for variable in &mut self.variables {
                     if names.split(',').any(|name| name.trim() == variable.name) {
                         variable.bound = Bound::Unknown;
