@@ -561,19 +561,29 @@ impl Graph {
     /// What someone can use, and the crowds to which one belongs.
     fn person(&mut self, who: &Principal) {
         let (is, owns) = (Node::Is(who.clone()), Node::Owns(who.clone()));
-        self.edge(owns.clone(), is.clone(), None);
-        if *who == Principal::Group(SYSTEM_MASTERS.into()) {
-            self.edge(is.clone(), Node::Power, None);
-        }
         let names = who.names();
         // A group is impersonated beside a user, never alone.
         let can_be_someone = names.iter().any(|name| self.impersonators.contains(name));
+        let mut ways = Vec::new();
         for name in names {
-            self.edge(is.clone(), Node::Uses(Use::Act, name.clone()), None);
+            ways.push((&is, Node::Uses(Use::Act, name.clone())));
             if can_be_someone {
-                self.edge(owns.clone(), Node::Uses(Use::ImpersonateGroups, name.clone()), None);
+                ways.push((&owns, Node::Uses(Use::ImpersonateGroups, name.clone())));
             }
-            self.edge(owns.clone(), Node::Uses(Use::Impersonate, name), None);
+            ways.push((&owns, Node::Uses(Use::Impersonate, name)));
+        }
+        // What no binding gives leads nowhere, and most subjects hold nothing of interest: there may be very many.
+        ways.retain(|(_, uses)| self.nodes.contains_key(uses));
+        let is_masters = *who == Principal::Group(SYSTEM_MASTERS.into());
+        if ways.is_empty() && !is_masters {
+            return;
+        }
+        self.edge(owns.clone(), is.clone(), None);
+        if is_masters {
+            self.edge(is.clone(), Node::Power, None);
+        }
+        for (from, uses) in ways {
+            self.edge(from.clone(), uses, None);
         }
         let crowds = match who {
             Principal::User(_) => vec![Crowd::Users],
