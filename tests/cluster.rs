@@ -6,10 +6,15 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use common::api_server::{Answer, ApiServer, Asked, listed};
 use common::{Run, deputize_in};
@@ -123,6 +128,8 @@ fn a_kind_that_is_forbidden_is_named_and_the_rest_is_reported() {
         let grants = self::run(kubeconfig(&server).path(), &["grants", "-o", "json"]);
         let result: Value = serde_json::from_str(&grants.stdout).unwrap();
         assert_eq!((grants.status, &result["problems"][0]["kind"]), (2, &json!("not-listed")));
+        let words = self::run(kubeconfig(&server).path(), &["grants"]).stdout;
+        assert_eq!(words.contains("unbound, as far as was read"), forbidden.ends_with("bindings"), "{words}");
         let guard = self::run(kubeconfig(&server).path(), &["guard"]);
         assert!(guard.status == 2 && guard.stdout.is_empty(), "{guard:?}");
         let report = self::run(kubeconfig(&server).path(), &["report"]);
@@ -290,7 +297,7 @@ fn credentials_are_read_as_kubectl_reads_them() {
     let clear =
         config.replace("https://", "http://").replace(&server.address, &listener.local_addr().unwrap().to_string());
     fs::write(directory.path().join("config"), clear).unwrap();
-    let heard = std::thread::spawn(move || {
+    let heard = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut heard = [0; 4096];
         let length = std::io::Read::read(&mut stream, &mut heard).unwrap();
@@ -299,6 +306,67 @@ fn credentials_are_read_as_kubectl_reads_them() {
     assert_eq!(self::run(directory.path(), &["check"]).status, 2);
     let heard = heard.join().unwrap();
     assert!(heard.starts_with("GET /version") && !heard.contains(SECRET), "{heard}");
+}
+
+#[test]
+fn an_identity_token_is_sent_while_it_is_valid() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), nothing);
+    let directory = tempfile::tempdir().unwrap();
+    let token = |expiry: u64| {
+        let encode = |part: &str| URL_SAFE_NO_PAD.encode(part);
+        format!("{}.{}.{}", encode("{\"alg\": \"none\"}"), encode(&format!("{{\"exp\": {expiry}}}")), encode(SECRET))
+    };
+    let check = |token: &str| {
+        let provider = json!({"name": "oidc", "config": {"id-token": token}});
+        let config = server.kubeconfig("prod", &json!({"auth-provider": provider})).to_string();
+        fs::write(directory.path().join("config"), config).unwrap();
+        let run = self::run(directory.path(), &["check"]);
+        assert!(!format!("{run:?}").contains(token), "{run:?}");
+        run
+    };
+    let valid = token(4_843_639_092);
+    assert_eq!(check(&valid).status, 1);
+    assert_eq!(server.asked().last().unwrap().headers["authorization"], format!("Bearer {valid}"));
+    let run = check(&token(1_687_965_593));
+    assert!(run.status == 2 && run.stderr.contains("expired and cannot be renewed"), "{run:?}");
+}
+
+#[test]
+fn a_proxy_of_the_kubeconfig_is_used() {
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), nothing);
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    thread::spawn(move || {
+        for client in proxy.incoming() {
+            let (client, log) = (client.unwrap(), Arc::clone(&log));
+            thread::spawn(move || drop(tunnel(client, &log)));
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = server.kubeconfig("prod", &json!({"token": SECRET}));
+    config["clusters"][0]["cluster"]["proxy-url"] = json!(format!("http://jane:pass@{address}"));
+    fs::write(directory.path().join("config"), config.to_string()).unwrap();
+    let run = self::run(directory.path(), &["check", "-o", "json"]);
+    assert_eq!(findings(&run), BOTH, "{run:?}");
+    let asked = asked.lock().unwrap();
+    let expected = format!("CONNECT {} HTTP/1.1", server.address);
+    assert!(!asked.is_empty() && asked.iter().all(|line: &String| *line == expected), "{asked:?}");
+}
+
+/// What a proxy does: connects a client to the server that it asks for, and passes on what both say.
+fn tunnel(client: TcpStream, log: &Mutex<Vec<String>>) -> io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut lines = (&mut reader).lines();
+    let first = lines.next().unwrap()?;
+    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    let server = TcpStream::connect(first.split(' ').nth(1).unwrap())?;
+    log.lock().unwrap().push(first);
+    (&client).write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+    let (mut back, mut answers) = (client.try_clone()?, server.try_clone()?);
+    thread::spawn(move || io::copy(&mut answers, &mut back));
+    io::copy(&mut reader, &mut &server).map(drop)
 }
 
 #[test]
@@ -411,6 +479,18 @@ fn contexts_are_found_as_kubectl_finds_them_and_reported_by_name() {
         "{}",
         run.stdout
     );
+    // A page for each that can be read.
+    let run = with_list("first:second:third", &["report", "--all-contexts", "--format", "html"]);
+    assert!(run.status == 2 && run.stdout.is_empty() && run.stderr.contains("--output-dir"), "{run:?}");
+    let to_files = ["report", "--all-contexts", "--format", "html", "--output-dir", "reports"];
+    let run = with_list("first:second:third", &to_files);
+    assert!(run.status == 2 && run.stderr.contains("context \"third\" could not be read"), "{run:?}");
+    for name in ["first", "second"] {
+        let page = fs::read_to_string(directory.path().join(format!("reports/{name}.html"))).unwrap();
+        assert!(page.contains(&format!("upgrade report of cluster {name}</title>")), "{page}");
+    }
+    let run = with_list("first:second:third", &to_files);
+    assert!(run.status == 2 && run.stderr.contains("--force"), "{run:?}");
     // One world is one cluster.
     let run = with_list("first:second", &["simulate", "--all-contexts", "--user", "a", "--", "get", "pods"]);
     assert!(run.status == 2 && run.stderr.contains("name one context"), "{run:?}");

@@ -9,6 +9,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use common::cluster::{Cluster, Server};
 use common::{Run, deputize};
@@ -137,6 +138,35 @@ fn a_cluster_and_its_snapshot_are_one() {
     fs::write(&stranger, config.replace(&format!("{authority}\n"), "")).unwrap();
     let run = deputize(&["check", "--kubeconfig", &stranger]);
     assert!(run.status == 2 && run.stderr.contains("no secure connection"), "{run:?}");
+
+    // Inside of the cluster, with the service account of `deploy/rbac.yaml`: no kubeconfig, and the files that a pod has.
+    let token = cluster.kubectl.admin(&["create", "token", "deputize", "-n", "deputize"]);
+    let token_file = cluster.path("token");
+    fs::write(&token_file, token.trim()).unwrap();
+    let value = |key: &str| {
+        let line = config.lines().find(|line| line.contains(key)).unwrap();
+        line.split_once(": ").unwrap().1.to_owned()
+    };
+    let server = value("server");
+    let (host, port) = server.trim_start_matches("https://").rsplit_once(':').unwrap();
+    let script = "mount -t tmpfs none /run && cd / && d=/run/secrets/kubernetes.io/serviceaccount && mkdir -p $d && \
+                  cp \"$1\" $d/token && cp \"$2\" $d/ca.crt && printf deputize > $d/namespace && \
+                  exec \"$3\" check --cluster --output=json --fail-on=error";
+    // `/var/run` is `/run`, and nobody else sees this one.
+    let output = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", script, "sh", &token_file, &value("certificate-authority")])
+        .arg(env!("CARGO_BIN_EXE_deputize"))
+        .env("KUBERNETES_SERVICE_HOST", host)
+        .env("KUBERNETES_SERVICE_PORT", port)
+        .env("HOME", "/nonexistent")
+        .env_remove("KUBECONFIG")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let result: Value = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    assert_eq!(result["cluster"]["knownFrom"], "metrics", "{stderr}");
+    let live: Value = serde_json::from_str(&live(&["check", "-o", "json"]).stdout).unwrap();
+    assert_eq!(result["findings"], live["findings"], "{stderr}");
 
     // A server that has the version but not the feature.
     cluster.ask(

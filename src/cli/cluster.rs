@@ -1,6 +1,6 @@
 //! The arguments by which a live cluster is read, and reading it.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use deputize::authority::is_dns_label;
@@ -69,8 +69,7 @@ impl ClusterArgs {
             let message = "this command looks at one cluster: name one context";
             return Err(Failure::Message(message.to_owned()));
         };
-        let snapshot = read_shown(target, &self.options()).map_err(|error| failure(target, &error))?;
-        load_shown(snapshot)
+        load_shown(read_shown(target, &self.options()).map_err(|error| failure(target, &error))?)
     }
 
     /// Whether more than one cluster is asked for.
@@ -80,38 +79,46 @@ impl ClusterArgs {
 
     /// Reads all clusters that are meant, those that can be read; says which cannot.
     pub(super) fn load_each(&self) -> Result<Worlds, Failure> {
-        let targets = self.targets()?;
-        let mut worlds = Worlds { inventories: Vec::new(), failures: Vec::new() };
-        for target in &targets {
-            match read_shown(target, &self.options()) {
-                Ok(snapshot) => worlds.inventories.push(load_shown(snapshot)?),
-                Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
-                Err(error) => {
-                    say_failure(target, &error)?;
-                    let name = target.name.clone();
-                    worlds.failures.push(ContextFailure { name, error: error.to_string() });
-                }
+        let mut inventories = Vec::new();
+        let failures = read_each(&self.targets()?, &self.options(), &mut |snapshot| {
+            inventories.push(load_shown(snapshot)?);
+            Ok(())
+        })?;
+        Ok(Worlds { inventories, failures })
+    }
+}
+
+/// Reads clusters one after the other, and shows each to `take`. Says which of several could not be read; where there is
+/// only one, that ends the command.
+pub(super) fn read_each(
+    targets: &[Target],
+    options: &ReadOptions<'_>,
+    take: &mut dyn FnMut(Snapshot) -> Result<(), Failure>,
+) -> Result<Vec<ContextFailure>, Failure> {
+    let mut failures = Vec::new();
+    for target in targets {
+        match read_shown(target, options) {
+            Ok(snapshot) => take(snapshot)?,
+            Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
+            Err(error) => {
+                writeln!(terminal::stderr(), "error: {}", escape(&words(target, &error)))?;
+                failures.push(ContextFailure { name: target.name.clone(), error: error.to_string() });
             }
         }
-        Ok(worlds)
     }
+    Ok(failures)
 }
 
 fn words(target: &Target, error: &ClusterError) -> String {
     format!("the cluster of context {:?} could not be read: {error}", target.name)
 }
 
-/// Says that one of several clusters could not be read.
-pub(super) fn say_failure(target: &Target, error: &ClusterError) -> io::Result<()> {
-    writeln!(terminal::stderr(), "error: {}", escape(&words(target, error)))
-}
-
-pub(super) fn failure(target: &Target, error: &ClusterError) -> Failure {
+fn failure(target: &Target, error: &ClusterError) -> Failure {
     Failure::Message(words(target, error))
 }
 
 /// Reads a cluster, and shows how far it is where somebody waits.
-pub(super) fn read_shown(target: &Target, options: &ReadOptions<'_>) -> Result<Snapshot, ClusterError> {
+fn read_shown(target: &Target, options: &ReadOptions<'_>) -> Result<Snapshot, ClusterError> {
     let progress = Progress::of_objects(&escape(&target.name));
     let snapshot = read(target, options, &|objects| progress.add(objects as u64));
     progress.finish();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
 use deputize::grants::Grants;
-use deputize::inventory::{ClusterFacts, Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
+use deputize::inventory::{Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
 use deputize::output::json::ContextFailure;
 use deputize::output::{escape, human};
 use deputize::source::{LeaveOut, Limits, STDIN};
@@ -230,7 +230,7 @@ impl VersionArg {
 
 /// Sees to it that nothing of a cluster is missing.
 pub(super) fn whole_world(inventory: &Inventory) -> Result<(), Failure> {
-    if inventory.clusters.iter().any(ClusterFacts::is_incomplete) {
+    if inventory.is_incomplete() {
         return Err(Failure::Message(
             "part of the cluster was not read, so what is allowed there cannot be said; `check` and `grants` show what was \
              read"

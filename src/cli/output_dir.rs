@@ -155,7 +155,7 @@ fn source_names(originals: &[Object]) -> BTreeMap<Arc<str>, String> {
 }
 
 /// A name that every file system takes; one that had to be changed has a hash of what it was.
-pub(super) fn file_name(name: &str) -> String {
+fn file_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._~".contains(c);
     let changed: String = name.chars().map(|c| if plain(c) { c } else { '.' }).take(MAX_NAME).collect();
     let only_colons = name.chars().all(|c| plain(c) || c == ':') && name.len() <= MAX_NAME;
@@ -186,12 +186,38 @@ fn clear(directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes what was made of a cluster into a file that has its name. What is there is replaced only if that is asked for.
+#[cfg(feature = "cluster")]
+pub(super) fn write_named(
+    directory: &Path,
+    cluster: &str,
+    extension: &str,
+    text: &[u8],
+    force: bool,
+) -> Result<(), Failure> {
+    fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    // A name that begins with a dot is overlooked.
+    let name = file_name(cluster);
+    let path = directory.join(format!("{}.{extension}", name.trim_start_matches(['.', '~'])));
+    let there = fs::symlink_metadata(&path).is_ok();
+    if there && !force {
+        let shown = path.to_string_lossy();
+        return Err(Failure::Message(format!("{} is there already: use --force to replace it", escape(&shown))));
+    }
+    if there {
+        // A link is removed, not followed.
+        fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
+    }
+    let mut file = create(&path)?;
+    file.write_all(text).and_then(|()| file.flush()).map_err(|error| failed(&path, &error))
+}
+
 /// A new file; what is there is never followed nor overwritten.
-pub(super) fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
     let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| failed(path, &error))?;
     Ok(BufWriter::new(file))
 }
 
-pub(super) fn failed(path: &Path, error: &io::Error) -> Failure {
+fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::Message(format!("{} cannot be written: {error}", escape(&path.to_string_lossy())))
 }

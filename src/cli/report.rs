@@ -14,12 +14,15 @@ use deputize::report::{Facts, Report};
 use deputize::source::STDIN;
 
 use super::input::{DuplicatesArg, InputArgs, VersionArg, Worlds, one_world, say_coverage, status_of};
+#[cfg(feature = "cluster")]
+use super::output_dir::write_named;
 use super::{Failure, Outcome, logs, terminal};
 
 const AFTER_HELP: &str = "\
 Examples:
   deputize report manifests --format html > report.html
   deputize report manifests --audit-log audit.log
+  deputize report --all-contexts --format html --output-dir reports
 
 Exit status: 0 everything was read, 2 something could not be read.";
 
@@ -38,6 +41,14 @@ pub(super) struct Args {
     duplicates: DuplicatesArg,
     #[command(flatten)]
     version: VersionArg,
+    /// Directory for one file a cluster, instead of standard output
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "DIR", help_heading = "Cluster")]
+    output_dir: Option<PathBuf>,
+    /// Replace reports in that directory
+    #[cfg(feature = "cluster")]
+    #[arg(long, requires = "output_dir", help_heading = "Cluster")]
+    force: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -55,9 +66,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.input.reads_stdin() && args.audit_log.iter().any(|path| path.as_os_str() == STDIN) {
         return Err(Failure::Message("standard input cannot be both the manifests and an audit log".to_owned()));
     }
-    if args.input.is_several() && args.format == Format::Html {
-        let message = "a page is about one cluster: name one context, or choose another format";
+    if args.input.is_several() && args.format == Format::Html && !args.writes_files() {
+        let message = "a page is about one cluster: give a directory with --output-dir, or name one context";
         return Err(Failure::Message(message.to_owned()));
+    }
+    if args.writes_files() && !args.input.is_live() {
+        return Err(Failure::Message("--output-dir names files by clusters: redirect the output instead".to_owned()));
     }
     let read = match args.input.is_live() {
         true => args.input.load_each()?,
@@ -86,8 +100,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     let report = |grants: &'static Grants<'static>| Report::new(grants, args.facts(grants.inventory()), evidence);
     let reports = ManuallyDrop::new(worlds.iter().map(report).collect::<Vec<_>>());
     let reported: Vec<_> = worlds.iter().zip(reports.iter()).collect();
-    let mut out = terminal::stdout();
-    terminal::unless_closed(print(args, &reported, &failures, &mut out).and_then(|()| out.flush()))?;
+    if args.writes_files() {
+        args.write_files(&reported)?;
+    } else {
+        let mut out = terminal::stdout();
+        terminal::unless_closed(print(args, &reported, &failures, &mut out).and_then(|()| out.flush()))?;
+    }
     for grants in worlds {
         say_coverage(grants.inventory())?;
     }
@@ -108,13 +126,55 @@ fn print(
     failures: &[ContextFailure],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match (args.format, reported) {
-        (Format::Json, [(grants, report)]) if !args.input.is_several() => output::write_json(out, grants, report),
-        (Format::Json, reported) => output::write_json_of_each(out, reported, failures),
-        (format, reported) => reported.iter().try_for_each(|(grants, report)| match format {
-            Format::Html => output::write_html(out, grants, report),
-            _ => output::write_markdown(out, grants, report),
-        }),
+    if args.format == Format::Json && args.input.is_several() {
+        return output::write_json_of_each(out, reported, failures);
+    }
+    reported.iter().try_for_each(|(grants, report)| args.format.write(out, grants, report))
+}
+
+impl Format {
+    fn write(self, out: &mut dyn Write, grants: &Grants<'_>, report: &Report<'_>) -> io::Result<()> {
+        match self {
+            Self::Html => output::write_html(out, grants, report),
+            Self::Markdown => output::write_markdown(out, grants, report),
+            Self::Json => output::write_json(out, grants, report),
+        }
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Args {
+    /// Whether the reports are files.
+    fn writes_files(&self) -> bool {
+        self.output_dir.is_some()
+    }
+
+    /// Writes each report into a file that has the name of its cluster.
+    fn write_files(&self, reported: &[(&Grants<'_>, &Report<'_>)]) -> Result<(), Failure> {
+        let Some(directory) = &self.output_dir else { return Ok(()) };
+        let extension = match self.format {
+            Format::Html => "html",
+            Format::Markdown => "md",
+            Format::Json => "json",
+        };
+        for (grants, report) in reported {
+            let cluster = grants.inventory().cluster().map_or("", |cluster| cluster.name.as_str());
+            let mut text = Vec::new();
+            self.format.write(&mut text, grants, report)?;
+            write_named(directory, cluster, extension, &text, self.force)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+impl Args {
+    fn writes_files(&self) -> bool {
+        false
+    }
+
+    fn write_files(&self, _: &[(&Grants<'_>, &Report<'_>)]) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deputize::cluster::ReadOptions;
-use deputize::output::{escape, human};
-use deputize::snapshot::{Key, Redactor, Snapshot};
+use deputize::output::human;
+use deputize::snapshot::{Key, Redactor};
 
-use super::cluster::{ClusterArgs, failure, path_of, read_shown, say_failure};
-use super::output_dir::{create, failed, file_name};
+use super::cluster::{ClusterArgs, path_of, read_each};
+use super::output_dir::write_named;
 use super::{Failure, Outcome, Status, terminal};
 
 const AFTER_HELP: &str = "\
@@ -47,19 +47,12 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let redactor = redactor(args)?;
     let options = ReadOptions { service_accounts: true, redactor: redactor.as_ref(), ..args.cluster.options() };
-    let mut status = Status::Clean;
-    for target in &targets {
-        let snapshot = match read_shown(target, &options) {
-            Ok(snapshot) => snapshot,
-            Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
-            Err(error) => {
-                status = Status::Failed;
-                say_failure(target, &error)?;
-                continue;
-            }
-        };
+    let mut complete = true;
+    let failures = read_each(&targets, &options, &mut |snapshot| {
         match &args.output_dir {
-            Some(directory) => write_file(directory, &snapshot, args.force)?,
+            Some(directory) => {
+                write_named(directory, &snapshot.facts.name, "yaml", snapshot.text.as_bytes(), args.force)?
+            }
             None => terminal::unless_closed(write_out(&snapshot.text))?,
         }
         let problems = snapshot.facts.problems(&Arc::from(path_of(&snapshot.facts)));
@@ -67,11 +60,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         human::write_problems(&mut err, &problems)?;
         human::write_snapshot(&mut err, &snapshot)?;
         err.flush()?;
-        if problems.iter().any(|problem| !problem.kind.is_warning()) {
-            status = Status::Failed;
-        }
-    }
-    Ok(status)
+        complete &= problems.iter().all(|problem| problem.kind.is_warning());
+        Ok(())
+    })?;
+    Ok(if complete && failures.is_empty() { Status::Clean } else { Status::Failed })
 }
 
 fn redactor(args: &Args) -> Result<Option<Redactor>, Failure> {
@@ -96,22 +88,4 @@ fn write_out(text: &str) -> io::Result<()> {
     let mut out = terminal::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()
-}
-
-fn write_file(directory: &Path, snapshot: &Snapshot, force: bool) -> Result<(), Failure> {
-    fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
-    // A name that begins with a dot is overlooked.
-    let name = file_name(&snapshot.facts.name);
-    let path = directory.join(format!("{}.yaml", name.trim_start_matches(['.', '~'])));
-    let there = fs::symlink_metadata(&path).is_ok();
-    if there && !force {
-        let shown = path.to_string_lossy();
-        return Err(Failure::Message(format!("{} is there already: use --force to replace it", escape(&shown))));
-    }
-    if there {
-        // A link is removed, not followed.
-        fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
-    }
-    let mut file = create(&path)?;
-    file.write_all(snapshot.text.as_bytes()).and_then(|()| file.flush()).map_err(|error| failed(&path, &error))
 }

@@ -124,7 +124,7 @@ impl Client {
         let mut config = target.config().await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
-        // We wait as the server says, and say so.
+        // We wait as the server says.
         config.default_retry = false;
         let agent = HeaderValue::from_static(concat!("deputize/", env!("CARGO_PKG_VERSION")));
         config.headers.push((USER_AGENT, agent));
@@ -162,13 +162,7 @@ impl Client {
 
     /// The same, without a second try.
     async fn get_once(&self, path: &str, limit: usize) -> Result<Vec<u8>, CallError> {
-        let request = Request::get(path).header(ACCEPT, "application/json").body(Body::empty());
-        let request = request.map_err(|error| CallError::Malformed(error.to_string()))?;
-        let response = self.client.send(request).await.map_err(|error| transport(&error))?;
-        if response.status().is_success() {
-            return body(response, limit).await;
-        }
-        Err(refusal(response).await)
+        body(self.ask(path, "application/json").await?, limit).await
     }
 
     /// The answer as it comes, piece by piece, until `enough` has seen what it needs.
@@ -178,35 +172,49 @@ impl Client {
         limit: usize,
         mut enough: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), CallError> {
-        let request = Request::get(path).body(Body::empty());
+        let mut read = 0;
+        let response = self.ask(path, "*/*").await?;
+        pieces(response, |piece| {
+            read += piece.len();
+            Ok(!enough(piece) && read <= limit)
+        })
+        .await
+    }
+
+    /// An answer that is no refusal.
+    async fn ask(&self, path: &str, accept: &'static str) -> Result<Response<Body>, CallError> {
+        let request = Request::get(path).header(ACCEPT, accept).body(Body::empty());
         let request = request.map_err(|error| CallError::Malformed(error.to_string()))?;
         let response = self.client.send(request).await.map_err(|error| transport(&error))?;
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
-        }
-        let mut body = response.into_body();
-        let mut read = 0;
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
-            read += data.len();
-            if enough(&data) || read > limit {
-                break;
-            }
-        }
-        Ok(())
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
     }
 }
 
-async fn body(response: Response<Body>, limit: usize) -> Result<Vec<u8>, CallError> {
+/// Shows the body of an answer, piece by piece, as long as there is more to be seen.
+async fn pieces(
+    response: Response<Body>,
+    mut show: impl FnMut(&[u8]) -> Result<bool, CallError>,
+) -> Result<(), CallError> {
     let mut body = response.into_body();
-    let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
-        if bytes.len() + data.len() > limit {
+        let Ok(piece) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+        if !show(&piece)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn body(response: Response<Body>, limit: usize) -> Result<Vec<u8>, CallError> {
+    let mut bytes = Vec::new();
+    pieces(response, |piece| {
+        if bytes.len() + piece.len() > limit {
             return Err(CallError::Malformed(format!("it has more than {limit} bytes")));
         }
-        bytes.extend_from_slice(&data);
-    }
+        bytes.extend_from_slice(piece);
+        Ok(true)
+    })
+    .await?;
     Ok(bytes)
 }
 

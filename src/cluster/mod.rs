@@ -63,7 +63,7 @@ async fn read_all(
     // Who is not let in, or reaches nobody, learns it before anything else is tried.
     let mut servers = facts::servers(&client).await?;
     let of_kind = async |kind: ObjectKind| {
-        let path = path(RBAC, kind, options.namespace)?;
+        let path = path(kind, options.namespace)?;
         let mut documents = Documents::new(kind, options.redactor);
         let result = list(&client, &path, &mut documents, progress).await;
         Some((kind, result.map(|()| documents)))
@@ -107,14 +107,14 @@ async fn read_all(
 }
 
 /// Where objects of a kind are listed; none for those that somebody who reads one namespace leaves out.
-fn path(api: &str, kind: ObjectKind, namespace: Option<&str>) -> Option<String> {
+fn path(kind: ObjectKind, namespace: Option<&str>) -> Option<String> {
     let resource = kind.resource();
     match (kind, namespace) {
         (ObjectKind::ClusterRoleBinding, Some(_)) => None,
         (ObjectKind::Role | ObjectKind::RoleBinding, Some(namespace)) => {
-            Some(format!("{api}/namespaces/{namespace}/{resource}"))
+            Some(format!("{RBAC}/namespaces/{namespace}/{resource}"))
         }
-        _ => Some(format!("{api}/{resource}")),
+        _ => Some(format!("{RBAC}/{resource}")),
     }
 }
 

@@ -120,6 +120,11 @@ impl Inventory {
         }
     }
 
+    /// Whether objects of a cluster are missing.
+    pub fn is_incomplete(&self) -> bool {
+        self.clusters.iter().any(ClusterFacts::is_incomplete)
+    }
+
     /// All roles with their ids.
     pub fn role_ids(&self) -> impl Iterator<Item = (RoleId, &Role)> {
         self.roles.iter().enumerate().map(|(index, role)| (RoleId(index), role))

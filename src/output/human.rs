@@ -590,15 +590,20 @@ fn action_row(
         subject,
         action.mode.map_or("-", Mode::as_str).to_owned(),
         format!("{} {what}{scope}", action.action.as_deref().unwrap_or(verb.as_str())),
-        effective_cell(grants.action_reason(rule, action, holder)),
+        effective_cell(grants, grants.action_reason(rule, action, holder)),
         role,
         binding,
         place,
     ]
 }
 
-fn effective_cell(reason: Option<Reason>) -> String {
-    reason.map_or_else(|| "yes".to_owned(), |reason| format!("no: {}", reason.as_str()))
+fn effective_cell(grants: &Grants<'_>, reason: Option<Reason>) -> String {
+    match reason {
+        None => "yes".to_owned(),
+        // What binds it may be what could not be read.
+        Some(Reason::Unbound) if grants.inventory().is_incomplete() => "no: unbound, as far as was read".to_owned(),
+        Some(reason) => format!("no: {}", reason.as_str()),
+    }
 }
 
 /// Who holds a verb, through which role and binding, and where the verb stands.
@@ -630,7 +635,7 @@ fn grant_row(grants: &Grants<'_>, rule: &PolicyRule, entry: &Entry<'_>) -> [Stri
         subject,
         grant.mode.map_or("-", Mode::as_str).to_owned(),
         identity_words(grants, rule, grant, &entry.holder),
-        effective_cell(entry.reason),
+        effective_cell(grants, entry.reason),
         role,
         binding,
         place,

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::authority::{KubeVersion, Mode};
 use crate::evidence::Evidence;
 use crate::grants::{Grants, Path, Principal, Reach, Reason};
-use crate::inventory::{ClusterFacts, RoleId};
+use crate::inventory::RoleId;
 use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, plan, uses};
 use crate::problem::{Problem, ProblemKind};
 
@@ -152,7 +152,7 @@ impl<'g> Report<'g> {
         builder.of_default_roles();
         let (mut listed, left_out) = (builder.listed, builder.left_out);
         let inventory = grants.inventory();
-        let incomplete = inventory.clusters.iter().any(ClusterFacts::is_incomplete);
+        let incomplete = inventory.is_incomplete();
         if incomplete {
             // What binds them may be what could not be read.
             listed.retain(|grant| grant.dead != Some(Reason::Unbound));
