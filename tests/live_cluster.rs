@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use common::cluster::{Cluster, Server};
+use common::cluster::{Cluster, Server, ready};
 use common::{Run, deputize};
 use serde_json::{Value, json};
 
@@ -169,10 +169,7 @@ fn a_cluster_and_its_snapshot_are_one() {
     assert_eq!(result["findings"], live["findings"], "{stderr}");
 
     // A server that has the version but not the feature.
-    cluster.ask(
-        Server::WithoutFeature,
-        &[json!({"user": "admin", "groups": ["system:masters"], "verb": "get", "path": "/readyz"})],
-    );
+    cluster.ask(Server::WithoutFeature, &[ready()]);
     let run = deputize(&["check", "--kubeconfig", &kubeconfig(&cluster, READER)]);
     assert!(run.stderr.contains("constrained impersonation is off, by its metrics"), "{}", run.stderr);
 }

@@ -30,35 +30,29 @@ pub fn owns_service_account_impersonation(meta: &ObjectMeta) -> bool {
 
 /// The rules by which the server itself gives legacy impersonation to default ClusterRoles, each with the names of these.
 pub fn default_legacy_rules() -> [(&'static [&'static str], PolicyRule); 2] {
-    let rule = |verb: &str, group: &str, resource: &str| PolicyRule {
-        verbs: vec![Text::new(verb)],
-        api_groups: vec![Text::new(group)],
-        resources: vec![Text::new(resource)],
-        ..PolicyRule::default()
-    };
     [
-        (&[CLUSTER_ADMIN], rule("*", "*", "*")),
-        (&SERVICE_ACCOUNT_IMPERSONATORS, rule("impersonate", "", "serviceaccounts")),
+        (&[CLUSTER_ADMIN], rule("*", &["*"], &["*"])),
+        (&SERVICE_ACCOUNT_IMPERSONATORS, rule("impersonate", &[""], &["serviceaccounts"])),
     ]
 }
 
-/// What a default ClusterRole (`clusterRoles` and `editRules` in `policy.go`) gives of impersonation, of all power, and of
-/// credentials; empty for other roles. Manifests refer to these roles and do not define them. Of impersonation they have
-/// given the same in every version since 1.6; the verb `*` of `system:kubelet-api-admin` is on no identity.
+/// What a default ClusterRole that binds users (`clusterRoles` and `editRules` in `policy.go`) gives of impersonation,
+/// of all power, and of credentials; empty for other roles. Manifests refer to these roles and do not define them.
 pub fn default_rules(name: &str) -> Vec<PolicyRule> {
-    let rule = |verb: &str, groups: &[&str], resources: &[&str]| PolicyRule {
-        verbs: vec![Text::new(verb)],
-        api_groups: groups.iter().map(|group| Text::new(*group)).collect(),
-        resources: resources.iter().map(|resource| Text::new(*resource)).collect(),
+    if !DEFAULT_IMPERSONATORS.contains(&name) {
+        return Vec::new();
+    }
+    let legacy = default_legacy_rules().into_iter().filter(|(names, _)| names.contains(&name)).map(|(_, rule)| rule);
+    let credentials = (name != CLUSTER_ADMIN).then(|| rule("create", &[""], &["pods", "serviceaccounts/token"]));
+    legacy.chain(credentials).collect()
+}
+
+fn rule(verb: &str, groups: &[&str], resources: &[&str]) -> PolicyRule {
+    let texts = |list: &[&str]| list.iter().map(|text| Text::new(*text)).collect();
+    PolicyRule {
+        verbs: texts(&[verb]),
+        api_groups: texts(groups),
+        resources: texts(resources),
         ..PolicyRule::default()
-    };
-    match name {
-        "cluster-admin" => vec![rule("*", &["*"], &["*"])],
-        // The first is where the others have it from.
-        "system:aggregate-to-edit" | "admin" | "edit" => vec![
-            rule("impersonate", &[""], &["serviceaccounts"]),
-            rule("create", &[""], &["pods", "serviceaccounts/token"]),
-        ],
-        _ => Vec::new(),
     }
 }

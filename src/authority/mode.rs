@@ -117,10 +117,11 @@ impl<'a> Verb<'a> {
             };
         }
         // The comparison is the server's business and exact; this one only has to notice what was meant.
-        let lower = verb.trim().to_ascii_lowercase();
-        if lower.starts_with("impersonate-on") {
+        let verb = verb.trim();
+        let starts = |word: &str| verb.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        if starts("impersonate-on") {
             Self::Unknown { action: true }
-        } else if lower.starts_with("impersonate") {
+        } else if starts("impersonate") {
             Self::Unknown { action: false }
         } else {
             Self::Other

@@ -123,16 +123,21 @@ fn add_all<T: Ord>(to: &mut BTreeMap<T, Tally>, from: impl Iterator<Item = (T, T
     });
 }
 
+/// Makes the time from a first to a last request hold that of others, too.
+pub(crate) fn take_in((own_first, own_last): (&mut String, &mut String), first: &str, last: &str) {
+    if own_first.is_empty() || (!first.is_empty() && first < own_first.as_str()) {
+        first.clone_into(own_first);
+    }
+    if last > own_last.as_str() {
+        last.clone_into(own_last);
+    }
+}
+
 impl Tally {
     /// Adds requests: `ended` of them, or none for one that is still open.
     pub(super) fn add(&mut self, ended: u64, first: &str, last: &str) {
         self.ended = self.ended.saturating_add(ended);
-        if self.first.is_empty() || (!first.is_empty() && first < self.first.as_str()) {
-            first.clone_into(&mut self.first);
-        }
-        if last > self.last.as_str() {
-            last.clone_into(&mut self.last);
-        }
+        take_in((&mut self.first, &mut self.last), first, last);
     }
 
     /// How many requests: one at least, since a request that has not ended is one too.

@@ -15,7 +15,7 @@ use super::collect::{Collected, Key};
 use super::request::or_empty;
 use crate::authority::{
     Mode, NODE_NAME_EXTRA, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED,
-    Username,
+    Username, namespace_of_accounts,
 };
 
 /// A string that is copied only where it has escapes; null is empty.
@@ -340,8 +340,7 @@ impl Target<'_> {
     fn has_own_groups(&self, groups: &[&str]) -> bool {
         let Username::ServiceAccount { namespace, .. } = Username::parse(&self.username) else { return false };
         let [all, own] = groups else { return false };
-        let own = own.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).and_then(|rest| rest.strip_prefix(':'));
-        *all == SYSTEM_SERVICE_ACCOUNTS && own == Some(namespace)
+        *all == SYSTEM_SERVICE_ACCOUNTS && namespace_of_accounts(own) == Some(namespace)
     }
 }
 

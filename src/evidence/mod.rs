@@ -11,6 +11,7 @@ mod refused;
 mod request;
 
 pub use audit::{LogError, read_log};
+pub(crate) use condense::take_in;
 pub use condense::{Evidence, Observation, Review, Tally};
 pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
 pub use derived::{Derived, derive_actions};

@@ -133,7 +133,7 @@ fn writers(grants: &Grants<'_>) -> BTreeSet<Principal> {
         }
     }
     for (binding, _) in grants.bindings_to_default_roles() {
-        let binding = inventory.binding(binding);
+        let binding = inventory.binding(*binding);
         if binding.role_ref.name.as_str() == "admin" {
             writers.extend(binding.subjects.iter().filter_map(Principal::of_subject));
         }

@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Reach, Reason, RuleAction, RuleGrant, Subjects, actions_of_rule, grants_of_rule};
 use crate::authority::{
-    Feature, IdentityKind, KubeVersion, Mode, binds_cluster_wide, default_rules, subject_matches_someone,
+    DEFAULT_IMPERSONATORS, Feature, IdentityKind, KubeVersion, Mode, default_rules, subject_matches_someone,
 };
-use crate::inventory::{BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleKind, RoleRules, Subject};
+use crate::inventory::{
+    Binding, BindingId, Conflict, Inventory, Links, PolicyRule, Role, RoleId, RoleKind, RoleRules, Subject,
+};
 use crate::problem::{Problem, ProblemKind};
 
 /// The grants of an inventory: its roles, their rules, and who holds them.
@@ -24,7 +26,9 @@ pub struct Grants<'i> {
     /// The servers that answer.
     version: KubeVersion,
     feature: Feature,
-    /// What each subject holds, once somebody asks.
+    /// The bindings to default roles that the input does not define, once somebody asks.
+    defaults: OnceLock<Vec<(BindingId, Vec<PolicyRule>)>>,
+    /// What each subject holds, likewise.
     subjects: OnceLock<Subjects>,
     /// Who can become cluster-admin, likewise.
     reach: OnceLock<Reach>,
@@ -99,6 +103,7 @@ impl<'i> Grants<'i> {
             copied,
             version,
             feature,
+            defaults: OnceLock::new(),
             subjects: OnceLock::new(),
             reach: OnceLock::new(),
         }
@@ -208,19 +213,21 @@ impl<'i> Grants<'i> {
     }
 
     /// The bindings to default roles that the input does not define, each with what its role gives on every cluster.
-    pub fn bindings_to_default_roles(&self) -> Vec<(BindingId, Vec<PolicyRule>)> {
-        let bindings =
-            self.inventory.binding_ids().filter(|(_, binding)| binding.role_ref.kind == Some(RoleKind::ClusterRole));
-        let mut found: Vec<(BindingId, Vec<PolicyRule>)> = bindings
-            .map(|(id, binding)| (id, default_rules(binding.role_ref.name.as_str())))
-            .filter(|(_, rules)| !rules.is_empty())
-            .collect();
-        if !found.is_empty() {
-            let ids = self.inventory.role_ids().map(|(id, _)| id);
-            let defined: HashSet<BindingId> = ids.flat_map(|id| self.links.bindings_of(id)).copied().collect();
-            found.retain(|(id, _)| !defined.contains(id));
-        }
-        found
+    pub fn bindings_to_default_roles(&self) -> &[(BindingId, Vec<PolicyRule>)] {
+        self.defaults.get_or_init(|| {
+            let refers = |binding: &Binding| {
+                let name = binding.role_ref.name.as_str();
+                binding.role_ref.kind == Some(RoleKind::ClusterRole) && DEFAULT_IMPERSONATORS.contains(&name)
+            };
+            let mut found: Vec<(BindingId, &Binding)> =
+                self.inventory.binding_ids().filter(|(_, binding)| refers(binding)).collect();
+            if !found.is_empty() {
+                let ids = self.inventory.role_ids().map(|(id, _)| id);
+                let defined: HashSet<BindingId> = ids.flat_map(|id| self.links.bindings_of(id)).copied().collect();
+                found.retain(|(id, _)| !defined.contains(id));
+            }
+            found.into_iter().map(|(id, binding)| (id, default_rules(binding.role_ref.name.as_str()))).collect()
+        })
     }
 
     /// The objects of which the input has more than one definition, if they differ in what they grant and any of them
@@ -241,10 +248,9 @@ impl<'i> Grants<'i> {
         let mut holders = Vec::new();
         let mut seen = HashSet::new();
         for &role in self.carriers(from) {
-            let bindings = self.links.bindings_of(role).iter().map(|binding| Through::Binding(*binding));
-            let near = self.links.near_misses_of(role).iter().map(|binding| Through::NearMiss(*binding));
-            for through in bindings.chain(near) {
-                let (Through::Binding(binding) | Through::NearMiss(binding)) = through else { continue };
+            let bindings = self.links.bindings_of(role).iter().map(|binding| (*binding, Through::Binding(*binding)));
+            let near = self.links.near_misses_of(role).iter().map(|binding| (*binding, Through::NearMiss(*binding)));
+            for (binding, through) in bindings.chain(near) {
                 // A subject that is listed twice, or that holds the same role twice, holds it once.
                 let meta = &self.inventory.role(role).meta;
                 let held = (meta.kind, meta.effective_namespace(), meta.name.as_str(), through);
@@ -339,8 +345,23 @@ impl<'i> Grants<'i> {
         let Some(binding) = holder.binding() else {
             return self.inventory.role(holder.role).meta.effective_namespace();
         };
-        let meta = &self.inventory.binding(binding).meta;
-        if binds_cluster_wide(meta.kind) { None } else { meta.effective_namespace() }
+        self.inventory.binding(binding).meta.effective_namespace()
+    }
+}
+
+/// The holders of the role that was asked for last: rules mostly come role by role.
+#[derive(Default)]
+pub(crate) struct HoldersOfRole {
+    known: Option<(RoleId, Vec<Holder>)>,
+}
+
+impl HoldersOfRole {
+    /// The holders of a role.
+    pub(crate) fn of(&mut self, grants: &Grants<'_>, role: RoleId) -> &[Holder] {
+        if self.known.as_ref().is_none_or(|(known, _)| *known != role) {
+            self.known = Some((role, grants.holders(role)));
+        }
+        self.known.as_ref().map_or(&[], |(_, holders)| holders)
     }
 }
 

@@ -10,6 +10,7 @@ mod reason;
 mod rule;
 mod subjects;
 
+pub(crate) use held::HoldersOfRole;
 pub use held::{Entry, Grants, Holder, Through};
 pub use reach::{Means, Path, Power, Principal, Reach, Source, Step};
 pub use reason::Reason;

@@ -7,17 +7,16 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
 use smol_str::SmolStr;
 
-use super::subjects::is_of_accounts;
 use super::{Grants, grants_of_rule};
 use crate::authority::{
     CredentialSource, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS, User,
-    Username, allows_everything, binds_cluster_wide, credential_sources, service_account_username,
+    Username, allows_everything, credential_sources, is_of_accounts, namespace_of_accounts, service_account_username,
     subject_matches_someone,
 };
 use crate::inventory::{BindingId, PolicyRule, RoleId, Subject, SubjectKind, Text, abbreviate};
@@ -112,9 +111,7 @@ impl Principal {
         let (name, groups) = match self {
             Self::User(name) => (name.to_string(), Vec::new()),
             Self::Group(group) => {
-                let of_namespace =
-                    group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).is_some_and(|rest| rest.starts_with(':'));
-                let also = of_namespace.then(|| SYSTEM_SERVICE_ACCOUNTS.to_owned());
+                let also = namespace_of_accounts(group).map(|_| SYSTEM_SERVICE_ACCOUNTS.to_owned());
                 (String::new(), std::iter::once(group.to_string()).chain(also).collect())
             }
             Self::ServiceAccount { namespace, name } => (service_account_username(namespace, name), Vec::new()),
@@ -291,11 +288,11 @@ impl Path {
 
 impl Reach {
     /// Searches backwards from all power.
-    pub fn new(grants: &Grants<'_>) -> Self {
+    pub(super) fn new(grants: &Grants<'_>) -> Self {
         let inventory = grants.inventory();
         let subjects = inventory.bindings.iter().flat_map(|binding| &binding.subjects);
         let subjects: BTreeSet<Principal> = subjects.filter_map(Principal::of_subject).collect();
-        let mut graph = Graph { subjects: subjects.clone(), ..Graph::default() };
+        let mut graph = Graph { subjects, ..Graph::default() };
         // The search starts there.
         graph.node(Node::Power);
         for id in 0..inventory.roles.len() {
@@ -315,20 +312,17 @@ impl Reach {
         for (binding, rules) in grants.bindings_to_default_roles() {
             let facets: Vec<_> =
                 rules.iter().flat_map(|rule| facets(rule).into_iter().map(|facet| (None, facet))).collect();
-            graph.bind(grants, binding, None, &facets);
+            graph.bind(grants, *binding, None, &facets);
         }
-        let mut people = subjects.clone();
-        people.insert(Principal::Group(SYSTEM_MASTERS.into()));
-        people.insert(Principal::SomeServiceAccount(None));
-        people.extend(graph.mentioned.iter().cloned());
-        people.extend(subjects.iter().filter_map(|subject| match subject {
-            Principal::Group(group) => {
-                let namespace = group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS)?.strip_prefix(':')?;
-                Some(Principal::SomeServiceAccount(Some(namespace.into())))
-            }
+        let subjects = std::mem::take(&mut graph.subjects);
+        let mut others = std::mem::take(&mut graph.mentioned);
+        others.insert(Principal::Group(SYSTEM_MASTERS.into()));
+        others.insert(Principal::SomeServiceAccount(None));
+        others.extend(subjects.iter().filter_map(|subject| match subject {
+            Principal::Group(group) => Some(Principal::SomeServiceAccount(Some(namespace_of_accounts(group)?.into()))),
             _ => None,
         }));
-        for person in &people {
+        for person in subjects.union(&others) {
             graph.person(person);
         }
         let next = graph.search();
@@ -433,8 +427,6 @@ struct Graph {
     named: Vec<Node>,
     into: Vec<Vec<(u32, Option<Label>)>>,
     offers: usize,
-    /// Whoever can impersonate a user or a service account by what bindings give to this name.
-    impersonators: HashSet<Principal, RandomState>,
     /// Service accounts that rules name, and that hold something.
     mentioned: BTreeSet<Principal>,
 }
@@ -471,7 +463,7 @@ impl Graph {
         facets: &[(Option<(RoleId, usize)>, Facet<'_>)],
     ) {
         let binding = grants.inventory().binding(id);
-        let namespace = if binds_cluster_wide(binding.meta.kind) { None } else { binding.meta.effective_namespace() };
+        let namespace = binding.meta.effective_namespace();
         let mut used = Vec::new();
         for (rule, facet) in facets {
             let is_namespaced = match facet {
@@ -490,9 +482,6 @@ impl Graph {
         }
         for subject in binding.subjects.iter().filter_map(Principal::of_subject) {
             for kind in &used {
-                if *kind == Use::Impersonate {
-                    self.impersonators.insert(subject.clone());
-                }
                 self.edge(Node::Uses(*kind, subject.clone()), Node::Holds(*kind, id, role), None);
             }
         }
@@ -563,7 +552,8 @@ impl Graph {
         let (is, owns) = (Node::Is(who.clone()), Node::Owns(who.clone()));
         let names = who.names();
         // A group is impersonated beside a user, never alone.
-        let can_be_someone = names.iter().any(|name| self.impersonators.contains(name));
+        let can_be_someone =
+            names.iter().any(|name| self.nodes.contains_key(&Node::Uses(Use::Impersonate, name.clone())));
         let mut ways = Vec::new();
         for name in names {
             ways.push((&is, Node::Uses(Use::Act, name.clone())));

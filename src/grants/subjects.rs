@@ -8,10 +8,10 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::{Grants, Holder, Principal, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule};
+use super::{Grants, Principal, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule};
 use crate::authority::{
-    DISCOVERY_PATHS, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS, Verb,
-    allows_everything, binds_cluster_wide, url_matches,
+    DISCOVERY_PATHS, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, Verb, allows_everything,
+    binds_cluster_wide, is_of_accounts, namespace_of_accounts, url_matches,
 };
 use crate::inventory::{BindingId, PolicyRule, RoleId, Subject};
 
@@ -109,8 +109,6 @@ pub struct Pair {
     identities: u64,
     /// Stands for the rules about actions on resources.
     actions: u64,
-    /// How it is held.
-    pub holder: Holder,
 }
 
 impl Pair {
@@ -159,14 +157,14 @@ impl Subjects {
             this.add_role(grants, role);
         }
         for (id, rules) in grants.bindings_to_default_roles() {
-            let binding = grants.inventory().binding(id);
+            let binding = grants.inventory().binding(*id);
             let namespaced = !binds_cluster_wide(binding.meta.kind);
             let mut all = Abilities::default();
-            for rule in &rules {
+            for rule in rules {
                 all.add_rule(rule, &grants_of_rule(rule), &actions_of_rule(rule), namespaced);
             }
             let kinds = IdentityKind::ALL.into_iter().filter(|kind| all.has_identity(Mode::Legacy, *kind));
-            let legacy = kinds.map(|kind| HeldGrant { at: None, kind, binding: id });
+            let legacy = kinds.map(|kind| HeldGrant { at: None, kind, binding: *id });
             for who in binding.subjects.iter().filter_map(Principal::of_subject) {
                 this.add(who, all, Abilities::default()).remember(legacy.clone());
             }
@@ -190,6 +188,9 @@ impl Subjects {
             if !constrained {
                 found.retain(|grant| grant.mode == Some(Mode::Legacy));
                 actions.clear();
+            }
+            if found.is_empty() && actions.is_empty() {
+                continue;
             }
             for (namespaced, abilities) in [false, true].into_iter().zip(&mut all) {
                 abilities.add_rule(rule, &found, &actions, namespaced);
@@ -223,8 +224,7 @@ impl Subjects {
                 }));
             }
             let left = MAX_PAIRS.saturating_sub(holding.pairs.len());
-            let of_scope =
-                pairs.iter().filter(|(scope, _)| *scope == namespaced).map(|(_, pair)| Pair { holder, ..*pair });
+            let of_scope = pairs.iter().filter(|(scope, _)| *scope == namespaced).map(|(_, pair)| *pair);
             holding.pairs.extend(of_scope.take(left));
         }
     }
@@ -251,7 +251,6 @@ impl Subjects {
     /// For each mode in which a role has both halves spelled out, and can be held with both: whether it is held in a
     /// namespace, and the pair.
     fn pairs(&self, grants: &Grants<'_>, role: RoleId) -> Vec<(bool, Pair)> {
-        let unheld = Holder { role, through: Through::Unbound, subject: None };
         let mut pairs = Vec::new();
         for mode in Mode::CONSTRAINED {
             let mut hashers = [self.state.build_hasher(), self.state.build_hasher()];
@@ -272,7 +271,7 @@ impl Subjects {
                 let [identities, actions] = hashers.map(|hasher| hasher.finish());
                 let scopes =
                     [false, true].into_iter().filter(|namespaced| !namespaced || mode.named_kind().is_namespaced());
-                pairs.extend(scopes.map(|scope| (scope, Pair { mode, role, identities, actions, holder: unheld })));
+                pairs.extend(scopes.map(|scope| (scope, Pair { mode, role, identities, actions })));
             }
         }
         pairs
@@ -312,8 +311,7 @@ impl Subjects {
         match Principal::of_subject(subject) {
             Some(Principal::User(_)) => abilities.add(self.any_group),
             Some(Principal::Group(group)) if is_of_accounts(&group) => {
-                let namespace = group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).and_then(|rest| rest.strip_prefix(':'));
-                abilities.add(match namespace {
+                abilities.add(match namespace_of_accounts(&group) {
                     Some(namespace) => self.accounts_of.get(namespace).copied().unwrap_or_default(),
                     None => self.any_account,
                 });
@@ -335,11 +333,6 @@ impl Subjects {
         let names = Principal::of_subject(subject).map(|who| who.names()).unwrap_or_default();
         names.into_iter().filter_map(|name| self.holdings.get(&name))
     }
-}
-
-/// Whether only service accounts are in the group.
-pub(super) fn is_of_accounts(group: &str) -> bool {
-    group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 #[cfg(test)]

@@ -29,18 +29,15 @@ impl Holders {
     /// roles, unless the input shows that they hold none.
     pub fn of(grants: &Grants<'_>) -> Self {
         let mut holders = Self::default();
-        // Of each role, whether a RoleBinding to it grants something too; none if no binding does.
-        let mut held: Vec<Option<bool>> = vec![None; grants.inventory().roles.len()];
-        let mut hold = |role: RoleId, in_namespace: bool| {
-            held[role.0] = Some(in_namespace || held[role.0].unwrap_or_default());
-        };
+        // Of each role that holds one, whether a RoleBinding to it grants something too.
+        let mut held: BTreeMap<RoleId, bool> = BTreeMap::new();
         for (from, in_namespace) in written(grants) {
-            grants.carriers(from).iter().for_each(|carrier| hold(*carrier, in_namespace));
-        }
-        for ((_, role), in_namespace) in grants.inventory().role_ids().zip(held) {
-            if let Some(in_namespace) = in_namespace {
-                holders.add(&role.meta.key(), in_namespace);
+            for carrier in grants.carriers(from) {
+                *held.entry(*carrier).or_default() |= in_namespace;
             }
+        }
+        for (role, in_namespace) in held {
+            holders.add(&grants.inventory().role(role).meta.key(), in_namespace);
         }
         holders.defaults = DEFAULT_IMPERSONATORS.into_iter().map(SmolStr::new_static).collect();
         holders.defaults.retain(|name| holders.in_cluster.contains(name) || !is_seen_with_rules(grants, name));

@@ -18,11 +18,10 @@ pub(super) fn consequence(
     reached: &[(IdentityKind, Option<&[Text]>)],
     source: Source,
 ) -> Vec<Related> {
-    let reach = grants.reach();
     // Someone who is not there already, and the number of steps that it takes them.
     let starting = |subject: &'_ Subject| {
         let from = Principal::of_subject(subject)?;
-        let own = reach.path(&from).map_or(usize::MAX, |path| path.steps.len());
+        let own = grants.reach().path(&from).map_or(usize::MAX, |path| path.steps.len());
         (own > 0).then_some((from, own))
     };
     let Some((subject, (from, own))) = holders.some().find_map(|subject| Some((subject, starting(subject)?))) else {
@@ -41,7 +40,7 @@ pub(super) fn consequence(
     let beside = reached.iter().any(|(kind, _)| is_someone(*kind));
     let usable = reached.iter().filter(|(kind, _)| *kind != IdentityKind::Groups || beside || has_someone());
     let ways = usable.flat_map(|(kind, names)| {
-        spaces.iter().filter_map(|space| reach.path_through(&from, *kind, *names, *space, source))
+        spaces.iter().filter_map(|space| grants.reach().path_through(&from, *kind, *names, *space, source))
     });
     // A shorter way leads past this grant, which then adds nothing.
     let shortest = ways.min_by_key(|path| path.steps.len()).filter(|path| path.steps.len() <= own);

@@ -108,7 +108,7 @@ fn related_of(grants: &Grants<'_>, role: RoleId, holders: &[Holder]) -> (Vec<Rel
     let mut seen: Vec<Through> = Vec::new();
     let mut left_out = 0;
     for holder in holders {
-        let (Through::Binding(id) | Through::NearMiss(id)) = holder.through else { continue };
+        let Some(id) = holder.binding() else { continue };
         let binding = grants.inventory().binding(id);
         let subject = grants.subject(holder).map(|subject| (subject.name.place, subject.describe()));
         if let Some(at) = seen.iter().position(|known| *known == holder.through) {

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use crate::authority::{
     IdentityKind, Mode, Requestable, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
-    User, Username, is_refused_group, is_refused_key,
+    User, Username, is_refused_group, is_refused_key, namespace_of_accounts,
 };
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
@@ -97,8 +97,8 @@ impl Memberships {
     fn may_be_in(&self, who: &Impersonator, group: &SmolStr) -> bool {
         let usual = match (&who.kind, &who.namespace) {
             (SubjectKind::ServiceAccount, Some(namespace)) => {
-                let of_namespace = group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS).and_then(|rest| rest.strip_prefix(':'));
-                group == SYSTEM_AUTHENTICATED || group == SYSTEM_SERVICE_ACCOUNTS || of_namespace == Some(namespace)
+                let of_namespace = namespace_of_accounts(group) == Some(namespace);
+                group == SYSTEM_AUTHENTICATED || group == SYSTEM_SERVICE_ACCOUNTS || of_namespace
             }
             _ => !group.starts_with(SYSTEM_SERVICE_ACCOUNTS),
         };

@@ -11,7 +11,7 @@ use super::escape;
 use super::excerpt::{Excerpt, excerpts};
 use super::trace::describe_request;
 use crate::authority::{Feature, Mode, verbs_but_impersonation};
-use crate::grants::{Entry, Grants, Holder, Reason, RuleAction, RuleGrant, Through};
+use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Reason, RuleAction, RuleGrant};
 use crate::inventory::{ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, Unread, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, Unserved};
@@ -550,9 +550,10 @@ fn facts(rule: &dyn Rule) -> [String; 3] {
 /// When `out` does.
 pub fn write_grants(out: &mut dyn Write, grants: &Grants<'_>) -> io::Result<()> {
     let mut rows = Vec::new();
+    let mut holders = HoldersOfRole::default();
     for (from, index, rule, found) in grants.granting_rules() {
-        let holders = grants.holders(from);
-        rows.extend(grants.entries(from, index, &found, &holders).map(|entry| grant_row(grants, rule, &entry)));
+        let holders = holders.of(grants, from);
+        rows.extend(grants.entries(from, index, &found, holders).map(|entry| grant_row(grants, rule, &entry)));
     }
     if rows.is_empty() {
         writeln!(out, "no rule here grants an identity")?;
@@ -562,7 +563,7 @@ pub fn write_grants(out: &mut dyn Write, grants: &Grants<'_>) -> io::Result<()> 
     // The verb `*` on anything at all is an action in every mode; only the JSON output lists these.
     let mut rows = Vec::new();
     for (from, _, rule, actions) in grants.acting_rules() {
-        let holders = grants.holders(from);
+        let holders = holders.of(grants, from);
         for action in actions.iter().filter(|action| action.action.as_deref() != Some("*")) {
             rows.extend(holders.iter().map(|holder| action_row(grants, from, rule, action, holder)));
         }
@@ -610,10 +611,7 @@ fn effective_cell(grants: &Grants<'_>, reason: Option<Reason>) -> String {
 fn holder_cells(grants: &Grants<'_>, from: RoleId, holder: &Holder, verb: &Text) -> [String; 4] {
     let inventory = grants.inventory();
     let written = &inventory.role(from).meta;
-    let binding = match holder.through {
-        Through::Unbound => "-".to_owned(),
-        Through::Binding(id) | Through::NearMiss(id) => inventory.binding(id).meta.reference(),
-    };
+    let binding = holder.binding().map_or_else(|| "-".to_owned(), |id| inventory.binding(id).meta.reference());
     let mut role = inventory.role(holder.role).meta.reference();
     if holder.role != from {
         role = format!("{role} (from {})", written.reference());

@@ -10,7 +10,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use super::evidence::{RequestLine, request_line};
 use super::is_deceptive;
 use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
-use crate::grants::{Entry, Grants, Holder, Identity, Reason, RuleAction, RuleGrant, Through};
+use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Identity, Reason, RuleAction, RuleGrant};
 use crate::inventory::{Inventory, Mention, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
@@ -592,21 +592,6 @@ impl Serialize for Actions<'_> {
     }
 }
 
-/// The holders of the role that was asked for last: rules mostly come role by role.
-#[derive(Default)]
-struct HoldersOfRole {
-    known: Option<(RoleId, Vec<Holder>)>,
-}
-
-impl HoldersOfRole {
-    fn of(&mut self, grants: &Grants<'_>, role: RoleId) -> &[Holder] {
-        if self.known.as_ref().is_none_or(|(known, _)| *known != role) {
-            self.known = Some((role, grants.holders(role)));
-        }
-        self.known.as_ref().map_or(&[], |(_, holders)| holders)
-    }
-}
-
 type OfVerb<'i, T> = (RoleId, usize, &'i PolicyRule, Vec<T>);
 
 /// What the verbs of rules yield, in the order of the verbs' places. With anchors, that is not the order of the rules.
@@ -695,10 +680,7 @@ fn rule_reference<'g>(grants: &Grants<'g>, from: RoleId, rule: usize, holder: &H
 }
 
 fn binding_reference<'g>(grants: &Grants<'g>, holder: &Holder) -> Option<Reference<'g>> {
-    match holder.through {
-        Through::Unbound => None,
-        Through::Binding(id) | Through::NearMiss(id) => Some(reference(&grants.inventory().binding(id).meta)),
-    }
+    holder.binding().map(|id| reference(&grants.inventory().binding(id).meta))
 }
 
 #[derive(Debug, Serialize)]

@@ -10,7 +10,8 @@ use super::{MAX_LISTED, Owner};
 use crate::authority::{
     IdentityKind, Mode, SYSTEM_MASTERS, Verb, binds_cluster_wide, is_refused_group, is_refused_key,
 };
-use crate::grants::{Grants, Holder, Principal, Reason, RuleGrant, Through, grants_of_rule};
+use crate::evidence::take_in;
+use crate::grants::{Grants, Holder, HoldersOfRole, Principal, Reason, RuleGrant, grants_of_rule};
 use crate::inventory::{BindingId, ObjectMeta, PolicyRule, RoleId, Subject, Text, abbreviate};
 use crate::lint::words;
 use crate::migrate::{HeldRule, Kept, Outcome, Plan, Use};
@@ -88,13 +89,7 @@ pub struct Used {
 impl Used {
     pub(super) fn add(&mut self, seen: &Use<'_>) {
         self.count = self.count.saturating_add(seen.tally.count());
-        let (first, last) = (&seen.tally.first, &seen.tally.last);
-        if self.first.is_empty() || (!first.is_empty() && *first < self.first) {
-            self.first.clone_from(first);
-        }
-        if *last > self.last {
-            self.last.clone_from(last);
-        }
+        take_in((&mut self.first, &mut self.last), &seen.tally.first, &seen.tally.last);
         if self.by.len() < MAX_USERS {
             self.by.insert(seen.user.into());
         } else {
@@ -123,8 +118,8 @@ impl ReportedGrant<'_> {
             count,
             Reverse(self.mode),
             steps,
-            self.principal.clone(),
-            Arc::clone(self.path),
+            &self.principal,
+            self.path,
             (self.place.offset, self.binding),
         )
     }
@@ -194,7 +189,6 @@ impl Part<'_> {
 pub(super) struct Builder<'g, 'b> {
     grants: &'g Grants<'g>,
     outcomes: BTreeMap<(RoleId, usize, Holder), Outcome>,
-    has_plan: bool,
     used: HashMap<HeldRule, Used>,
     has_logs: bool,
     steps: &'b HashMap<&'b Principal, usize>,
@@ -217,17 +211,14 @@ impl<'g, 'b> Builder<'g, 'b> {
                 *known = planned.outcome;
             }
         }
-        Self { grants, outcomes, has_plan: plan.is_some(), used, has_logs, steps, listed: Vec::new(), left_out: 0 }
+        Self { grants, outcomes, used, has_logs, steps, listed: Vec::new(), left_out: 0 }
     }
 
     /// The grants that are written in the input.
     pub(super) fn written(&mut self) {
-        let mut holders: Option<(RoleId, Vec<Holder>)> = None;
+        let mut holders = HoldersOfRole::default();
         for (from, index, rule, found) in self.grants.granting_rules() {
-            if holders.as_ref().is_none_or(|(known, _)| *known != from) {
-                holders = Some((from, self.grants.holders(from)));
-            }
-            let held_by = holders.as_ref().map_or(&[][..], |(_, holders)| holders);
+            let held_by = holders.of(self.grants, from);
             for part in parts(rule, &found) {
                 self.part(from, index, &part, held_by);
             }
@@ -247,20 +238,16 @@ impl<'g, 'b> Builder<'g, 'b> {
                 return;
             }
             let reason = |grant: &RuleGrant| grants.reason(grant, holder);
-            let reasons: Vec<Option<Reason>> = part.grants.iter().map(|grant| reason(grant)).collect();
-            let dead = if reasons.contains(&None) { None } else { reasons.into_iter().flatten().min() };
+            // One that is not dead counts before all reasons.
+            let dead = part.grants.iter().map(|grant| reason(grant)).min().flatten();
             let namespace = grants.namespace(holder);
             let whom = words.entry((namespace, dead.is_none())).or_insert_with(|| part.whom(reason, namespace)).clone();
-            let used = HeldRule::new(from, index, holder, part.mode.unwrap_or(Mode::Legacy));
-            let used = used.filter(|_| part.mode.is_some()).and_then(|held| self.used.remove(&held));
-            let outcome = (part.mode == Some(Mode::Legacy) && self.has_plan)
-                .then(|| self.outcomes.get(&(from, index, *holder)).copied())
-                .flatten();
+            let held = part.mode.and_then(|mode| HeldRule::new(from, index, holder, mode));
+            let used = held.and_then(|held| self.used.remove(&held));
+            let outcome = self.outcomes.get(&(from, index, *holder)).copied();
+            let outcome = outcome.filter(|_| part.mode == Some(Mode::Legacy));
             let subject = grants.subject(holder);
-            let binding = match holder.through {
-                Through::Unbound => None,
-                Through::Binding(id) | Through::NearMiss(id) => Some(id),
-            };
+            let binding = holder.binding();
             self.push(ReportedGrant {
                 subject,
                 principal: None,
@@ -285,10 +272,9 @@ impl<'g, 'b> Builder<'g, 'b> {
     pub(super) fn of_default_roles(&mut self) {
         let inventory = self.grants.inventory();
         for (id, rules) in self.grants.bindings_to_default_roles() {
-            let binding = inventory.binding(id);
+            let binding = inventory.binding(*id);
             let cluster_wide = binds_cluster_wide(binding.meta.kind);
-            let namespace = if cluster_wide { None } else { binding.meta.effective_namespace() };
-            for rule in &rules {
+            for rule in rules {
                 let found = grants_of_rule(rule);
                 let reaches = |grant: &RuleGrant| {
                     let kind = grant.identity.kind;
@@ -298,6 +284,7 @@ impl<'g, 'b> Builder<'g, 'b> {
                     |grant: &RuleGrant| grant.reason.or((!reaches(grant)).then_some(Reason::NamespacedBinding));
                 let parts = parts(rule, &found);
                 let Some(part) = parts.iter().find(|part| part.mode == Some(Mode::Legacy)) else { continue };
+                let whom = part.whom(reason, binding.meta.effective_namespace());
                 for subject in &binding.subjects {
                     if Principal::of_subject(subject).is_none() {
                         continue;
@@ -311,9 +298,9 @@ impl<'g, 'b> Builder<'g, 'b> {
                         principal: None,
                         mode: part.mode,
                         verb: rule.verbs[0].value.clone(),
-                        whom: part.whom(reason, namespace),
+                        whom: whom.clone(),
                         origin: Origin::DefaultRole(binding.role_ref.name.value.clone()),
-                        binding: Some(id),
+                        binding: Some(*id),
                         path: &binding.meta.path,
                         place: binding.role_ref.name.place,
                         dead: None,
@@ -321,7 +308,7 @@ impl<'g, 'b> Builder<'g, 'b> {
                         no_form: Vec::new(),
                         // Requests are credited to what is written in the input.
                         used: None,
-                        owner: self.owner(None, Some(id), Some(subject)),
+                        owner: self.owner(None, Some(*id), Some(subject)),
                         steps: None,
                     });
                 }

@@ -14,9 +14,8 @@ pub use work::{Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::authority::{KubeVersion, Mode};
-use crate::evidence::Evidence;
-use crate::grants::{Grants, Path, Principal, Reach, Reason};
-use crate::inventory::RoleId;
+use crate::evidence::{Evidence, take_in};
+use crate::grants::{Grants, HoldersOfRole, Path, Principal, Reason};
 use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, plan, uses};
 use crate::problem::{Problem, ProblemKind};
 
@@ -131,7 +130,7 @@ impl Totals {
 impl<'g> Report<'g> {
     /// Computes the report.
     pub fn new(grants: &'g Grants<'g>, facts: Facts, evidence: Option<&'g Evidence>) -> Self {
-        let reach = Reach::new(grants);
+        let reach = grants.reach();
         let (mut ways, other): (Vec<Path>, Vec<Path>) =
             reach.paths().partition(|way| way.steps.is_empty() || way.impersonates());
         ways.sort_by(|a, b| (a.steps.len(), &a.from).cmp(&(b.steps.len(), &b.from)));
@@ -189,22 +188,17 @@ impl<'g> Report<'g> {
 
     /// How many subjects hold an effective legacy grant.
     pub fn impersonators(&self) -> usize {
-        let legacy = self.grants.iter().filter(|grant| grant.is_effective() && grant.mode == Some(Mode::Legacy));
+        let legacy = self.grants.iter().filter(|grant| grant.is_legacy());
         legacy.filter_map(|grant| grant.principal.as_ref()).collect::<BTreeSet<_>>().len()
     }
 }
 
 /// Whether there are more legacy grants than can be held, each in someone's hands.
 fn too_many(grants: &Grants<'_>) -> bool {
-    let mut holders: Option<(RoleId, usize)> = None;
-    let mut total = 0;
+    let (mut holders, mut total) = (HoldersOfRole::default(), 0);
     for (from, _, _, found) in grants.granting_rules() {
-        let held_by = match holders {
-            Some((known, count)) if known == from => count,
-            _ => grants.holders(from).len(),
-        };
-        holders = Some((from, held_by));
-        total += held_by * found.iter().filter(|grant| grant.mode == Some(Mode::Legacy)).count();
+        let legacy = found.iter().filter(|grant| grant.mode == Some(Mode::Legacy)).count();
+        total += holders.of(grants, from).len() * legacy;
         if total > MAX_PLANNED {
             return true;
         }
@@ -239,13 +233,7 @@ fn seen(uses: &[Use<'_>]) -> Seen {
         if one.grants.is_empty() {
             seen.without_grant = seen.without_grant.saturating_add(count);
         }
-        let (first, last) = (&one.tally.first, &one.tally.last);
-        if seen.first.is_empty() || (!first.is_empty() && *first < seen.first) {
-            seen.first.clone_from(first);
-        }
-        if *last > seen.last {
-            seen.last.clone_from(last);
-        }
+        take_in((&mut seen.first, &mut seen.last), &one.tally.first, &one.tally.last);
     }
     seen
 }

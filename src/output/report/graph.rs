@@ -2,7 +2,7 @@
 //!
 //! Laid out here, so that the same input gives the same picture, and a page needs no script to show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -226,19 +226,13 @@ fn centre(graph: &mut Graph, rows: usize) {
 
 /// Draws the lines, one for each pair of nodes and means.
 fn connect(graph: &mut Graph, spots: &BTreeMap<Spot, Placed>, ids: &BTreeMap<Spot, usize>) {
-    let mut lines: BTreeMap<(usize, Option<usize>, &'static str), ()> = BTreeMap::new();
+    let mut lines = BTreeSet::new();
     for (spot, placed) in spots {
         let Some(from) = ids.get(spot) else { continue };
-        match &placed.next {
-            Some((next, means)) => {
-                lines.insert((*from, ids.get(next).copied(), means), ());
-            }
-            None => {
-                lines.insert((*from, None, "is"), ());
-            }
-        }
+        let (to, means) = placed.next.as_ref().map_or((None, "is"), |(next, means)| (ids.get(next).copied(), *means));
+        lines.insert((*from, to, means));
     }
-    for (from, to, means) in lines.into_keys() {
+    for (from, to, means) in lines {
         let of = |node: &Node| (node.x, node.y + NODE.1 / 2);
         let Some((x, y)) = graph.nodes.get(from).map(of) else { continue };
         let start = x + NODE.0;

@@ -95,7 +95,7 @@ pub(super) fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
         Outcome::Replaced => ("replaced", "constrained grants can take its place"),
         Outcome::Dropped(None) => ("unused", "not seen in use, though its holder was seen"),
         Outcome::Dropped(Some(_)) => ("dead", "reaches nobody"),
-        Outcome::Kept(Kept::NoEvidence) => ("needs-evidence", "nothing says what it is used for"),
+        Outcome::Kept(kept @ Kept::NoEvidence) => ("needs-evidence", stays(kept)),
         Outcome::Kept(kept) => ("stays", stays(kept)),
     }
 }
