@@ -319,6 +319,8 @@ fn hostile_templates_end_quickly() {
     for (what, text) in [
         ("nested", role(RULE) + &many("{{ if .x }}\n", 10_000) + &many("{{ end }}\n", 10_000)),
         ("one line", role("") + "- verbs: [" + &many("{{ .x }}, ", 100_000) + "impersonate]\n"),
+        ("adjacent", role("") + "- verbs: [impersonate, x" + &many("{{ .x }}", 100_000) + "]\n"),
+        ("words on a line", role(RULE) + "x: {{ .x }} [" + &many("impersonate, ", 50_000) + "]\n"),
         (
             "chain",
             role("") + "{{ if .a }}\n" + &many("{{ else if .b }}\n- verbs: [impersonate]\n", 10_000) + "{{ end }}\n",

@@ -65,7 +65,7 @@ impl Carrier {
         let named = name.filter(|name| matches!(name.kind(), NodeKind::String(_)));
         let start = || {
             let place = node.place();
-            Place { length: 0, end_line: place.line, end_column: place.column, ..place }
+            place.start()
         };
         Self {
             api_version: SmolStr::default(),

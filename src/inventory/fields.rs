@@ -121,12 +121,7 @@ impl<'p> FieldReader<'p> {
     ) -> Option<Text> {
         if node.is_none() {
             let place = parent.place();
-            self.problem(
-                ProblemKind::WrongType,
-                Place { length: 0, end_line: place.line, end_column: place.column, ..place },
-                format!("{of} has no `{name}`"),
-                WRONG_TYPE_HELP,
-            );
+            self.problem(ProblemKind::WrongType, place.start(), format!("{of} has no `{name}`"), WRONG_TYPE_HELP);
         }
         self.text(name, node)
     }

@@ -79,31 +79,28 @@ impl Links {
         }
         let mut bindings: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
         let mut near_misses: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
-        let bound: HashSet<RoleId, RandomState> =
-            order.iter().filter_map(|(key, from)| Some(nearest(inventory, by_key.get(key)?, from))).flatten().collect();
+        let found: Vec<Option<Few<RoleId>>> =
+            order.iter().map(|(key, from)| Some(nearest(inventory, by_key.get(key)?, from))).collect();
+        let bound: HashSet<RoleId, RandomState> = found.iter().flatten().flatten().copied().collect();
         let filled_in = FilledIn::new(inventory, &bound);
         let mut possible = BTreeSet::new();
-        for group in order {
+        for (group, targets) in order.into_iter().zip(found) {
             let (key, from) = group;
             let Some(members) = groups.get(&group) else { continue };
-            if !by_key.contains_key(&key) {
-                let targets = filled_in.possible(inventory, &key, from);
-                for role in &targets {
-                    bindings[role.0].extend(members);
-                    possible.extend(members.iter().map(|binding| (*role, *binding)));
-                }
-                if !targets.is_empty() {
-                    continue;
-                }
+            if let Some(targets) = targets {
+                targets.iter().for_each(|role| bindings[role.0].extend(members));
+                continue;
             }
-            let (targets, into) = match by_key.get(&key) {
-                Some(candidates) => (nearest(inventory, candidates, from), &mut bindings),
-                None => (by_name.get(key.name).cloned().unwrap_or_default(), &mut near_misses),
-            };
-            let limit = if by_key.contains_key(&key) { usize::MAX } else { MAX_NEAR_MISSES };
-            for role in targets {
-                let free = limit.saturating_sub(into[role.0].len());
-                into[role.0].extend(members.iter().take(free));
+            let targets = filled_in.possible(inventory, &key, from);
+            for role in &targets {
+                bindings[role.0].extend(members);
+                possible.extend(members.iter().map(|binding| (*role, *binding)));
+            }
+            if targets.is_empty() {
+                for role in by_name.get(key.name).into_iter().flatten() {
+                    let free = MAX_NEAR_MISSES.saturating_sub(near_misses[role.0].len());
+                    near_misses[role.0].extend(members.iter().take(free));
+                }
             }
         }
         for list in bindings.iter_mut().chain(&mut near_misses) {
@@ -150,22 +147,19 @@ fn key_of_role(role: &Role) -> RoleKey<'_> {
 /// The roles of which templates fill in a name or a namespace. A binding that names no role may mean one of them.
 struct FilledIn {
     roles: Vec<RoleId>,
-    any: bool,
 }
 
 impl FilledIn {
     fn new(inventory: &Inventory, bound: &HashSet<RoleId, RandomState>) -> Self {
         // What some binding names outright is not what another one means that does not.
         let roles = inventory.role_ids().filter(|(id, role)| role.meta.template.is_some() && !bound.contains(id));
-        let roles: Vec<RoleId> = roles.map(|(id, _)| id).take(MAX_FILLED_IN).collect();
-        let any = !roles.is_empty();
-        Self { roles, any }
+        Self { roles: roles.map(|(id, _)| id).take(MAX_FILLED_IN).collect() }
     }
 
     /// The roles that a binding in directory `from` may mean.
     fn possible(&self, inventory: &Inventory, key: &RoleKey<'_>, from: &str) -> Few<RoleId> {
         let is_default = DEFAULT_ROLES.contains(&key.name) || key.name.starts_with("system:");
-        if !self.any || !key.reachable || is_default {
+        if self.roles.is_empty() || !key.reachable || is_default {
             return Few::new();
         }
         let around = parent(from).unwrap_or(from);
@@ -186,14 +180,16 @@ impl FilledIn {
 /// Whether two names of which a template fills in one or both may be the same: what is written of them fits.
 fn may_be_equal(a: &str, b: &str) -> bool {
     // What stands before the first and behind the last mark; all of a name without marks.
-    let parts = |name: &str| match (name.find("{{"), name.rfind("}}")) {
-        (Some(start), Some(end)) => (name[..start].to_owned(), name[end + 2..].to_owned(), true),
-        _ => (name.to_owned(), name.to_owned(), is_templated(name)),
-    };
+    fn parts(name: &str) -> (&str, &str, bool) {
+        match (name.find("{{"), name.rfind("}}")) {
+            (Some(start), Some(end)) => (&name[..start], &name[end + 2..], true),
+            _ => (name, name, is_templated(name)),
+        }
+    }
     let ((a_start, a_end, a_open), (b_start, b_end, b_open)) = (parts(a), parts(b));
     (a_open || b_open)
-        && (a_start.starts_with(&b_start) || b_start.starts_with(&a_start))
-        && (a_end.ends_with(&b_end) || b_end.ends_with(&a_end))
+        && (a_start.starts_with(b_start) || b_start.starts_with(a_start))
+        && (a_end.ends_with(b_end) || b_end.ends_with(a_end))
 }
 
 /// The candidates below the nearest directory, from `from` upward, that has one. What stands in other objects is looked up

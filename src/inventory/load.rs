@@ -298,8 +298,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         }
         let (trees, error) = template.parse(&part);
         result.documents += trees.len();
-        if !may_hold_rbac(raw.as_bytes()) && mentions(raw.as_bytes(), line).is_empty() && !template.may_hold_kind(&part)
-        {
+        if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) {
             continue;
         }
         let mut unknown = Vec::new();
@@ -345,14 +344,20 @@ fn words_left(template: &Template<'_>, text: &str, parts: &[Range<usize>], resul
     let verbs = result.contents.roles.iter().flat_map(|role| role.rules.iter().flat_map(|rule| &rule.verbs));
     let mut said: BTreeSet<u32> = verbs.map(|verb| verb.place.line).collect();
     said.extend(result.unread.iter().map(|unread| unread.line));
-    let stands_alone = |at: usize| {
-        let before = text.get(..at).and_then(|text| text.chars().next_back());
+    // A line may be as long as the file: whether it is a comment is asked once.
+    let (mut known, mut in_comment) = (0, false);
+    let stands_alone = |at: &usize| {
+        let passed = text.get(known..*at).unwrap_or_default();
+        if known == 0 || passed.contains('\n') {
+            in_comment = passed.rsplit('\n').next().unwrap_or_default().trim_start().starts_with('#');
+        }
+        known = *at;
+        let before = passed.chars().next_back();
         let after = text.get(at + WORD.len()..).and_then(|text| text.chars().next());
         let ends = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "\"'[],:{}".contains(c));
-        let line = text.get(..at).and_then(|text| text.rsplit('\n').next()).unwrap_or_default();
-        ends(before) && ends(after) && !line.trim_start().starts_with('#')
+        ends(before) && ends(after) && !in_comment
     };
-    let found = memchr::memmem::find_iter(text.as_bytes(), WORD).filter(|at| stands_alone(*at));
+    let found = memchr::memmem::find_iter(text.as_bytes(), WORD).filter(stands_alone);
     let found = found.filter(|at| parts.iter().any(|part| part.contains(at)));
     found.map(|at| template.position(at).0).filter(|line| !said.contains(line)).take(MAX_WORDS).collect()
 }

@@ -155,7 +155,7 @@ pub(super) fn read_template<'p>(
 }
 
 /// Whether a string is a verb of impersonation, legacy or constrained.
-fn is_verb(text: &str) -> bool {
+pub(super) fn is_verb(text: &str) -> bool {
     text.strip_prefix("impersonate").is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-']))
 }
 
@@ -209,7 +209,7 @@ fn exhausted(tree: &Tree<'_>, path: &Arc<str>) -> Option<Problem> {
     let place = tree.root()?.place();
     Some(Problem {
         path: Arc::clone(path),
-        place: Some(Place { length: 0, end_line: place.line, end_column: place.column, ..place }),
+        place: Some(place.start()),
         kind: ProblemKind::Expansion,
         message: "the document's aliases stand for more nodes than are read; what was read of it is incomplete"
             .to_owned(),

@@ -27,6 +27,11 @@ impl Place {
         Self { offset, length: to_u32(text.len()), line, column, end_line, end_column }
     }
 
+    /// Where it starts, and nothing of it.
+    pub(crate) fn start(self) -> Self {
+        Self { length: 0, end_line: self.line, end_column: self.column, ..self }
+    }
+
     /// The byte after the last.
     pub fn end(&self) -> u32 {
         self.offset.saturating_add(self.length)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, parse_documents};
 
@@ -160,19 +160,17 @@ fn chart_root(file: &Path) -> Option<&Path> {
 
 /// The charts of the files that are read, each read once.
 #[derive(Debug, Default)]
-pub(crate) struct Charts(Mutex<BTreeMap<PathBuf, Arc<Chart>>>);
+pub(crate) struct Charts(Mutex<BTreeMap<PathBuf, Arc<OnceLock<Arc<Chart>>>>>);
 
 impl Charts {
     /// The chart to which a file belongs, if it belongs to one.
     pub(crate) fn of(&self, file: &Path) -> Option<Arc<Chart>> {
         let root = chart_root(file)?;
-        let known = |charts: &Self| charts.0.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned();
-        if let Some(chart) = known(self) {
-            return Some(chart);
-        }
-        let chart = Arc::new(Chart::read(root));
+        // Who comes while it is read waits for it, and for no other.
         let mut charts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(charts.entry(root.to_owned()).or_insert(chart)))
+        let chart = Arc::clone(charts.entry(root.to_owned()).or_default());
+        drop(charts);
+        Some(Arc::clone(chart.get_or_init(|| Arc::new(Chart::read(root)))))
     }
 }
 

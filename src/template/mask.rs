@@ -108,7 +108,9 @@ impl Masker<'_, '_> {
         let is_boundary = run.iter().any(|directive| self.is_boundary(directive));
         let writes_break = run.iter().any(|it| indentation(it).is_some_and(|indent| indent.on_new_line));
         let break_stays = writes_break || gaps.iter().any(|gap| gap.has_break && !gap.eaten);
-        let break_was = gaps.iter().any(|gap| gap.has_break);
+        let first_break = gaps.iter().position(|gap| gap.has_break);
+        let last_break = gaps.iter().rposition(|gap| gap.has_break);
+        let break_was = first_break.is_some();
         let has_blocks = run.iter().any(|it| matches!(it.action, Action::Open(_) | Action::Else(_) | Action::Close));
         let has_else = run.iter().any(|it| matches!(it.action, Action::Else(_)));
         let writes = run.iter().any(|it| it.action == Action::Output);
@@ -127,8 +129,8 @@ impl Masker<'_, '_> {
             return self.fill(before..after, LETTER);
         }
         for (at, directive) in run.iter().enumerate() {
-            let beside_left = left.is_some() && gaps.iter().take(at + 1).all(|gap| !gap.has_break);
-            let beside_right = right.is_some() && gaps.iter().skip(at + 1).all(|gap| !gap.has_break);
+            let beside_left = left.is_some() && first_break.is_none_or(|gap| gap > at);
+            let beside_right = right.is_some() && last_break.is_none_or(|gap| gap <= at);
             let range = directive.range.clone();
             if directive.action != Action::Output {
                 self.fill(range, b' ');

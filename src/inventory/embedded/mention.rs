@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{grants_nothing, object_of};
 use crate::inventory::embedding::Carrier;
-use crate::inventory::read::Contents;
+use crate::inventory::read::{Contents, is_verb};
 use crate::source::{Piece, may_hide};
 use crate::syntax::{Node, Place, PlaceMap, Tree, line_breaks};
 
@@ -60,10 +60,6 @@ impl MentionReason {
             Self::Patch => "a patch of a rule that it does not show",
         }
     }
-}
-
-fn is_verb(text: &str) -> bool {
-    text.strip_prefix(WORD).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-']))
 }
 
 /// Lists the verbs of a document that no role has, among those from `first` on. `opened` are the strings that were read as

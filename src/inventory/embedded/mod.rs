@@ -240,8 +240,7 @@ impl Walker<'_> {
         }
         match node.kind() {
             NodeKind::Mapping if is_rule(node) => self.rules(node, &[node], context, parent),
-            NodeKind::Mapping if object_of(node, None).is_some() => self.object(node, None, Some(context), depth),
-            NodeKind::Mapping => self.parts(node, context, depth),
+            NodeKind::Mapping => self.object(node, None, Some(context), depth),
             NodeKind::Sequence => {
                 let items: Vec<Node<'_>> = node.items().collect();
                 if items.iter().any(|item| is_rule(*item)) {
