@@ -89,6 +89,17 @@ fn a_binding_with_the_same_expression_binds() {
 }
 
 #[test]
+fn a_binding_that_cannot_be_read_marks_nothing_else() {
+    let plain = role(RULE).replace("{{ include \"x\" . }}", "plain")
+        + &binding("plain").replace("{{ .Release.Name }}", "plain");
+    let broken =
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: {{ .x }}}\n";
+    let mut inventory = chart("", &[("a.yaml", &(plain + broken))]);
+    assert_eq!((inventory.roles.len(), inventory.bindings.len()), (1, 1));
+    assert_eq!(inventory.leave_out_apart().templates, 0);
+}
+
+#[test]
 fn conditions_are_said() {
     let text = format!(
         "{{{{- if .Values.rbac.create }}}}\n{}{{{{- if and .Values.a (not .Values.b) }}}}\n{RULE}{{{{- else if .Values.b }}}}\n{RULE}{{{{- else }}}}\n{RULE}{{{{- end }}}}\n\

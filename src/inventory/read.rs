@@ -347,21 +347,21 @@ impl<'t> Reader<'_, 't> {
             ObjectKind::ClusterRoleBinding | ObjectKind::RoleBinding => self.binding(node, kind, api_version, api),
         }
         let is_role = self.contents.roles.len() > before.0;
-        if is_role || self.contents.bindings.len() > before.1 {
-            self.found.push(Found { node, item, is_role });
+        if !is_role && self.contents.bindings.len() == before.1 {
+            return;
         }
-        if let Some(view) = &mut self.fields.template {
-            let start = node.range().start;
-            let end = node.scalars().last().map_or(start, |last| last.range().end);
-            let templated = view.templated(start, end);
-            if is_role {
-                self.contents.roles.last_mut().map(|role| &mut role.meta)
-            } else {
-                self.contents.bindings.last_mut().map(|binding| &mut binding.meta)
-            }
-            .into_iter()
-            .filter(|meta| meta.template.is_none())
-            .for_each(|meta| meta.template = Some(templated.clone()));
+        self.found.push(Found { node, item, is_role });
+        let Some(view) = &mut self.fields.template else { return };
+        let start = node.range().start;
+        let end = node.scalars().last().map_or(start, |last| last.range().end);
+        let templated = view.templated(start, end);
+        let meta = if is_role {
+            self.contents.roles.last_mut().map(|role| &mut role.meta)
+        } else {
+            self.contents.bindings.last_mut().map(|binding| &mut binding.meta)
+        };
+        if let Some(meta) = meta {
+            meta.template = Some(templated);
         }
     }
 
