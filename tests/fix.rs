@@ -338,6 +338,19 @@ fn what_cannot_be_edited_is_left_alone_and_said() {
 }
 
 #[test]
+fn what_is_never_mended_is_not_called_fixable() {
+    // An unbound role, whose verb goes with --unsafe-fixes: as a manifest, and in a template.
+    let rules = "rules: [{apiGroups: [\"\"], resources: [users], verbs: [impersonate]}]\n";
+    let plain = format!("{HEAD}{rules}");
+    let template = plain.replace("name: a", "name: {{ .x }}");
+    for (text, fixable) in [(&plain, true), (&template, false)] {
+        let (run, _) = run(&[("a.yaml", text)], &["--diff"]);
+        assert!(run.stdout.is_empty() && run.stderr.contains("would fix no findings, 1 would remain"), "{run:?}");
+        assert_eq!(run.stderr.contains("fixable with --unsafe-fixes"), fixable, "{run:?}");
+    }
+}
+
+#[test]
 fn the_same_role_in_two_files_is_mended_in_both_or_none() {
     let (first, second) = (format!("{HEAD}{DEAD}"), format!("# {{{{ x }}}}\n{HEAD}{DEAD}"));
     let (done, directory) = run(&[("a.yaml", &first), ("b.yaml", &second)], &["--fix"]);

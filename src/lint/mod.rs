@@ -45,7 +45,8 @@ fn apply(grants: &Grants<'_>, rules: &[&dyn Rule], mends: bool) -> Vec<Finding> 
             site::visit(grants, *role, &mut |site| {
                 for rule in rules {
                     if let Some(diagnosis) = rule.check(site) {
-                        let is_own = mends && site.role.meta.embedded.is_none();
+                        // What a template becomes is not known, and what stands in other objects is edited there.
+                        let is_own = mends && !site.role.meta.stands_apart();
                         let mend = is_own.then(|| rule.mend(site)).flatten();
                         findings.push(Finding { mend, ..finding_of(site, rule.id(), diagnosis) });
                     }
