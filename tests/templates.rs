@@ -266,11 +266,18 @@ fn nothing_hides_a_grant() {
         "verbs: [get] # {{ print \"\\n- verbs: [imp\" \"ersonate]\" }}",
         "verbs: [get]\n# {{ print \"\\n- verbs: [imp\" \"ersonate]\" }}",
         "verbs: [\"{{ .Values.x }}\"]",
+        "verbs: [{{ .Values.list }}]",
+        "verbs:\n  - {{ .Values.lines }}",
+        "ver{{ \"bs\" }}: [impersonate]",
+        "\"{{ .Values.key }}\": [\"*\"]",
     ] {
         let text = bound(&role(&format!("- apiGroups: [\"\"]\n  resources: [users]\n  {verbs}\n")));
-        let inventory = chart("", &[("a.yaml", &text)]);
+        let values = "list: get, impersonate\nlines: \"get\\n  - impersonate\"\nkey: verbs\n";
+        let inventory = chart(values, &[("a.yaml", &text)]);
         assert!(
-            findings(&inventory).iter().any(|finding| finding.contains("unrestricted-users"))
+            findings(&inventory)
+                .iter()
+                .any(|finding| ["unrestricted", "wildcard"].iter().any(|it| finding.contains(it)))
                 || !unread(&inventory).is_empty(),
             "{verbs}"
         );
@@ -282,6 +289,13 @@ fn nothing_hides_a_grant() {
         ("kind: ClusterRole\n", "{{ .k }}: ClusterRole\n"),
         ("kind: ClusterRole\n", "{{ if true }}kind: ClusterRole{{ end }}\n"),
         ("kind: ClusterRole\n", "kind: {{ \"Cluster\" }}Role\n"),
+        ("kind: ClusterRole\n", "kind: {{ include \"prefix\" . }}Role\n"),
+        ("kind: ClusterRole\n", "kind: \"{{ .Values.kind }}\"\n"),
+        ("kind: ClusterRole\n", "kind:\n  {{ .Values.kind }}\n"),
+        ("apiVersion: rbac.authorization.k8s.io/v1\n", "{{ include \"header\" . }}\n"),
+        ("apiVersion: rbac.authorization.k8s.io/v1\n", "apiVersion: '{{ .Values.x }}'\n"),
+        ("apiVersion: rbac.authorization.k8s.io/v1\n", "apiVersion: {{ ternary \"a/v1\" \"b/v1\" .Values.x }}\n"),
+        ("apiVersion: rbac.authorization.k8s.io/v1\n", "a: b\n---apiVersion: rbac.authorization.k8s.io/v1\n"),
         ("rules:\n", "rules:\n{{ if false -}}\n"),
         ("rules:\n", "{{ .x\nrules:\n"),
         ("rules:\n", "{{ if .x }}\nrules:\n"),
@@ -301,6 +315,76 @@ fn nothing_hides_a_grant() {
             found.iter().any(|finding| ["unrestricted-users", "wildcard"].iter().any(|it| finding.contains(it)));
         assert!(is_found || !unread(&inventory).is_empty(), "{to}\n{found:?}");
     }
+}
+
+/// What stands in other objects of a template is judged as it is in a manifest.
+#[test]
+fn other_objects_hide_nothing() {
+    let carrier = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"{{ .Release.Name }}\"}\ndata:\n  a.yaml: |\n";
+    let indent = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let manifest = indent(&(role(RULE) + &binding("{{ include \"x\" $ }}")));
+    let inventory = chart("", &[("a.yaml", &format!("{{{{ if .Values.x }}}}\n{carrier}{manifest}{{{{ end }}}}\n"))]);
+    let expected =
+        "14:15 unrestricted-users: User \"panda\" can impersonate any user, only if .Values.x (false by default)";
+    assert_eq!(findings(&inventory), [expected]);
+    assert_eq!(unread(&inventory), [""; 0]);
+    // Rules in a custom resource, those of its branches, and lists that are filled in.
+    let custom = |rules: &str| {
+        format!(
+            "apiVersion: example.com/v1\nkind: Tenant\nmetadata: {{name: {{{{ .Release.Name }}}}}}\nspec:\n  allowed:\n{rules}"
+        )
+    };
+    let text = custom(&indent(&RULE.replace("[users]", "[\"{{ .Values.r }}\"]")));
+    let found = findings(&chart("r: users", &[("a.yaml", &text)]));
+    assert!(found[0].starts_with("8:15 unbound-role"), "{found:?}");
+    let text = text.replace("impersonate", "\"*\"").replace(".Values.r", "include \"r\" .");
+    let inventory = chart("", &[("a.yaml", &text)]);
+    assert!(unread(&inventory)[0].contains("`resources` of a rule"), "{text} {:?}", unread(&inventory));
+    // What cannot be understood is said, the verb `*` too.
+    for text in [
+        format!("{carrier}    {{{{ .Values.x }}}}{}", indent(RULE)),
+        format!("{{{{ define \"x\" }}}}\n{}{{{{ end }}}}\n", RULE.replace("impersonate", "\"*\"")),
+    ] {
+        let inventory = chart("", &[("a.yaml", &text)]);
+        assert!(!unread(&inventory).is_empty(), "{text}");
+    }
+}
+
+/// What ytt's comments fill in is known as far as it is written.
+#[test]
+fn comments_of_ytt() {
+    let text = role(RULE).replace("{{ include \"x\" . }}", "#@ name(\"x\")")
+        + &binding("#@ name(\"x\")").replace("{{ .Release.Name }}", "a");
+    let only = |rule: &str| findings(&load_bytes("a.yaml", text.replace("  verbs: [impersonate]\n", rule).as_bytes()));
+    assert_eq!(only("  verbs: [impersonate]\n"), ["8:11 unrestricted-users: User \"panda\" can impersonate any user"]);
+    let names = "  #@ if data.values.names:\n  resourceNames: [koala]\n  #@ end\n  verbs: [impersonate]\n";
+    assert!(
+        only(names)[0].ends_with("where names that limit it are there only if data.values.names"),
+        "{:?}",
+        only(names)
+    );
+    let inventory = load_bytes("a.yaml", text.replace("[impersonate]", "#@ data.values.verbs").as_bytes());
+    assert!(unread(&inventory)[0].contains("filled in by (@ data.values.verbs @)"), "{:?}", unread(&inventory));
+}
+
+/// What a chart says for those in it counts there.
+#[test]
+fn values_of_parent_charts() {
+    let sub = role(&RULE.replace("[impersonate]", "[{{ .Values.verb }}, \"{{ .Values.global.verb }}\"]"));
+    let read_with = |outer: &str, chart: &str| {
+        read(&[
+            ("Chart.yaml", chart),
+            ("values.yaml", outer),
+            ("charts/sub/Chart.yaml", "name: sub\n"),
+            ("charts/sub/values.yaml", "verb: get\nglobal: {verb: get}\n"),
+            ("charts/sub/templates/a.yaml", &sub),
+        ])
+    };
+    assert_eq!(findings(&read_with("", "name: c\n")), [""; 0]);
+    assert!(findings(&read_with("sub: {verb: impersonate}\n", "name: c\n"))[0].contains("unbound-role"));
+    assert!(findings(&read_with("global: {verb: impersonate}\n", "name: c\n"))[0].contains("unbound-role"));
+    let renamed = read_with("other: {verb: impersonate}\n", "name: c\ndependencies: [{name: sub, alias: other}]\n");
+    assert!(unread(&renamed)[0].contains("filled in by {{ .Values.verb }}"), "{:?}", unread(&renamed));
 }
 
 /// Which branch says what must not decide whether a grant is found.
@@ -374,9 +458,16 @@ fn a_manifest_stays_a_manifest() {
     let text = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: \"{{ x }}\"}\nrules: [{verbs: [impersonate], apiGroups: [''], resources: [users]}]\n";
     let inventory = load_bytes("a.yaml", text.as_bytes());
     assert!(inventory.roles[0].meta.template.is_none());
-    // Beside a template too, unless a condition is around it.
+    // Not beside a template, where all is filled in, and not where Helm renders it.
     let inventory = load_bytes("a.yaml", format!("a: {{{{ .x }}}}\n---\n{text}").as_bytes());
-    assert!(inventory.roles[0].meta.template.is_none());
+    assert!(inventory.roles[0].meta.template.is_some());
+    let inventory = chart("x: panda\n", &[("a.yaml", &text.replace("{{ x }}", "{{ .Values.x }}"))]);
+    assert_eq!(inventory.roles[0].meta.name.as_str(), "panda");
+    // Marks hide nothing that parses without them.
+    for comment in ["#@ x", "# {{ x"] {
+        let text = text.replace("[impersonate]", &format!("[impersonate] {comment}\n  "));
+        assert_eq!(findings(&load_bytes("a.yaml", text.as_bytes())).len(), 1, "{comment}");
+    }
     let inventory = load_bytes("a.yaml", format!("{{{{ if .x }}}}\n---\n{text}{{{{ end }}}}\n").as_bytes());
     assert!(findings(&inventory)[0].ends_with("only if .x"), "{:?}", findings(&inventory));
 }

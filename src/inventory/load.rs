@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::source::{
     may_hold_templated_rbac, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
-use crate::template::{Chart, Charts, Template};
+use crate::template::{Chart, Charts, Template, is_rendered_otherwise, is_ytt};
 
 /// How many places of the verb in one part of a template are listed.
 const MAX_WORDS: usize = 100;
@@ -160,8 +160,10 @@ struct Source<'s> {
     path: &'s Arc<str>,
     /// Whether the user named it.
     explicit: bool,
-    /// The chart that it belongs to, looked up where it matters.
-    chart: Option<&'s dyn Fn() -> Option<Arc<Chart>>>,
+    /// The file on disk.
+    file: Option<&'s Path>,
+    /// Charts that are known.
+    charts: Option<&'s Charts>,
     /// Whether it is read only because a chart's templates may have any name: it may be no YAML at all.
     in_chart: bool,
 }
@@ -169,13 +171,34 @@ struct Source<'s> {
 impl<'s> Source<'s> {
     /// Text that has a name and is no file.
     fn named(path: &'s Arc<str>) -> Self {
-        Self { path, explicit: true, chart: None, in_chart: false }
+        Self { path, explicit: true, file: None, charts: None, in_chart: false }
+    }
+
+    /// The chart that it belongs to.
+    fn chart(&self) -> Option<Arc<Chart>> {
+        self.charts?.of(self.file?)
+    }
+
+    /// The language of a text that is a template though it may parse: Helm fills in what strings hold too, and ytt what
+    /// comments say.
+    fn language(&self, text: &str) -> Option<TemplateLanguage> {
+        let is_rendered = || self.file.zip(self.chart()).is_some_and(|(file, chart)| chart.renders(file));
+        if is_rendered_otherwise(text) && is_rendered() {
+            Some(TemplateLanguage::DoubleBraces)
+        } else {
+            is_ytt(text).then_some(TemplateLanguage::Ytt)
+        }
     }
 }
 
 fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mut FileText) -> FileResult {
-    let chart = || input.file.as_deref().and_then(|file| charts.of(file));
-    let source = Source { path: &input.name, explicit: input.explicit, chart: Some(&chart), in_chart: input.in_chart };
+    let source = Source {
+        path: &input.name,
+        explicit: input.explicit,
+        file: input.file.as_deref(),
+        charts: Some(charts),
+        in_chart: input.in_chart,
+    };
     if let Some(bytes) = options.instead.get(&input.name) {
         return read_bytes(&source, bytes);
     }
@@ -222,6 +245,13 @@ fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
         return result;
     }
     result.parsed = true;
+    if let Ok(text) = str::from_utf8(bytes)
+        && let Some(language) = source.language(text)
+        && let Some(parts) = read_template_file(source, text, language)
+    {
+        merge_parts(&mut result, parts);
+        return result;
+    }
     let pieces = split_documents(bytes);
     if bytes.len() < PARALLEL_FROM || pieces.len() < 2 {
         for piece in &pieces {
@@ -272,7 +302,7 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
 
 /// Reads a file in which templates stand. None if its directives cannot be told from the rest.
 fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguage) -> Option<FileResult> {
-    let chart = source.chart.and_then(|chart| chart());
+    let chart = source.chart();
     let path = source.path;
     // In a chart nothing else is a template, whatever strings hold.
     let language = if chart.is_some() { TemplateLanguage::DoubleBraces } else { language };
@@ -305,15 +335,19 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let known = result.contents.roles.len() + result.contents.bindings.len();
         for tree in &trees {
             let view = TemplateView::new(&template, language);
-            unknown.extend(read_template(tree, path, view, part.range.end, &mut result.contents));
+            unknown.extend(read_template(tree, path, view, part.range.clone(), &mut result.contents));
         }
         // What happens to the text of something else is of no interest.
         let objects = result.contents.roles.len() + result.contents.bindings.len();
-        if objects > known || error.is_some() || template.may_hold_kind(&part) || raw.contains("impersonate") {
+        if objects > known || error.is_some() || template.may_hold_kind(&part) || embedded::may_grant(raw) {
             let troubles = template.troubles(part.range.clone());
             unknown.extend(troubles.map(|(offset, what)| Unknown { offset: offset as u32, what: what.to_owned() }));
         }
         if let Some(error) = error {
+            // Nothing that parses as it stands may be hidden by marks.
+            if parse_documents(raw, 0, 1).1.is_none() {
+                read_piece(path, text.as_bytes(), &piece, &mut result);
+            }
             let what = format!("it is no YAML once its directives are left out: {}", error.message);
             result.unread.push(unread(path, raw.as_bytes(), line, error.place.line, language, &what));
         }

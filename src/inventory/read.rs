@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use super::cluster::{ClusterFacts, SNAPSHOT_API_VERSION, SNAPSHOT_KIND};
-use super::embedded::{self, Mention};
+use super::embedded::{self, Mention, Opened};
 use super::embedding::Embedding;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
 use super::object::*;
@@ -58,10 +59,10 @@ pub(super) fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
 pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Unknown> {
     let first = contents.roles.len();
     read_placed(tree, path, contents);
-    let roles = contents.roles.get(first..).unwrap_or_default();
-    let unknown = roles.iter().flat_map(|role| role.rules.iter().filter_map(|rule| filled_in(role, rule))).collect();
     let was_exhausted = tree.exhausted();
-    let opened = embedded::read(tree, path, contents);
+    let Opened { opened, mut unknown, .. } = embedded::read(tree, path, None, contents);
+    let roles = contents.roles.get(first..).unwrap_or_default();
+    unknown.extend(roles.iter().flat_map(|role| role.rules.iter().filter_map(|rule| filled_in(role, rule))));
     if tree.exhausted() && !was_exhausted {
         contents.problems.extend(exhausted(tree, path));
     }
@@ -69,30 +70,46 @@ pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Con
     unknown
 }
 
-/// Reads an RBAC object, or a list of them, that stands in another object.
-pub(super) fn read_embedded(
+/// Reads an RBAC object, or a list of them, that stands in another object; in a template, if it has a view of that.
+pub(super) fn read_embedded<'p>(
     node: Node<'_>,
     inherited: Option<(&str, &str)>,
-    path: &Arc<str>,
+    path: &'p Arc<str>,
     embedding: Arc<Embedding>,
+    view: &mut Option<TemplateView<'p>>,
     contents: &mut Contents,
 ) {
-    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: Some(embedding) };
+    let fields = FieldReader { template: view.take(), ..FieldReader::new(path) };
+    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: Some(embedding) };
     reader.object(node, inherited, None, 0);
     let Reader { fields, contents, .. } = reader;
     contents.problems.extend(fields.problems);
+    *view = fields.template;
 }
 
-/// Reads rules that stand in another object. What is no rule stays in its place as an empty one.
-pub(super) fn read_rules<'t>(
+/// Reads rules that stand in another object, into a role of that name. What is no rule stays in its place as an empty
+/// one.
+pub(super) fn read_rules<'t, 'p>(
     nodes: impl Iterator<Item = Option<Node<'t>>>,
-    path: &Arc<str>,
+    path: &'p Arc<str>,
+    meta: &ObjectMeta,
+    view: &mut Option<TemplateView<'p>>,
     contents: &mut Contents,
 ) -> Vec<PolicyRule> {
-    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: None };
-    let rules = nodes.map(|node| node.map(|node| reader.rule(node)).unwrap_or_default()).collect();
+    let fields = FieldReader { template: view.take(), ..FieldReader::new(path) };
+    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
+    let mut rules = Vec::new();
+    for node in nodes {
+        let rule = match node {
+            Some(node) if reader.fields.template.is_some() => reader.rule_in_branches(node, rules.len(), meta),
+            Some(node) => reader.rule(node),
+            None => PolicyRule::default(),
+        };
+        rules.push(rule);
+    }
     let Reader { fields, contents, .. } = reader;
     contents.problems.extend(fields.problems);
+    *view = fields.template;
     rules
 }
 
@@ -104,7 +121,7 @@ pub(super) fn is_rbac(kind: &str, api_version: &str) -> bool {
 /// What a template fills in of a rule, so that it is not known whether it grants an identity.
 fn filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
     let verb = rule.verbs.iter().map(|verb| ("verbs", verb)).find(|(_, verb)| verb.is_templated());
-    let impersonates = rule.verbs.iter().any(|verb| is_verb(verb.as_str()));
+    let impersonates = rule.verbs.iter().any(|verb| is_verb(verb.as_str()) || verb.as_str() == "*");
     let others = [("apiGroups", &rule.api_groups), ("resources", &rule.resources)];
     let other = || {
         let mut texts = others.into_iter().flat_map(|(name, list)| list.iter().map(move |text| (name, text)));
@@ -115,34 +132,39 @@ fn filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
     Some(Unknown { offset: text.place.offset, what })
 }
 
-/// Reads the objects of one document of a template into `contents`. The document ends at byte `end` of the file. Returns
-/// what is not known of it.
+/// Reads the objects of one document of a template into `contents`. The document is this range of the file. Returns what is
+/// not known of it.
 pub(super) fn read_template<'p>(
     tree: &Tree<'_>,
     path: &'p Arc<str>,
     mut view: TemplateView<'p>,
-    end: usize,
+    document: Range<usize>,
     contents: &mut Contents,
 ) -> Vec<Unknown> {
     let Some(root) = tree.root() else { return Vec::new() };
-    view.find_holes(root, end);
+    view.find_holes(root, document);
     let fields = FieldReader { template: Some(view), ..FieldReader::new(path) };
-    let before = (contents.roles.len(), contents.bindings.len());
+    let first = contents.roles.len();
     let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
     reader.object(root, None, None, 0);
-    let Reader { fields, contents, .. } = reader;
-    let mut unknown = fields.template.map(|view| view.unknown).unwrap_or_default();
-    let roles = contents.roles.get(before.0..).unwrap_or_default();
+    let Reader { fields, contents, found, .. } = reader;
+    let own = found.iter().map(|found| found.node.range().start).collect();
+    let view = fields.template.map(|view| (view, own));
+    let opened = embedded::read(tree, path, view, contents);
+    let mut unknown = opened.unknown;
+    let roles = contents.roles.get(first..).unwrap_or_default();
     let verbs = roles.iter().flat_map(|role| role.rules.iter().flat_map(|rule| &rule.verbs));
     let understood: BTreeSet<u32> = verbs.map(|verb| verb.place.offset).collect();
-    for scalar in root.scalars() {
-        let place = scalar.place();
-        let is_verb = scalar.as_str().is_some_and(|text| is_verb(&text));
-        if is_verb && !understood.contains(&place.offset) {
-            unknown.push(Unknown {
-                offset: place.offset,
-                what: "the verb stands where no role was understood".to_owned(),
-            });
+    let is = |node: &Node<'_>, test: &dyn Fn(&str) -> bool| node.as_str().is_some_and(|text| test(&text));
+    let words = root.scalars().filter(|scalar| is(scalar, &is_verb));
+    // Much else than a verb is written like that.
+    let verbs_of = |mapping| super::fields::fields(mapping, ["verbs"]);
+    let in_verbs = tree.mappings().flat_map(verbs_of).flatten().flat_map(Node::items);
+    let wildcards = root.items().chain(in_verbs).filter(|item| is(item, &|text| text == "*"));
+    for verb in words.chain(wildcards) {
+        let offset = verb.place().offset;
+        if !understood.contains(&offset) && !opened.harmless.iter().any(|range| range.contains(&verb.range().start)) {
+            unknown.push(Unknown { offset, what: "the verb stands where no role was understood".to_owned() });
         }
     }
     if tree.exhausted() {
@@ -217,8 +239,8 @@ fn exhausted(tree: &Tree<'_>, path: &Arc<str>) -> Option<Problem> {
     })
 }
 
-struct Reader<'c, 't> {
-    fields: FieldReader<'c>,
+struct Reader<'p, 'c, 't> {
+    fields: FieldReader<'p>,
     contents: &'c mut Contents,
     found: Vec<Found<'t>>,
     /// What the objects stand in.
@@ -251,7 +273,7 @@ fn api_of(api_version: &str) -> Option<Api> {
     }
 }
 
-impl<'t> Reader<'_, 't> {
+impl<'t> Reader<'_, '_, 't> {
     /// Reads an object, or the items of a list. `inherited` is the type of a typed list's items, which may leave
     /// theirs out.
     fn object(&mut self, node: Node<'t>, inherited: Option<(&str, &str)>, item: Option<Item<'t>>, depth: usize) {
@@ -302,14 +324,17 @@ impl<'t> Reader<'_, 't> {
         } else {
             entries(node, names)
         };
-        let [kind, api_version] = [kind, api_version].map(|entry| entry.map(|entry| entry.value));
+        let version_text = api_version.and_then(|entry| entry.value.as_str());
+        let api_version_text = version_text.as_deref().or(inherited.map(|(_, version)| version)).unwrap_or_default();
+        // Whatever it is by default.
+        let is_any_api = self.is_filled_in(node, api_version, inherited.is_some());
+        let api = api_of(api_version_text).or(is_any_api.then_some(Api::Rbac));
+        let api_version = api_version_text;
         let kind_text = match self.fields.template {
-            Some(_) => self.templated_kind(node, kind),
-            None => kind.and_then(Node::as_str),
+            Some(_) => self.templated_kind(node, kind, api.is_some()),
+            None => kind.and_then(|kind| kind.value.as_str()),
         };
         let kind = kind_text.as_deref().or(inherited.map(|(kind, _)| kind)).unwrap_or_default();
-        let version_text = api_version.and_then(Node::as_str);
-        let api_version = version_text.as_deref().or(inherited.map(|(_, version)| version)).unwrap_or_default();
         if let Some(item_kind) = kind.strip_suffix("List") {
             let Some(Entry { key, value: items }) = items else { return };
             if depth >= MAX_LIST_DEPTH {
@@ -338,8 +363,7 @@ impl<'t> Reader<'_, 't> {
             return self.contents.clusters.push(facts);
         }
         let Some(kind) = ObjectKind::parse(kind) else { return };
-        let is_filled_in = self.fields.template.is_some() && is_templated(api_version);
-        let Some(api) = api_of(api_version).or(is_filled_in.then_some(Api::Rbac)) else { return };
+        let Some(api) = api else { return };
         let api_version = SmolStr::new(api_version);
         let before = (self.contents.roles.len(), self.contents.bindings.len());
         match kind {
@@ -365,29 +389,40 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
+    /// Whether a directive writes a field of an object, some of it or all of it.
+    fn is_filled_in(&self, object: Node<'t>, field: Option<Entry<'t>>, may_be_missing: bool) -> bool {
+        let Some(view) = &self.fields.template else { return false };
+        match field {
+            Some(entry) => is_templated_node(entry.value) || !view.holes_of(&entry).is_empty(),
+            None => !may_be_missing && view.may_write_fields(object).is_some(),
+        }
+    }
+
     /// The kind of an object in a template: one of those that may be filled in.
-    fn templated_kind(&mut self, node: Node<'t>, kind: Option<Node<'t>>) -> Option<Cow<'t, str>> {
-        let view = self.fields.template.as_mut()?;
-        let text = kind.and_then(Node::as_str);
-        let missing = kind.is_none() && !view.holes_in(node).is_empty();
-        // A condition in the expression names the others.
-        let source = kind.map_or("", Node::source);
-        if !missing && !is_templated(source) {
+    fn templated_kind(&mut self, node: Node<'t>, kind: Option<Entry<'t>>, is_rbac: bool) -> Option<Cow<'t, str>> {
+        let text = kind.and_then(|kind| kind.value.as_str());
+        if !self.is_filled_in(node, kind, false) {
             return text;
         }
-        let whole = kind.and_then(|kind| view.template.alternatives(kind.range())).unwrap_or_default().join(" ");
-        let words = format!("{} {whole} {source}", text.as_deref().unwrap_or_default());
+        let view = self.fields.template.as_mut()?;
+        // A condition in the expression names the others.
+        let source = kind.map_or("", |kind| kind.value.source());
+        let whole = kind.and_then(|kind| view.template.alternatives(kind.value.range())).unwrap_or_default().join(" ");
+        let written = kind.iter().flat_map(|kind| view.holes_of(kind)).filter_map(|hole| view.template.evaluate(*hole));
+        let written = written.filter_map(|literal| literal.text()).collect::<Vec<_>>().join(" ");
+        let words = format!("{} {whole} {written} {source}", text.as_deref().unwrap_or_default());
         let mut kinds: Vec<ObjectKind> =
             words.split(|c: char| !c.is_ascii_alphabetic()).filter_map(ObjectKind::parse).collect();
-        if kinds.is_empty() {
-            let [rules, role_ref] = entries(node, ["rules", "roleRef"]);
-            // Rules of something else are no list of mappings with verbs.
-            let has_verbs = |entry: &Entry<'t>| entry.value.items().any(|rule| fields(rule, ["verbs"])[0].is_some());
-            if rules.as_ref().is_some_and(has_verbs) {
-                kinds = vec![ObjectKind::ClusterRole, ObjectKind::Role];
-            } else if role_ref.is_some() {
-                kinds = vec![ObjectKind::ClusterRoleBinding, ObjectKind::RoleBinding];
-            }
+        let [rules, role_ref] = entries(node, ["rules", "roleRef"]);
+        // Rules of something else are no list of mappings with verbs.
+        let has_verbs = |entry: &Entry<'t>| entry.value.items().any(|rule| fields(rule, ["verbs"])[0].is_some());
+        let is_begun = source.match_indices("Role").any(|(at, _)| source[..at].ends_with(['}', '>', ')']));
+        if rules.as_ref().is_some_and(has_verbs) && (kinds.is_empty() || is_begun) {
+            kinds = vec![ObjectKind::ClusterRole, ObjectKind::Role];
+        } else if role_ref.is_some() && (kinds.is_empty() || is_begun) {
+            kinds = vec![ObjectKind::ClusterRoleBinding, ObjectKind::RoleBinding];
+        } else if kinds.is_empty() && is_rbac && (kind.is_some() || rules.is_some()) {
+            view.unknown(node.place().offset, "the kind of this object is filled in".to_owned());
         }
         kinds.sort();
         kinds.dedup();
@@ -764,6 +799,14 @@ impl<'t> Reader<'_, 't> {
             embedded: self.embedded.clone(),
             template: None,
         };
+        if let Some(view) = &self.fields.template {
+            let missing = || view.may_write_fields(object).map(|hole| view.shown(hole));
+            let written = node.map_or_else(missing, |node| node.as_str().map(Cow::into_owned));
+            if let Some(name) = written {
+                meta.name.value = name.into();
+                return meta;
+            }
+        }
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
             self.fields.problem(
                 ProblemKind::WrongType,
@@ -799,6 +842,11 @@ impl<'t> Reader<'_, 't> {
         meta.kept = kept.collect();
         meta
     }
+}
+
+/// Whether some of a scalar is filled in, or all of it.
+fn is_templated_node(node: Node<'_>) -> bool {
+    is_templated(node.source()) || node.as_str().is_some_and(|text| is_templated(&text))
 }
 
 /// How many rules or subjects of a list in a chart's values are read.
@@ -874,9 +922,7 @@ fn value_of(node: Node<'_>, depth: usize) -> Option<Value> {
     }
     Some(match node.kind() {
         NodeKind::String(text) => Value::text(SmolStr::new(text)),
-        NodeKind::Other(ScalarType::Boolean) => {
-            Value::Bool(["y", "yes", "on", "true"].contains(&node.source().to_ascii_lowercase().as_str()))
-        }
+        NodeKind::Other(ScalarType::Boolean) => Value::Bool(node.is_yes()),
         NodeKind::Other(_) => return None,
         NodeKind::Sequence => Value::List(node.items().filter_map(|item| value_of(item, depth + 1)).collect()),
         NodeKind::Mapping => {

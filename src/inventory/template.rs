@@ -2,6 +2,7 @@
 //! places at which lines are missing, and a word for everything that is not known.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::object::{ObjectMeta, Text};
@@ -108,6 +109,11 @@ impl<'p> TemplateView<'p> {
         }
     }
 
+    /// The template's language.
+    pub(super) fn language(&self) -> TemplateLanguage {
+        self.language
+    }
+
     /// Remembers that something is not known.
     pub(super) fn unknown(&mut self, offset: u32, what: String) {
         let unknown = Unknown { offset, what };
@@ -116,14 +122,21 @@ impl<'p> TemplateView<'p> {
         }
     }
 
-    /// Finds out in which parts of a tree lines are missing. It ends at byte `end` of the file.
-    pub(super) fn find_holes(&mut self, root: Node<'_>, end: usize) {
+    /// Finds out in which parts of a tree lines are missing. Its document is this range of the file.
+    pub(super) fn find_holes(&mut self, root: Node<'_>, document: Range<usize>) {
         self.holes = Holes::default();
-        let template = self.template;
-        let left = self.holes.assign(template, root, end);
+        let (template, start) = (self.template, root.range().start);
+        let left = self.holes.assign(template, root, document.end);
         for hole in left {
-            self.holes.in_mapping.entry(root.range().start).or_default().push(hole);
+            self.holes.in_mapping.entry(start).or_default().push(hole);
         }
+        self.holes.before = template.holes(document.start..start).last().map(|hole| (start, hole.directive));
+    }
+
+    /// What may write fields of a mapping that it does not have: lines in it, or before it.
+    pub(super) fn may_write_fields(&self, mapping: Node<'_>) -> Option<usize> {
+        let before = self.holes.before.filter(|(start, _)| *start == mapping.range().start);
+        self.holes_in(mapping).first().copied().or(before.map(|(_, hole)| hole))
     }
 
     /// The lines that are missing in a mapping itself, rather than in the value of a key.
@@ -250,11 +263,12 @@ impl<'p> TemplateView<'p> {
             listed.certain |= certain && !texts.is_empty();
             return listed.texts.extend(texts.into_iter().map(|text| Text { value: text.into(), place }));
         }
-        match self.template.evaluate(hole) {
-            // In brackets, an expression may write any number of items.
-            Some(Literal::List(_)) => self.fill(hole, place, rule, listed),
-            Some(literal) => {
-                let text = literal.text().unwrap_or_default();
+        // In brackets, an expression may write any number of items.
+        if let Some(Literal::List(_)) = self.template.evaluate(hole) {
+            return self.fill(hole, place, rule, listed);
+        }
+        match self.template.word(hole) {
+            Some(text) => {
                 listed.resolved.push(format!("{} is {text:?}", self.shown(hole)));
                 listed.certain |= certain && !(list.is_flow() && text.is_empty());
                 listed.texts.push(Text { value: text.into(), place });
@@ -374,6 +388,8 @@ struct Holes {
     in_mapping: BTreeMap<usize, Vec<usize>>,
     /// In the value of a key, by the key's first byte.
     in_value: BTreeMap<usize, Vec<usize>>,
+    /// Before the root, by its first byte.
+    before: Option<(usize, usize)>,
 }
 
 impl Holes {

@@ -60,12 +60,12 @@ pub fn may_hold_templated_rbac(bytes: &[u8]) -> bool {
         && (mentions() || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at)))
 }
 
-/// Whether a directive stands on a line behind `at`, or eats the end of that line.
+/// Whether a directive stands on a line behind `at`, or begins the next.
 fn is_filled_in(bytes: &[u8], at: usize) -> bool {
     // Kinds are short.
     let rest = bytes.get(at..bytes.len().min(at + 256)).unwrap_or_default();
     let (line, next) = rest.iter().position(|byte| *byte == b'\n').map_or((rest, &[][..]), |end| rest.split_at(end));
-    memchr::memmem::find(line, b"{{").is_some() || next.trim_ascii_start().starts_with(b"{{-")
+    memchr::memmem::find(line, b"{{").is_some() || next.trim_ascii_start().starts_with(b"{{")
 }
 
 #[cfg(test)]
@@ -102,6 +102,8 @@ mod tests {
             &b"kind: {{ .Values.kind }}\n"[..],
             b"kind: Cluster{{ .x }}\n",
             b"kind: Clus\n{{- \"terRo\" -}}\nle\n",
+            b"kind:\n  {{ .x }}\n",
+            b"{\"kind\": {{ .x | quote }}}",
             b"{{ define \"rules\" }}\n- verbs: [impersonate]\n{{ end }}\n",
         ] {
             assert!(may_hold_templated_rbac(bytes), "{bytes:?}");

@@ -186,6 +186,12 @@ impl<'s> Tree<'s> {
         })
     }
 
+    /// Every mapping that is written in the document, in the order of their places. Nothing is paid for it.
+    pub fn mappings(&self) -> impl Iterator<Item = Node<'_>> {
+        let nodes = (0..self.nodes.len()).map(|index| Node { tree: self, index: to_u32(index) });
+        nodes.filter(|node| matches!(node.raw().kind, RawKind::Mapping))
+    }
+
     /// Whether a walk over the tree was cut short, because its aliases stand for more nodes than
     /// any honest manifest has. What was read is incomplete then.
     pub fn exhausted(&self) -> bool {
@@ -397,6 +403,22 @@ impl<'t> Node<'t> {
     pub(super) fn text_from_line(self) -> Option<&'t str> {
         let before = self.tree.text.get(..self.target().start())?;
         self.tree.text.get(before.rfind(['\n', '\r']).map_or(0, |at| at + 1)..)
+    }
+
+    /// The bytes of a scalar, quotes included; of an alias, those of what it stands for.
+    pub fn written(self) -> &'t str {
+        self.scalar_source().0
+    }
+
+    /// Whether it is a boolean that says yes, as YAML 1.1 spells that.
+    pub fn is_yes(self) -> bool {
+        let is_boolean = self.kind() == NodeKind::Other(ScalarType::Boolean);
+        is_boolean && ["y", "yes", "on", "true"].iter().any(|yes| self.written().eq_ignore_ascii_case(yes))
+    }
+
+    /// Whether it is a scalar with lines of its own (`|` or `>`).
+    pub fn is_block_scalar(self) -> bool {
+        self.scalar_source().1 == Style::Block
     }
 
     /// Where the document stands, if it is the text of a scalar.

@@ -9,8 +9,14 @@ use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, parse_documents};
 
 /// The file that makes a directory a chart.
 const CHART: &str = "Chart.yaml";
+/// The directory below it in which everything is a template.
+const TEMPLATES: &str = "templates";
 /// The defaults of its values.
 const VALUES: &str = "values.yaml";
+/// The directory in which a chart has others.
+const SUBCHARTS: &str = "charts";
+/// The values that a chart shares with those in it.
+const GLOBAL: &str = "global";
 /// Larger defaults are not read: they are for people.
 const MAX_VALUES_BYTES: u64 = 4 << 20;
 /// How many parts of the defaults are kept.
@@ -71,6 +77,24 @@ impl Literal {
             .collect()
     }
 
+    /// Puts what a parent chart says in the place of what a chart says itself.
+    fn overridden(self, by: &Self) -> Self {
+        let (Self::Map(own), Self::Map(others)) = (&self, by) else { return by.clone() };
+        let mut map = (**own).clone();
+        for (key, value) in others.iter() {
+            let value = match map.remove(key) {
+                Some(own) => own.overridden(value),
+                None => value.clone(),
+            };
+            map.insert(key.clone(), value);
+        }
+        Self::Map(Arc::new(map))
+    }
+
+    fn field(&self, key: &str) -> Option<&Self> {
+        if let Self::Map(map) = self { map.get(key) } else { None }
+    }
+
     fn of_node(node: Node<'_>, depth: usize, parts: &mut usize) -> Option<Self> {
         if depth > MAX_DEPTH || *parts == 0 {
             return None;
@@ -78,10 +102,8 @@ impl Literal {
         *parts -= 1;
         Some(match node.kind() {
             NodeKind::String(text) => Self::Text(text.into()),
-            NodeKind::Other(ScalarType::Boolean) => {
-                Self::Bool(matches!(node.source().to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "y"))
-            }
-            NodeKind::Other(ScalarType::Number) => Self::Number(node.source().into()),
+            NodeKind::Other(ScalarType::Boolean) => Self::Bool(node.is_yes()),
+            NodeKind::Other(ScalarType::Number) => Self::Number(node.written().into()),
             NodeKind::Other(_) => Self::Null,
             NodeKind::Sequence => {
                 Self::List(node.items().map(|item| Self::of_node(item, depth + 1, parts)).collect::<Option<_>>()?)
@@ -107,33 +129,25 @@ impl Literal {
 /// A chart.
 #[derive(Debug)]
 pub(crate) struct Chart {
+    /// Its directory.
+    root: PathBuf,
     /// What its values are by default; none if that cannot be told.
     values: Option<Literal>,
 }
 
 impl Chart {
+    #[cfg(test)]
     pub(crate) fn of_values(values: &str) -> Self {
-        let (trees, error) = parse_documents(values, 0, 1);
-        let mut parts = MAX_PARTS;
-        let values = match (trees.as_slice(), error) {
-            ([], None) => Some(Literal::Map(Arc::default())),
-            ([tree], None) => tree.root().and_then(|root| Literal::of_node(root, 0, &mut parts)),
-            _ => None,
-        };
-        Self { values }
+        Self { root: PathBuf::new(), values: literal(values) }
     }
 
     fn read(directory: &Path) -> Self {
-        let path = directory.join(VALUES);
-        // A link may lead anywhere.
-        let Ok(metadata) = std::fs::symlink_metadata(&path) else { return Self::of_values("") };
-        let mut text = String::new();
-        let readable = metadata.is_file()
-            && metadata.len() <= MAX_VALUES_BYTES
-            && std::fs::File::open(&path)
-                .and_then(|file| file.take(MAX_VALUES_BYTES).read_to_string(&mut text))
-                .is_ok();
-        if readable { Self::of_values(&text) } else { Self { values: None } }
+        Self { root: directory.to_owned(), values: values_of(directory, 0) }
+    }
+
+    /// Whether a file is rendered: it stands among the chart's templates.
+    pub(crate) fn renders(&self, file: &Path) -> bool {
+        file.strip_prefix(&self.root).is_ok_and(|inside| inside.starts_with(TEMPLATES))
     }
 
     /// The default of `.Values.a.b`, given the path behind `.Values`. What is not there is null.
@@ -151,6 +165,54 @@ impl Chart {
         }
         Some(at.clone())
     }
+}
+
+/// What a YAML file says; nothing if it is empty, none if that cannot be told.
+fn literal(text: &str) -> Option<Literal> {
+    let (trees, error) = parse_documents(text, 0, 1);
+    let mut parts = MAX_PARTS;
+    match (trees.as_slice(), error) {
+        ([], None) => Some(Literal::Map(Arc::default())),
+        ([tree], None) => tree.root().and_then(|root| Literal::of_node(root, 0, &mut parts)),
+        _ => None,
+    }
+}
+
+fn literal_file(path: &Path) -> Option<Literal> {
+    // A link may lead anywhere.
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return literal("") };
+    if !metadata.is_file() || metadata.len() > MAX_VALUES_BYTES {
+        return None;
+    }
+    let mut text = String::new();
+    std::fs::File::open(path).ok()?.take(MAX_VALUES_BYTES).read_to_string(&mut text).ok()?;
+    literal(&text)
+}
+
+/// The values of a chart by default: its own, and what charts say in which it is (Helm's `ToRenderValues`, `coalesce.go`).
+fn values_of(directory: &Path, depth: usize) -> Option<Literal> {
+    let own = literal_file(&directory.join(VALUES))?;
+    let around = directory.parent().filter(|charts| charts.ends_with(SUBCHARTS)).and_then(Path::parent);
+    let Some(parent) = around.filter(|parent| depth < MAX_LEVELS && parent.join(CHART).is_file()) else {
+        return Some(own);
+    };
+    let name = literal_file(&directory.join(CHART))?.field("name").and_then(Literal::text)?;
+    let chart = literal_file(&parent.join(CHART))?;
+    // Under another name it has other values, and may be there several times.
+    let is_renamed = |dependency: &Literal| {
+        dependency.field("alias").is_some_and(Literal::is_true)
+            && dependency.field("name").and_then(Literal::text).is_none_or(|known| known == name)
+    };
+    if let Some(Literal::List(dependencies)) = chart.field("dependencies")
+        && dependencies.iter().any(is_renamed)
+    {
+        return None;
+    }
+    let outer = values_of(parent, depth + 1)?;
+    let given = outer.field(&name).cloned().map_or(own.clone(), |given| own.overridden(&given));
+    let global = outer.field(GLOBAL).filter(|global| global.is_true()).cloned();
+    let global = global.map(|global| Literal::Map(Arc::new(BTreeMap::from([(GLOBAL.to_owned(), global)]))));
+    Some(global.map_or(given.clone(), |global| given.overridden(&global)))
 }
 
 /// The directory of the chart to which a file belongs: the nearest one above it with a `Chart.yaml`.
@@ -180,13 +242,17 @@ mod tests {
 
     #[test]
     fn defaults_are_looked_up_by_their_path() {
-        let chart = Chart::of_values("a:\n  b: [p, q]\n  c: 0\n  d: no\n");
+        let chart = Chart::of_values("a:\n  b: [p, q]\n  c: 0\n  d: no\n  y: &y On\n  f: *y\n");
+        assert_eq!(chart.default(&["a", "f"]), Some(Literal::Bool(true)));
         assert_eq!(chart.default(&["a", "b"]).unwrap().texts().unwrap(), ["p", "q"]);
         assert!(!chart.default(&["a", "c"]).unwrap().is_true());
         assert!(!chart.default(&["a", "d"]).unwrap().is_true());
         assert_eq!(chart.default(&["a", "e", "f"]), Some(Literal::Null));
         assert_eq!(chart.default(&["a", "b", "c"]), None);
         assert_eq!(Chart::of_values("a: [\n").default(&["a"]), None);
+        let (own, outer) = (literal("a: {b: 1, c: 2}\nd: [e]\n").unwrap(), literal("a: {b: 3}\nd: [f]\n").unwrap());
+        let both = own.overridden(&outer);
+        assert_eq!(both, literal("a: {b: 3, c: 2}\nd: [f]\n").unwrap());
         // A mapping within itself.
         Chart::of_values("a: &a\n  <<: *a\n");
     }

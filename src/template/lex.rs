@@ -80,6 +80,13 @@ fn marks_of(language: TemplateLanguage) -> Marks {
 /// # Errors
 /// When one of them does not end: nobody can tell then what follows.
 pub(super) fn directives(text: &str, language: TemplateLanguage) -> Result<Vec<Directive<'_>>, Unclosed> {
+    if language == TemplateLanguage::Ytt {
+        return ytt_directives(text);
+    }
+    marked_directives(text, language)
+}
+
+fn marked_directives(text: &str, language: TemplateLanguage) -> Result<Vec<Directive<'_>>, Unclosed> {
     let bytes = text.as_bytes();
     let marks = marks_of(language);
     let lead = marks[0].0.as_bytes()[0];
@@ -97,6 +104,64 @@ pub(super) fn directives(text: &str, language: TemplateLanguage) -> Result<Vec<D
         at = end;
     }
     Ok(found)
+}
+
+/// ytt's directives are comments to YAML (`#@`), and marks in strings.
+fn ytt_directives(text: &str) -> Result<Vec<Directive<'_>>, Unclosed> {
+    let mut found: Vec<Directive<'_>> = Vec::new();
+    for at in memchr::memmem::find_iter(text.as_bytes(), YTT) {
+        if found.last().is_some_and(|last| last.range.end > at) || !is_comment(text, at) {
+            continue;
+        }
+        let rest = text.get(at + YTT.len()..).unwrap_or_default();
+        let line = rest.split(['\n', '\r']).next().unwrap_or_default();
+        let before = text.get(..at).unwrap_or_default().rsplit(['\n', '\r']).next().unwrap_or_default();
+        let body = line.trim();
+        let action = match () {
+            // An annotation: it says how something is put elsewhere.
+            () if !line.starts_with(' ') => Action::Comment,
+            () if before.trim().is_empty() => ytt_action(body),
+            () => Action::Output,
+        };
+        let range = at..at + YTT.len() + line.len();
+        found.push(Directive { range, body, trims_left: false, trims_right: false, action });
+    }
+    let in_comment = |at: usize| {
+        let after = found.partition_point(|comment| comment.range.start <= at);
+        after.checked_sub(1).and_then(|index| found.get(index)).is_some_and(|comment| comment.range.end > at)
+    };
+    let marked = marked_directives(text, TemplateLanguage::Ytt)?;
+    let marked: Vec<Directive<'_>> = marked.into_iter().filter(|it| !in_comment(it.range.start)).collect();
+    found.extend(marked);
+    found.sort_by_key(|directive| directive.range.start);
+    Ok(found)
+}
+
+/// What begins one of ytt's comments.
+const YTT: &str = "#@";
+
+/// Whether what stands there is a comment to YAML, unless it stands in a string.
+fn is_comment(text: &str, at: usize) -> bool {
+    at == 0 || text.as_bytes().get(at - 1).is_some_and(u8::is_ascii_whitespace)
+}
+
+/// Whether code of ytt's stands in a text.
+pub(super) fn has_ytt_code(text: &str) -> bool {
+    memchr::memmem::find_iter(text.as_bytes(), "#@ ").any(|at| is_comment(text, at))
+}
+
+fn ytt_action(body: &str) -> Action<'_> {
+    let (word, rest) = first_word(body);
+    let head = rest.trim_end_matches(':').trim();
+    match word {
+        "if" => Action::Open(Block::If(head)),
+        "for" | "while" => Action::Open(Block::Each(head)),
+        "def" => Action::Open(Block::Define(head)),
+        "elif" => Action::Else(Some(head)),
+        "else" => Action::Else(None),
+        "end" => Action::Close,
+        _ => Action::Silent,
+    }
 }
 
 /// Where a directive ends that begins with `rest`.
@@ -291,6 +356,14 @@ mod tests {
         assert_eq!(actions, [Action::Open(Block::If("a")), Action::Output, Action::Comment, Action::Close]);
         let erb = directives("<% if a %><%= b %><%# c %><% end -%>", TemplateLanguage::Erb).unwrap();
         assert_eq!(erb.iter().map(|it| it.body).collect::<Vec<_>>(), ["if a", "b", "# c", "end"]);
+        let ytt = "#@ if data.a:\nb: #@ c(1)\n#@ end\n#@overlay/remove\nd: \"e(@= f @)\" #! g\n#@ h = i\nj: k#@ l\n";
+        let ytt = directives(ytt, TemplateLanguage::Ytt).unwrap();
+        assert_eq!(
+            ytt.iter().map(|it| it.body).collect::<Vec<_>>(),
+            ["if data.a:", "c(1)", "end", "overlay/remove", "= f", "h = i"]
+        );
+        assert_eq!(ytt[0].action, Action::Open(Block::If("data.a")));
+        assert_eq!(ytt.iter().filter(|it| it.action == Action::Output).count(), 2);
         let shell = directives("${a:-${b}}x${c}", TemplateLanguage::Substitution).unwrap();
         assert_eq!(shell.iter().map(|it| it.body).collect::<Vec<_>>(), ["a:-${b}", "c"]);
     }

@@ -149,7 +149,10 @@ impl Masker<'_, '_> {
                 };
                 self.fill(start..end, LETTER);
             } else {
-                let column = self.column(range.start);
+                // What stands before it on its line and writes nothing takes no room.
+                let on_line = (1..=at).rev().take_while(|gap| !gaps.get(*gap).is_some_and(|gap| gap.has_break));
+                let first = run.get(at - on_line.count()).unwrap_or(directive);
+                let column = self.column(first.range.start);
                 let column = match indentation(directive) {
                     Some(Indentation { on_new_line: true, by }) => by,
                     Some(Indentation { by, .. }) => column + by,

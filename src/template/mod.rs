@@ -18,16 +18,18 @@ use std::sync::Arc;
 
 pub(crate) use chart::{Chart, Charts, Literal};
 use expression::{Bound, Scope, Variable, canonical, evaluate, is_path};
-use lex::{Action, Directive, directives};
+use lex::{Action, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
 use mask::mask;
 use scope::{Guard, GuardKind, MAX_FAILS, Scopes};
 
 use crate::source::{TemplateLanguage, split_documents};
-use crate::syntax::{SyntaxError, Tree, parse_documents, parse_masked, to_u32};
+use crate::syntax::{SyntaxError, Tree, parse_masked, to_u32};
 
 /// How much of an expression is shown.
 const MAX_SHOWN: usize = 120;
+/// What begins a document.
+const SEPARATOR: &str = "---";
 /// How many variables are remembered.
 const MAX_VARIABLES: usize = 200;
 /// How many elements of lists are written out, all in all.
@@ -44,6 +46,8 @@ pub(crate) struct Template<'t> {
     holes: Vec<Hole>,
     /// Where what is read is not what would be rendered, and why.
     troubles: Vec<(usize, &'static str)>,
+    /// Where Helm begins documents, and YAML does not.
+    glued: Vec<usize>,
     /// Bodies of blocks that stand where they are called.
     defines: Vec<Range<usize>>,
     /// What variables are that have one value only in the whole text, and from where on.
@@ -92,7 +96,12 @@ impl<'t> Template<'t> {
     pub(crate) fn new(text: &'t str, language: TemplateLanguage, chart: Option<Arc<Chart>>) -> Result<Self, usize> {
         let directives = directives(text, language).map_err(|unclosed| unclosed.offset)?;
         let scopes = Scopes::new(&directives, text.len());
-        let masked = mask(text, &directives, &scopes);
+        let mut masked = mask(text, &directives, &scopes);
+        let glued: Vec<usize> = if chart.is_some() { glued_separators(text).collect() } else { Vec::new() };
+        for at in &glued {
+            // Lines are counted in the text itself.
+            masked.text.replace_range(*at..at + SEPARATOR.len(), "\n\n\n");
+        }
         let mut troubles: Vec<(usize, &'static str)> =
             scopes.misfits.iter().chain(&masked.troubles).map(|misfit| (misfit.offset, misfit.what)).collect();
         troubles.extend(
@@ -118,6 +127,7 @@ impl<'t> Template<'t> {
             directives,
             scopes,
             troubles,
+            glued,
             defines,
             variables: Vec::new(),
             chart,
@@ -142,10 +152,8 @@ impl<'t> Template<'t> {
         let main = String::from_utf8(main).unwrap_or_default();
         let mut parts: Vec<Part<'_>> = split_documents(main.as_bytes())
             .into_iter()
-            .filter_map(|piece| {
-                let masked = main.get(piece.range.clone())?.to_owned();
-                Some(Part { range: piece.range, masked: Cow::Owned(masked) })
-            })
+            .flat_map(|piece| self.unglued(piece.range))
+            .filter_map(|range| Some(Part { masked: Cow::Owned(main.get(range.clone())?.to_owned()), range }))
             .collect();
         for define in &self.defines {
             // Blocks in blocks are read by themselves too.
@@ -158,26 +166,57 @@ impl<'t> Template<'t> {
         parts
     }
 
+    /// A stretch of the text, cut where Helm begins a document.
+    fn unglued(&self, range: Range<usize>) -> Vec<Range<usize>> {
+        let from = self.glued.partition_point(|at| *at <= range.start);
+        let within = self.glued.iter().skip(from).copied().take_while(|at| *at < range.end);
+        let cuts: Vec<usize> = std::iter::once(range.start).chain(within).chain([range.end]).collect();
+        cuts.windows(2).map(|cut| cut[0]..cut[1]).collect()
+    }
+
+    /// The documents in the text of a block scalar: as they stand there, further right than in a file of their own.
+    pub(crate) fn parts_in(&self, scalar: Range<usize>) -> Vec<Part<'_>> {
+        let start = scalar.start - line_before(self.text, scalar.start).len();
+        let masked = self.masked.get(start..scalar.end).unwrap_or_default();
+        let mut parts = Vec::new();
+        let (mut from, mut at) = (start, start);
+        for line in masked.split_inclusive('\n') {
+            if line
+                .trim_start()
+                .strip_prefix("---")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+            {
+                parts.push(from..at);
+                from = at + line.len();
+            }
+            at += line.len();
+        }
+        parts.push(from..at);
+        let part = |range: Range<usize>| Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range });
+        parts.into_iter().filter_map(part).collect()
+    }
+
     /// The text of a part as it stands.
     pub(crate) fn text_of(&self, part: &Part<'_>) -> &'t str {
         self.text.get(part.range.clone()).unwrap_or_default()
     }
 
-    /// Whether a part is a manifest, whatever its strings hold: no condition is around it or in it, and it parses as it is.
+    /// Whether a part is a manifest as it stands: nothing in it is filled in, and no condition is around it.
     pub(crate) fn is_manifest(&self, part: &Part<'_>) -> bool {
-        let (text, range) = (self.text_of(part), part.range.clone());
-        let has_blocks =
-            self.scopes.around(range.start).next().is_some() || !self.scopes.beginning_in(range.clone()).is_empty();
-        let has_directives = self.directives_in(range).next().is_some();
-        !has_blocks && (!has_directives || parse_documents(text, 0, 1).1.is_none())
+        let is_conditional = self.scopes.around(part.range.start).next().is_some();
+        !is_conditional
+            && self.glued.binary_search(&part.range.start).is_err()
+            && self.directives_in(part.range.clone()).next().is_none()
     }
 
     /// Whether the kind of an object in a part may be filled in, so that its text need not name it.
     pub(crate) fn may_hold_kind(&self, part: &Part<'_>) -> bool {
         self.directives_in(part.range.clone()).any(|(_, directive)| {
-            let line = line_before(self.text, directive.range.start).trim_ascii_start();
-            let line = line.strip_prefix(b"-").unwrap_or(line).trim_ascii_start();
-            directive.action == Action::Output && line.trim_ascii_start().starts_with(b"kind")
+            let start = directive.range.start;
+            let line = line_before(self.text, start);
+            let above = line_before(self.text, start.saturating_sub(line.len() + 1));
+            let names_kind = |line: &[u8]| memchr::memmem::find(line, b"kind").is_some();
+            directive.action == Action::Output && (names_kind(line) || names_kind(above))
         })
     }
 
@@ -239,13 +278,10 @@ impl<'t> Template<'t> {
             push(&mut value, literal, eats, directive.trims_left);
             match directive.action {
                 Action::Comment | Action::Silent => {}
-                Action::Output => {
-                    let written = self.evaluate(index).and_then(|literal| literal.text());
-                    match written.filter(|text| known && !text.is_empty()) {
-                        Some(text) => value.push_str(&text),
-                        None => value.push_str(&self.spelled(directive)),
-                    }
-                }
+                Action::Output => match self.word(index).filter(|text| known && !text.is_empty()) {
+                    Some(text) => value.push_str(&text),
+                    None => value.push_str(&self.spelled(directive)),
+                },
                 _ => value.push_str(&self.spelled(directive)),
             }
             at = directive.range.end;
@@ -327,6 +363,13 @@ impl<'t> Template<'t> {
         // A loop writes it for each element.
         let scope = self.scope(directive.range.start);
         evaluate(directive.body, &scope)
+    }
+
+    /// What a directive writes by default, if it is a word: text with marks of YAML may be anything once it is written.
+    pub(crate) fn word(&self, index: usize) -> Option<String> {
+        let text = self.evaluate(index)?.text()?;
+        let is_word = !text.contains(['\n', '\r', ',', '[', ']', '{', '}', '#', '"', '\'', '&', '|', '>', '\\']);
+        (is_word && !text.contains(": ") && !text.ends_with(':')).then_some(text)
     }
 
     /// The elements for each of which a directive is written, if it is written in a loop that goes over a known list and
@@ -537,6 +580,11 @@ impl<'t> Template<'t> {
     }
 }
 
+/// Whether a text is one of ytt's templates, whatever else reads it takes its directives for comments.
+pub(crate) fn is_ytt(text: &str) -> bool {
+    !text.contains("{{") && has_ytt_code(text)
+}
+
 /// Whether some text holds marks of a template: something is filled in there.
 pub(crate) fn is_templated(text: &str) -> bool {
     ["{{", "${", "(@", "<%", "{%"].iter().any(|mark| text.contains(mark))
@@ -550,6 +598,20 @@ fn writes_in_comment(text: &str, directive: &Directive<'_>) -> bool {
     let calls = ["include ", "template "].iter().any(|call| directive.body.starts_with(call));
     let line = line_before(text, directive.range.start);
     !calls && (line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some())
+}
+
+/// Where Helm begins a document, and YAML does not: it needs no blank behind `---`.
+fn glued_separators(text: &str) -> impl Iterator<Item = usize> {
+    let begins = |at: &usize| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n');
+    let next = |at: &usize| text.as_bytes().get(at + SEPARATOR.len());
+    let is_glued = move |at: &usize| next(at).is_some_and(|next| next.is_ascii_alphanumeric() || b"\"'".contains(next));
+    memchr::memmem::find_iter(text.as_bytes(), SEPARATOR).filter(begins).filter(is_glued)
+}
+
+/// Whether Helm would read a text otherwise than those who take it for YAML: it holds directives, or documents that only
+/// Helm tells apart.
+pub(crate) fn is_rendered_otherwise(text: &str) -> bool {
+    text.contains("{{") || glued_separators(text).next().is_some()
 }
 
 /// What stands before a place on its line. A line may be very long, and have very many directives.

@@ -16,7 +16,7 @@ use super::made;
 use crate::inventory::embedding::{Carrier, Embedding, Form};
 use crate::inventory::fields::fields;
 use crate::inventory::object::{Binding, ObjectKind, ObjectMeta, RoleKind, RoleRef, Subject, SubjectKind, Text};
-use crate::syntax::{FieldOrigin, Node, ScalarType};
+use crate::syntax::{FieldOrigin, Node};
 
 /// What a carrier makes of its rules.
 #[derive(Debug, Clone)]
@@ -61,11 +61,7 @@ fn watches_all(node: Node<'_>) -> bool {
     modes.into_iter().flat_map(Node::items).any(|mode| {
         let [kind, supported] = fields(mode, ["type", "supported"]);
         let is = |node: Option<Node<'_>>, text: &str| node.is_some_and(|node| node.as_str().as_deref() == Some(text));
-        let supported = supported.is_some_and(|node| {
-            node.kind() == crate::syntax::NodeKind::Other(ScalarType::Boolean)
-                && node.source().eq_ignore_ascii_case("true")
-        });
-        is(kind, "AllNamespaces") && supported
+        is(kind, "AllNamespaces") && supported.is_some_and(Node::is_yes)
     })
 }
 

@@ -16,6 +16,7 @@ pub(super) use patch::{Use, resolve};
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -25,9 +26,11 @@ use super::embedding::{Carrier, Embedding, Form, push_index, push_key};
 use super::fields::fields;
 use super::object::{ObjectKind, ObjectMeta, Role, Text};
 use super::read::{Contents, read_embedded, read_rules};
+use super::template::{TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{may_hold_rbac, split_documents};
 use crate::syntax::{BASE64, Node, NodeKind, PlaceMap, Tree, parse_nested};
+use crate::template::is_templated;
 use holder::Holding;
 use patch::Target;
 
@@ -46,16 +49,38 @@ fn grants_nothing(carrier: &Carrier) -> bool {
         || (carrier.kind == "CustomResourceDefinition" && carrier.group() == "apiextensions.k8s.io")
 }
 
-/// Reads what stands embedded in a document into `contents`. Returns the strings that were read as documents.
-pub(super) fn read(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> HashSet<u32> {
+/// What was found out on a walk over a document.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// The strings that were read as documents.
+    pub(super) opened: HashSet<u32>,
+    /// What is not known of it.
+    pub(super) unknown: Vec<Unknown>,
+    /// Where objects stand that grant nothing, whatever is written in them.
+    pub(super) harmless: Vec<Range<usize>>,
+}
+
+/// Reads what stands embedded in a document into `contents`. Of a template it needs a view, and where the objects begin
+/// that were read already.
+pub(super) fn read(
+    tree: &Tree<'_>,
+    path: &Arc<str>,
+    view: Option<(TemplateView<'_>, HashSet<usize>)>,
+    contents: &mut Contents,
+) -> Opened {
     let budget = Cell::new(Some(tree.text().len().saturating_mul(MAX_TEXT_DEPTH).saturating_add(MIN_BUDGET)));
     let mut walker = Walker::new(path, contents, &budget);
+    if let Some((view, own)) = view {
+        (walker.view, walker.own) = (Some(view), own);
+    }
     if let Some(root) = tree.root()
         && !is_own(root)
     {
         walker.document(root, None);
     }
-    walker.opened
+    let mut unknown = walker.unknown;
+    unknown.extend(walker.view.map(|view| view.unknown).unwrap_or_default());
+    Opened { opened: walker.opened, unknown, harmless: walker.harmless }
 }
 
 /// Whether a document is an RBAC object itself, as most that are read are.
@@ -107,12 +132,31 @@ struct Walker<'w> {
     opened: HashSet<u32>,
     /// Where in the carrier the walk is.
     route: String,
+    /// The template in which the document stands.
+    view: Option<TemplateView<'w>>,
+    /// Where objects begin in it that stand there themselves.
+    own: HashSet<usize>,
+    /// Where objects stand that grant nothing.
+    harmless: Vec<Range<usize>>,
+    /// What is not known of a manifest.
+    unknown: Vec<Unknown>,
 }
 
 impl<'w> Walker<'w> {
     fn new(path: &'w Arc<str>, contents: &'w mut Contents, budget: &'w Cell<Option<usize>>) -> Self {
-        let (seen, opened) = (HashSet::new(), HashSet::new());
-        Self { path, contents, budget, text_depth: 0, seen, opened, route: String::new() }
+        Self {
+            path,
+            contents,
+            budget,
+            text_depth: 0,
+            seen: HashSet::new(),
+            opened: HashSet::new(),
+            route: String::new(),
+            view: None,
+            own: HashSet::new(),
+            harmless: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 }
 
@@ -179,7 +223,7 @@ impl Walker<'_> {
             let inherited = Some((item_kind, carrier.api_version.as_str()));
             return self.items(items, depth, &mut |walker, item, depth| walker.object(item, inherited, outer, depth));
         }
-        if super::read::is_rbac(&carrier.kind, &carrier.api_version) {
+        if super::read::is_rbac(&carrier.kind, &carrier.api_version) || self.own.contains(&node.range().start) {
             // What stands in a document of its own was read already. A policy that makes objects names their type beside
             // the name, and has no metadata: it is a part of its carrier.
             return match outer {
@@ -198,7 +242,7 @@ impl Walker<'_> {
         let form = if context.patch.is_some() { Form::Patch } else { Form::Manifest };
         let first = self.contents.roles.len();
         let embedding = self.embedding(form, context);
-        read_embedded(node, inherited, self.path, embedding, self.contents);
+        read_embedded(node, inherited, self.path, embedding, &mut self.view, self.contents);
         if let Some(Some(target)) = &context.patch {
             for role in self.contents.roles.iter_mut().skip(first) {
                 target.name(&mut role.meta);
@@ -212,7 +256,7 @@ impl Walker<'_> {
 
     fn walk_carrier(&mut self, node: Node<'_>, carrier: Carrier, depth: usize) {
         if grants_nothing(&carrier) {
-            return;
+            return self.harmless.push(node.range());
         }
         let (is_secret, is_config_map) = (
             carrier.kind == "Secret" && carrier.api_version == "v1",
@@ -239,11 +283,11 @@ impl Walker<'_> {
             return;
         }
         match node.kind() {
-            NodeKind::Mapping if is_rule(node) => self.rules(node, &[node], context, parent),
+            NodeKind::Mapping if self.is_rule(node) => self.rules(node, &[node], context, parent),
             NodeKind::Mapping => self.object(node, None, Some(context), depth),
             NodeKind::Sequence => {
                 let items: Vec<Node<'_>> = node.items().collect();
-                if items.iter().any(|item| is_rule(*item)) {
+                if items.iter().any(|item| self.is_rule(*item)) {
                     self.rules(node, &items, context, parent);
                 } else if patch::is_patch(node) {
                     let target = context.patch.clone().flatten();
@@ -269,8 +313,6 @@ impl Walker<'_> {
     /// A list of rules, or a single one.
     fn rules(&mut self, node: Node<'_>, items: &[Node<'_>], context: &Context, parent: Node<'_>) {
         let form = if context.patch.is_some() { Form::Patch } else { Form::Rules };
-        let shaped = items.iter().map(|item| is_rule(*item).then_some(*item));
-        let rules = read_rules(shaped, self.path, self.contents);
         let embedding = self.embedding(form, context);
         let name = format!("{}/{}", context.carrier.name, self.route);
         let mut meta = ObjectMeta::new(ObjectKind::ClusterRole, None, name);
@@ -289,8 +331,32 @@ impl Walker<'_> {
         if context.carrier.name.is_empty() {
             meta.name.place = node.place();
         }
+        let shaped: Vec<Option<Node<'_>>> = items.iter().map(|item| self.is_rule(*item).then_some(*item)).collect();
+        let rules = read_rules(shaped.into_iter(), self.path, &meta, &mut self.view, self.contents);
+        meta.template = self.templated(node);
         self.contents.roles.push(Role { meta, rules, aggregation: None });
         self.contents.bindings.extend(binding);
+    }
+
+    /// What the template knows of what was read in a node.
+    fn templated(&mut self, node: Node<'_>) -> Option<Arc<Templated>> {
+        let range = node.range();
+        self.view.as_mut().map(|view| view.templated(range.start, range.end))
+    }
+
+    /// Whether a mapping has the shape of a rule that the API server would take. In a template, any of its lists may be
+    /// filled in.
+    fn is_rule(&self, node: Node<'_>) -> bool {
+        if node.kind() != NodeKind::Mapping {
+            return false;
+        }
+        let names = ["verbs", "apiGroups", "resources", "nonResourceURLs"];
+        let is_list = |node: Node<'_>| match &self.view {
+            None => is_list_of_strings(node),
+            Some(_) => node.kind() != NodeKind::Mapping,
+        };
+        let [verbs, groups, resources, urls] = fields(node, names).map(|node| node.is_some_and(is_list));
+        verbs && ((groups && resources) || urls)
     }
 
     /// A string, which may hold manifests.
@@ -300,7 +366,51 @@ impl Walker<'_> {
         }
         if text.contains(':') && may_hold_rbac(text.as_bytes()) {
             self.opened.insert(node.identity());
-            self.nested(text, node, &node.place_map(text), context);
+            if self.view.is_some() && is_templated(node.source()) {
+                self.nested_template(node, text, context);
+            } else {
+                self.nested(node, text, context);
+            }
+        }
+    }
+
+    /// A string in a template some of which is filled in. The lines of a block are read where they stand.
+    fn nested_template(&mut self, node: Node<'_>, text: &str, context: &Context) {
+        let Some(view) = &mut self.view else { return };
+        let (template, place) = (view.template, node.place());
+        let what = |problem: &str| format!("manifests in a string of {} {problem}", context.carrier.describe());
+        let may_grant = may_grant(text);
+        if !node.is_block_scalar() || self.text_depth >= MAX_TEXT_DEPTH {
+            if may_grant {
+                view.unknown(place.offset, what("are filled in"));
+            }
+            return;
+        }
+        let mut is_understood = true;
+        for part in template.parts_in(place.offset as usize..place.end() as usize) {
+            let (trees, error) = template.parse(&part);
+            for tree in &trees {
+                let Some(root) = tree.root() else { continue };
+                let mut inner = Walker::new(self.path, &mut *self.contents, self.budget);
+                (inner.text_depth, inner.route) = (self.text_depth + 1, self.route.clone());
+                let mut own = TemplateView::new(template, view.language());
+                own.find_holes(root, part.range.clone());
+                inner.view = Some(own);
+                inner.document(root, Some(context));
+                let (unknown, of_template) = (inner.unknown, inner.view.map(|view| view.unknown));
+                view.unknown.extend(unknown.into_iter().chain(of_template.unwrap_or_default()));
+            }
+            is_understood &= error.is_none();
+            if let Some(error) = error.filter(|_| may_grant) {
+                view.unknown(
+                    error.place.offset,
+                    what(&format!("are no YAML without what fills them in: {}", error.message)),
+                );
+            }
+        }
+        // Nothing that parses as it stands may be hidden by marks.
+        if !is_understood {
+            self.nested(node, text, context);
         }
     }
 
@@ -327,7 +437,18 @@ impl Walker<'_> {
         });
     }
 
-    fn nested(&mut self, text: &str, node: Node<'_>, map: &Arc<PlaceMap>, context: &Context) {
+    /// A string that holds manifests. `text` is what it says, or what is encoded in it.
+    fn nested(&mut self, node: Node<'_>, text: &str, context: &Context) {
+        let first = (self.contents.roles.len(), self.contents.bindings.len());
+        self.nested_documents(text, node, &node.place_map(text), context);
+        let templated = self.templated(node);
+        let Contents { roles, bindings, .. } = &mut *self.contents;
+        let roles = roles.iter_mut().skip(first.0).map(|role| &mut role.meta);
+        let metas = roles.chain(bindings.iter_mut().skip(first.1).map(|binding| &mut binding.meta));
+        metas.for_each(|meta| meta.template = templated.clone());
+    }
+
+    fn nested_documents(&mut self, text: &str, node: Node<'_>, map: &Arc<PlaceMap>, context: &Context) {
         if self.text_depth >= MAX_TEXT_DEPTH {
             let message = format!(
                 "manifests stand in strings of manifests more than {MAX_TEXT_DEPTH} deep; the innermost are not read"
@@ -344,14 +465,24 @@ impl Walker<'_> {
                 if let Some(root) = tree.root() {
                     inner.document(root, Some(context));
                 }
-                let opened = inner.opened;
+                let (opened, unknown) = (inner.opened, inner.unknown);
+                self.unknown.extend(unknown);
                 if tree.exhausted() {
                     let message = "the aliases of the manifest in this string stand for more nodes than are read; what was read of it is incomplete";
                     self.problem(node, message.to_owned(), "write the repeated parts out");
                 }
                 account(tree, self.path, &opened, first, Some(&context.carrier), self.contents);
             }
-            if error.is_some() {
+            if let Some(error) = error {
+                // Of a template that was said already.
+                if self.view.is_none() && may_grant(part) && is_templated(part) {
+                    let what = format!(
+                        "manifests in a string of {} are no YAML before they are filled in: {}",
+                        context.carrier.describe(),
+                        error.message
+                    );
+                    self.unknown.push(Unknown { offset: node.place().offset, what });
+                }
                 mention::in_text(part, &piece, map, self.path, &context.carrier, &mut self.contents.mentions);
             }
         }
@@ -450,19 +581,14 @@ impl Walker<'_> {
 const MODULES: [&str; 5] =
     ["k8s", "kubernetes.core.k8s", "community.kubernetes.k8s", "community.okd.k8s", "redhat.openshift.k8s"];
 
+/// Whether a string that is not understood may hold RBAC. Much that is no manifest is written in strings.
+pub(super) fn may_grant(text: &str) -> bool {
+    ["verbs", "roleRef", "impersonate"].iter().any(|word| text.contains(word))
+}
+
 fn has_metadata(node: Node<'_>) -> bool {
     let [metadata] = fields(node, ["metadata"]);
     metadata.is_some_and(|metadata| metadata.kind() == NodeKind::Mapping)
-}
-
-/// Whether a mapping has the shape of a rule that the API server would take.
-fn is_rule(node: Node<'_>) -> bool {
-    if node.kind() != NodeKind::Mapping {
-        return false;
-    }
-    let names = ["verbs", "apiGroups", "resources", "nonResourceURLs"];
-    let [verbs, groups, resources, urls] = fields(node, names).map(|node| node.is_some_and(is_list_of_strings));
-    verbs && ((groups && resources) || urls)
 }
 
 /// As the API server takes it, which reads null as an empty string.
