@@ -343,11 +343,44 @@ fn other_objects_hide_nothing() {
     // What cannot be understood is said, the verb `*` too.
     for text in [
         format!("{carrier}    {{{{ .Values.x }}}}{}", indent(RULE)),
-        format!("{{{{ define \"x\" }}}}\n{}{{{{ end }}}}\n", RULE.replace("impersonate", "\"*\"")),
+        "{{ define \"x\" }}\nresources: [users]\nverbs: [\"*\"]\n{{ end }}\n".to_owned(),
     ] {
         let inventory = chart("", &[("a.yaml", &text)]);
         assert!(!unread(&inventory).is_empty(), "{text}");
     }
+}
+
+/// Rules in a block that a role calls are held by whom the role is bound to, whatever file they are in.
+#[test]
+fn rules_in_blocks() {
+    let call = role("  {{- include \"rules\" . | nindent 2 }}\n") + &binding("{{ include \"x\" . }}");
+    let list = format!("{{{{- define \"rules\" -}}}}\n{RULE}{{{{- end }}}}\n");
+    let whole = format!("{{{{ define \"rules\" }}}}\nrules:\n{RULE}{{{{ end }}}}\n");
+    let whole_call =
+        call.replace("rules:\n", "").replace("  {{- include", "{{ include").replace("nindent 2", "nindent 0");
+    for (call, block) in [(&call, &list), (&whole_call, &whole)] {
+        let inventory = chart("", &[("_b.tpl", block), ("a.yaml", call)]);
+        let found = findings(&inventory);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0]
+                .ends_with("unrestricted-users: User \"panda\" can impersonate any user, where \"rules\" is called"),
+            "{found:?}"
+        );
+        assert_eq!(unread(&inventory), [""; 0]);
+    }
+    // What no block of the chart says is not known; others have their own.
+    let inventory = read(&[
+        ("a/Chart.yaml", "name: a\n"),
+        ("a/templates/a.yaml", &call),
+        ("b/Chart.yaml", "name: b\n"),
+        ("b/templates/_b.tpl", &list),
+    ]);
+    assert!(findings(&inventory)[0].contains("nothing here binds the rule list in template block \"rules\""));
+    assert!(unread(&inventory)[0].contains("are written by {{ include \"rules\" . }}"), "{:?}", unread(&inventory));
+    // A comment calls nothing, and says nothing.
+    let inventory = chart("", &[("a.yaml", &format!("{{{{/* verbs: [ impersonate ] */}}}}\n{}", role("")))]);
+    assert_eq!(unread(&inventory), [""; 0]);
 }
 
 /// What ytt's comments fill in is known as far as it is written.

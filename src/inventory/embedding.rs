@@ -55,6 +55,9 @@ pub struct Carrier {
     pub(crate) place: Place,
 }
 
+/// What a block of a template is called.
+const BLOCK: &str = "template block";
+
 impl Carrier {
     fn key(&self) -> (&SmolStr, &SmolStr, Option<&SmolStr>, &SmolStr) {
         (&self.api_version, &self.kind, self.namespace.as_ref(), &self.name)
@@ -74,6 +77,16 @@ impl Carrier {
             name: name.and_then(Node::as_str).map(SmolStr::new).unwrap_or_default(),
             place: named.map_or_else(start, Node::place),
         }
+    }
+
+    /// A block of a template that stands where it is called.
+    pub(super) fn block(name: &str, node: Node<'_>) -> Self {
+        Self { name: SmolStr::new(name), ..Self::other(BLOCK, None, node) }
+    }
+
+    /// Its name, if it is a block of a template.
+    pub(super) fn block_name(&self) -> Option<&str> {
+        (self.api_version.is_empty() && self.kind == BLOCK).then_some(self.name.as_str())
     }
 
     /// `ConfigMap "namespace/name"`, for messages.

@@ -17,8 +17,12 @@ use crate::template::is_templated;
 /// have one name.
 const MAX_NEAR_MISSES: usize = 100;
 
-/// How many roles with names that are filled in are compared with each binding that names none.
+/// How many roles with names that are filled in are compared with each binding that names none, and how many blocks of one
+/// name with each call.
 const MAX_FILLED_IN: usize = 1_000;
+
+/// How many lists of rules in blocks of one name a call may mean. Helm takes one.
+const MAX_BLOCKS: usize = 16;
 
 /// Roles that every cluster has, so that a binding to one means no other.
 const DEFAULT_ROLES: [&str; 4] = ["cluster-admin", "admin", "edit", "view"];
@@ -103,8 +107,22 @@ impl Links {
                 }
             }
         }
+        // Whoever holds a role holds the rules of the blocks that it calls.
+        let blocks = blocks(inventory);
+        for (caller, role) in inventory.role_ids() {
+            for call in role.meta.template.iter().flat_map(|template| &template.calls) {
+                let named = blocks.get(call.as_str()).map(Vec::as_slice).unwrap_or_default();
+                let called =
+                    named.iter().filter(|block| inventory.role(**block).meta.may_be_called_in(&role.meta.path));
+                for block in called.take(MAX_BLOCKS) {
+                    let held = bindings[caller.0].clone();
+                    bindings[block.0].extend(held);
+                }
+            }
+        }
         for list in bindings.iter_mut().chain(&mut near_misses) {
             list.sort_unstable();
+            list.dedup();
         }
         Self { bindings, near_misses, possible }
     }
@@ -124,6 +142,20 @@ impl Links {
     pub fn near_misses_of(&self, role: RoleId) -> &[BindingId] {
         &self.near_misses[role.0]
     }
+}
+
+/// The rules in blocks of templates, by the names of these.
+pub(super) fn blocks(inventory: &Inventory) -> HashMap<&str, Vec<RoleId>, RandomState> {
+    let mut blocks: HashMap<&str, Vec<RoleId>, RandomState> = HashMap::default();
+    for (id, role) in inventory.role_ids() {
+        if let Some(name) = role.meta.embedded.as_deref().and_then(|embedding| embedding.carrier.block_name()) {
+            let named = blocks.entry(name).or_default();
+            if named.len() < MAX_FILLED_IN {
+                named.push(id);
+            }
+        }
+    }
+    blocks
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -71,6 +71,8 @@ pub struct Unread {
     pub mentions: Vec<u32>,
     /// Why: what is not known, in words.
     pub reason: String,
+    /// The block of the template that says it, if there is one.
+    block: Option<String>,
 }
 
 /// Reads everything that `paths` stand for.
@@ -113,6 +115,13 @@ fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
     inventory.coverage.unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
+    let mut unread = std::mem::take(&mut inventory.coverage.unread);
+    let blocks = link::blocks(&inventory);
+    unread.retain(|unread| {
+        let named = unread.block.as_deref().and_then(|block| blocks.get(block)).map(Vec::as_slice).unwrap_or_default();
+        !named.iter().any(|block| inventory.role(*block).meta.may_be_called_in(&unread.path))
+    });
+    inventory.coverage.unread = unread;
     embedded::resolve(&mut inventory, uses);
     let is_own = |embedded: bool| usize::from(!embedded);
     inventory.roles.sort_by_key(|role| role.meta.stands_apart());
@@ -334,14 +343,15 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let mut unknown = Vec::new();
         let known = result.contents.roles.len() + result.contents.bindings.len();
         for tree in &trees {
-            let view = TemplateView::new(&template, language);
+            let mut view = TemplateView::new(&template, language);
+            view.block = part.block;
             unknown.extend(read_template(tree, path, view, part.range.clone(), &mut result.contents));
         }
         // What happens to the text of something else is of no interest.
         let objects = result.contents.roles.len() + result.contents.bindings.len();
         if objects > known || error.is_some() || template.may_hold_kind(&part) || embedded::may_grant(raw) {
             let troubles = template.troubles(part.range.clone());
-            unknown.extend(troubles.map(|(offset, what)| Unknown { offset: offset as u32, what: what.to_owned() }));
+            unknown.extend(troubles.map(|(offset, what)| Unknown::new(offset as u32, what)));
         }
         if let Some(error) = error {
             // Nothing that parses as it stands may be hidden by marks.
@@ -354,16 +364,16 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         masked.push(part.range.clone());
         unknown.sort();
         unknown.dedup();
-        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what }| {
+        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what, block }| {
             let (line, _) = template.position(offset as usize);
             let word = text.get(offset as usize..).is_some_and(|rest| rest.starts_with("impersonate"));
             let mentions = if word { vec![line] } else { Vec::new() };
-            Unread { path: Arc::clone(path), line, language, mentions, reason: what }
+            Unread { path: Arc::clone(path), line, language, mentions, reason: what, block }
         }));
     }
     for line in words_left(&template, text, &masked, &result) {
-        let reason = "the verb stands where nothing was understood".to_owned();
-        result.unread.push(Unread { path: Arc::clone(path), line, language, mentions: vec![line], reason });
+        let reason = "the verb stands where nothing was understood";
+        result.unread.push(Unread { mentions: vec![line], ..unread(path, &[], 0, line, language, reason) });
     }
     // Blocks that are called from elsewhere were read last.
     result.contents.roles.sort_by_key(|role| role.meta.name.place);
@@ -392,13 +402,14 @@ fn words_left(template: &Template<'_>, text: &str, parts: &[Range<usize>], resul
         ends(before) && ends(after) && !in_comment
     };
     let found = memchr::memmem::find_iter(text.as_bytes(), WORD).filter(stands_alone);
-    let found = found.filter(|at| parts.iter().any(|part| part.contains(at)));
+    let found = found.filter(|at| !template.is_in_comment(*at) && parts.iter().any(|part| part.contains(at)));
     found.map(|at| template.position(at).0).filter(|line| !said.contains(line)).take(MAX_WORDS).collect()
 }
 
 /// A document that was not looked at. Its text starts on one line, and what is the matter stands on another.
 fn unread(path: &Arc<str>, raw: &[u8], starts: u32, line: u32, language: TemplateLanguage, reason: &str) -> Unread {
-    Unread { path: Arc::clone(path), line, language, mentions: mentions(raw, starts), reason: reason.to_owned() }
+    let (path, mentions, reason) = (Arc::clone(path), mentions(raw, starts), reason.to_owned());
+    Unread { path, line, language, mentions, reason, block: None }
 }
 
 fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) {
@@ -421,7 +432,7 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
     result.documents += trees.len();
     for tree in &trees {
         let unknown = read_document(tree, path, &mut result.contents);
-        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what }| {
+        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what, .. }| {
             let place = place_in(raw, (offset as usize).saturating_sub(piece.range.start), piece);
             let language = template_language(raw).unwrap_or(TemplateLanguage::DoubleBraces);
             unread(path, &[], 0, place.line, language, &what)

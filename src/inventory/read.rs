@@ -129,7 +129,7 @@ fn filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
     };
     let (name, text) = verb.or_else(other)?;
     let what = format!("`{name}` of a rule of {} are filled in by {}", role.meta.describe(), abbreviate(text.as_str()));
-    Some(Unknown { offset: text.place.offset, what })
+    Some(Unknown::new(text.place.offset, what))
 }
 
 /// Reads the objects of one document of a template into `contents`. The document is this range of the file. Returns what is
@@ -164,14 +164,11 @@ pub(super) fn read_template<'p>(
     for verb in words.chain(wildcards) {
         let offset = verb.place().offset;
         if !understood.contains(&offset) && !opened.harmless.iter().any(|range| range.contains(&verb.range().start)) {
-            unknown.push(Unknown { offset, what: "the verb stands where no role was understood".to_owned() });
+            unknown.push(Unknown::new(offset, "the verb stands where no role was understood"));
         }
     }
     if tree.exhausted() {
-        unknown.push(Unknown {
-            offset: root.place().offset,
-            what: "aliases stand for more nodes than are read".to_owned(),
-        });
+        unknown.push(Unknown::new(root.place().offset, "aliases stand for more nodes than are read"));
     }
     unknown
 }
@@ -473,7 +470,12 @@ impl<'t> Reader<'_, '_, 't> {
     fn rules_in_branches(&mut self, node: Node<'_>, meta: &ObjectMeta) -> Vec<PolicyRule> {
         let mut rules = Vec::new();
         let [found] = self.fields.fields_in_branches(node, ["rules"]);
-        self.say_holes(node, &format!("{} may have more, written by", meta.describe()));
+        if let Some(view) = &mut self.fields.template {
+            for hole in view.holes_in(node).to_vec() {
+                let what = format!("{} may have more, written by {}", meta.describe(), view.shown(hole));
+                view.unknown_rules(node.place().offset, what, hole);
+            }
+        }
         for entry in &found {
             let value = entry.value;
             let place = entry.key.place();
@@ -496,7 +498,10 @@ impl<'t> Reader<'_, '_, 't> {
                             rules.push(written_rule(literal, place));
                         }
                     }
-                    _ => view.unknown(place.offset, format!("rules of {} are written by {shown}", meta.describe())),
+                    _ => {
+                        let what = format!("rules of {} are written by {shown}", meta.describe());
+                        view.unknown_rules(place.offset, what, hole);
+                    }
                 }
             }
         }

@@ -26,6 +26,8 @@ pub struct Templated {
     conditions: Vec<(Condition, Option<usize>)>,
     /// Where values come from, sorted by the index of the rule that has them.
     notes: Vec<(usize, String)>,
+    /// Blocks that are called where rules are expected.
+    pub(super) calls: Vec<String>,
 }
 
 impl Templated {
@@ -53,7 +55,21 @@ impl Templated {
     }
 }
 
+/// The directory of the chart in which a template stands, by its name.
+fn chart_of(path: &str) -> &str {
+    path.rfind("/templates/").map_or("", |end| &path[..end])
+}
+
 impl ObjectMeta {
+    /// Whether a block that stands there may be called in a file: one of the same chart, or of one around it or in it.
+    pub(super) fn may_be_called_in(&self, caller: &str) -> bool {
+        let (own, other) = (chart_of(&self.path), chart_of(caller));
+        let is_around = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        is_around(own, other) || is_around(other, own)
+    }
+
     /// The conditions under which what stands at a place of the object's file is there: none for a manifest.
     pub fn conditions(&self, place: &Place) -> Vec<&str> {
         self.template.as_ref().map(|template| template.conditions(place)).unwrap_or_default()
@@ -71,6 +87,14 @@ impl ObjectMeta {
 pub(super) struct Unknown {
     pub offset: u32,
     pub what: String,
+    /// The block that says it, if that is found.
+    pub block: Option<String>,
+}
+
+impl Unknown {
+    pub(super) fn new(offset: u32, what: impl Into<String>) -> Self {
+        Self { offset, what: what.into(), block: None }
+    }
 }
 
 /// A list of strings as a template has it.
@@ -90,9 +114,13 @@ pub(super) struct Listed {
 pub(crate) struct TemplateView<'p> {
     pub(super) template: &'p Template<'p>,
     language: TemplateLanguage,
+    /// The block in which the tree stands, if that is called from elsewhere.
+    pub(super) block: Option<&'p str>,
     pub(super) unknown: Vec<Unknown>,
     /// Notes of the role that is being read.
     pub(super) notes: Vec<(usize, String)>,
+    /// Blocks that it calls for rules.
+    calls: Vec<String>,
     choices: Choices,
     holes: Holes,
 }
@@ -102,8 +130,10 @@ impl<'p> TemplateView<'p> {
         Self {
             template,
             language,
+            block: None,
             unknown: Vec::new(),
             notes: Vec::new(),
+            calls: Vec::new(),
             choices: Choices::default(),
             holes: Holes::default(),
         }
@@ -116,7 +146,18 @@ impl<'p> TemplateView<'p> {
 
     /// Remembers that something is not known.
     pub(super) fn unknown(&mut self, offset: u32, what: String) {
-        let unknown = Unknown { offset, what };
+        self.unknown_unless(offset, what, None);
+    }
+
+    /// Remembers that rules are not known, which a directive writes: they are, if it calls a block that has some.
+    pub(super) fn unknown_rules(&mut self, offset: u32, what: String, hole: usize) {
+        let block = self.template.called(hole);
+        self.calls.extend(block.clone());
+        self.unknown_unless(offset, what, block);
+    }
+
+    fn unknown_unless(&mut self, offset: u32, what: String, block: Option<String>) {
+        let unknown = Unknown { offset, what, block };
         if self.unknown.len() < MAX_UNKNOWN && !self.unknown.contains(&unknown) {
             self.unknown.push(unknown);
         }
@@ -162,6 +203,7 @@ impl<'p> TemplateView<'p> {
     /// Goes on to the next way; false if there is none.
     pub(super) fn next_way(&mut self, place: Place) -> bool {
         self.notes.clear();
+        self.calls.clear();
         if !self.choices.advance() {
             return false;
         }
@@ -332,7 +374,8 @@ impl<'p> TemplateView<'p> {
         }
         let mut notes = std::mem::take(&mut self.notes);
         notes.sort_by_key(|(rule, _)| *rule);
-        Arc::new(Templated { language: self.language, conditions, notes })
+        let calls = std::mem::take(&mut self.calls);
+        Arc::new(Templated { language: self.language, conditions, notes, calls })
     }
 }
 

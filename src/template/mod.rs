@@ -68,6 +68,8 @@ pub(crate) struct Part<'p> {
     pub range: Range<usize>,
     /// As many bytes, masked.
     masked: Cow<'p, str>,
+    /// The block that it is in, if that stands where it is called.
+    pub block: Option<&'p str>,
 }
 
 /// A condition around a place.
@@ -153,14 +155,22 @@ impl<'t> Template<'t> {
         let mut parts: Vec<Part<'_>> = split_documents(main.as_bytes())
             .into_iter()
             .flat_map(|piece| self.unglued(piece.range))
-            .filter_map(|range| Some(Part { masked: Cow::Owned(main.get(range.clone())?.to_owned()), range }))
+            .filter_map(|range| {
+                Some(Part { masked: Cow::Owned(main.get(range.clone())?.to_owned()), range, block: None })
+            })
             .collect();
         for define in &self.defines {
             // Blocks in blocks are read by themselves too.
+            let block = self.scopes.around(define.start).find_map(|(_, guard)| match guard.kind {
+                GuardKind::Define(name) => {
+                    Some(name.split_whitespace().next().unwrap_or_default().trim_matches(['"', '`']))
+                }
+                _ => None,
+            });
             let body = self.masked.get(define.clone()).unwrap_or_default();
             parts.extend(split_documents(body.as_bytes()).into_iter().filter_map(|piece| {
                 let range = define.start + piece.range.start..define.start + piece.range.end;
-                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range })
+                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block })
             }));
         }
         parts
@@ -192,7 +202,9 @@ impl<'t> Template<'t> {
             at += line.len();
         }
         parts.push(from..at);
-        let part = |range: Range<usize>| Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range });
+        let part = |range: Range<usize>| {
+            Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block: None })
+        };
         parts.into_iter().filter_map(part).collect()
     }
 
@@ -307,6 +319,19 @@ impl<'t> Template<'t> {
     /// The directive at an index as messages show it.
     pub(crate) fn shown(&self, index: usize) -> String {
         self.directives.get(index).map_or_else(String::new, |directive| shorten(&self.spelled(directive)))
+    }
+
+    /// Whether a place is in a comment of the template's language.
+    pub(crate) fn is_in_comment(&self, offset: usize) -> bool {
+        let mut around = self.directives_in(offset..offset + 1);
+        around.any(|(_, directive)| directive.action == Action::Comment)
+    }
+
+    /// The block that a directive calls, if it does nothing else.
+    pub(crate) fn called(&self, index: usize) -> Option<String> {
+        let body = canonical(self.directives.get(index)?.body);
+        let name = body.strip_prefix("include \"")?.split('"').next()?;
+        Some(name.to_owned())
     }
 
     /// The directive that is all there is of a scalar in this range.

@@ -76,7 +76,11 @@ pub(super) fn read(
     if let Some(root) = tree.root()
         && !is_own(root)
     {
-        walker.document(root, None);
+        let block = walker.view.as_ref().and_then(|view| view.block);
+        match block.filter(|_| walker.own.is_empty() && object_of(root, None).is_none()) {
+            Some(block) => walker.value(root, &Context::new(Carrier::block(block, root)), root, 0),
+            None => walker.document(root, None),
+        }
     }
     let mut unknown = walker.unknown;
     unknown.extend(walker.view.map(|view| view.unknown).unwrap_or_default());
@@ -481,7 +485,7 @@ impl Walker<'_> {
                         context.carrier.describe(),
                         error.message
                     );
-                    self.unknown.push(Unknown { offset: node.place().offset, what });
+                    self.unknown.push(Unknown::new(node.place().offset, what));
                 }
                 mention::in_text(part, &piece, map, self.path, &context.carrier, &mut self.contents.mentions);
             }
