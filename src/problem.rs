@@ -39,8 +39,6 @@ pub enum ProblemKind {
     DuplicateKey,
     /// A null where a list or a string belongs: the API server reads it as empty.
     Null,
-    /// A template expression stands where a value belongs.
-    Templated,
     /// A file that was to be edited, and is written in a way that does not allow it.
     NotEditable,
     /// Objects of a cluster that its API server would not give.
@@ -52,7 +50,7 @@ pub enum ProblemKind {
 impl ProblemKind {
     /// Whether the input was understood all the same, so that the exit status need not say so.
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::Null | Self::Templated | Self::Limited)
+        matches!(self, Self::Null | Self::Limited)
     }
 
     /// The kind as the JSON output has it.
@@ -66,7 +64,6 @@ impl ProblemKind {
             Self::WrongType => "wrong-type",
             Self::DuplicateKey => "duplicate-key",
             Self::Null => "null",
-            Self::Templated => "templated",
             Self::NotEditable => "not-editable",
             Self::NotListed => "not-listed",
             Self::Limited => "limited",
@@ -84,7 +81,6 @@ impl ProblemKind {
             Self::WrongType => "malformed fields",
             Self::DuplicateKey => "duplicate keys",
             Self::Null => "null values",
-            Self::Templated => "templated values",
             Self::NotEditable => "files that cannot be edited",
             Self::NotListed => "kinds that could not be listed",
             Self::Limited => "limits of what was read",

@@ -13,7 +13,7 @@ use crate::authority::{
     AGGREGATE_TO_DEFAULT, Mode, Verb, allows_everything, group_matches, resource_matches, verb_matches,
 };
 use crate::grants::{Grants, Principal};
-use crate::inventory::{Form, ObjectKind, ObjectMeta, PolicyRule, RoleId};
+use crate::inventory::{ObjectKind, ObjectMeta, PolicyRule, RoleId};
 use crate::lint::{Fix, Mend};
 use crate::migrate::{Who, Why, recognise, words_of};
 
@@ -73,7 +73,7 @@ impl<'g, 'i> Bystanders<'g, 'i> {
     fn is_patched(&self, role: RoleId) -> bool {
         let inventory = self.grants.inventory();
         let known = |meta: &ObjectMeta| (meta.kind, meta.name.value.clone());
-        let is_patch = |meta: &&ObjectMeta| meta.embedded.as_deref().is_some_and(|from| from.form == Form::Patch);
+        let is_patch = |meta: &&ObjectMeta| meta.is_patch();
         let patches = || inventory.roles.iter().map(|role| &role.meta).filter(is_patch).map(known).collect();
         self.patched.get_or_init(patches).contains(&known(&inventory.role(role).meta))
     }

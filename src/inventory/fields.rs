@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::object::Text;
-use super::template::TemplateView;
+use super::aside::Aside;
+use super::object::{Text, abbreviate};
+use super::template::{TemplateView, Unknown};
 use crate::problem::{Problem, ProblemKind};
+use crate::source::{TemplateLanguage, template_language};
 use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place};
 use crate::template::is_templated;
 
@@ -17,13 +19,20 @@ pub(crate) const WRONG_TYPE_HELP: &str = "the API server refuses such an object;
 pub(crate) struct FieldReader<'p> {
     pub(crate) path: &'p Arc<str>,
     pub(crate) problems: Vec<Problem>,
+    /// What is filled in, in a manifest.
+    pub(super) unknown: Vec<Unknown>,
+    /// The language of what fills it in, last.
+    pub(super) language: Option<TemplateLanguage>,
+    /// What is wrong with an object that stands in another one. Whoever applies that may fill in what is missing, and the
+    /// API server refuses the rest: neither keeps anyone from reading the file.
+    pub(super) aside: Option<Vec<Aside>>,
     /// The template that is read, if it is one. What is wrong there is not known, rather than wrong.
     pub(super) template: Option<TemplateView<'p>>,
 }
 
 impl<'p> FieldReader<'p> {
     pub(crate) fn new(path: &'p Arc<str>) -> Self {
-        Self { path, problems: Vec::new(), template: None }
+        Self { path, problems: Vec::new(), unknown: Vec::new(), language: None, aside: None, template: None }
     }
 
     /// A mapping of strings, sorted by key. A null value is an empty string, as for the API server.
@@ -102,8 +111,11 @@ impl<'p> FieldReader<'p> {
         match node.kind() {
             NodeKind::String(text) => Some(Text { value: small(text), place: node.place() }),
             _ if node.is_null() => {
-                self.null(name, "an empty string", node);
-                Some(Text { value: SmolStr::default(), place: node.place() })
+                let by = filled_in(node).filter(|_| self.template.is_none());
+                if by.is_none() {
+                    self.null(name, "an empty string", node);
+                }
+                Some(Text { value: by.map(small).unwrap_or_default(), place: node.place() })
             }
             _ => {
                 self.wrong_type(name, expected, node);
@@ -199,8 +211,8 @@ impl<'p> FieldReader<'p> {
     }
 
     pub(crate) fn wrong_type(&mut self, name: &str, expected: &str, node: Node<'_>) {
-        if is_template_value(node) {
-            return self.templated(name, node);
+        if self.is_filled_in(name, node) {
+            return;
         }
         let message = format!("`{name}` must be {expected}, but this is {}", node.describe());
         self.problem(ProblemKind::WrongType, node.place(), message, WRONG_TYPE_HELP);
@@ -211,30 +223,46 @@ impl<'p> FieldReader<'p> {
         if self.template.is_some() {
             return;
         }
-        if is_template_value(node) {
-            return self.templated(name, node);
+        if self.is_filled_in(name, node) {
+            return;
         }
         let message = format!("`{name}` is null, which the API server reads as {read_as}");
         self.problem(ProblemKind::Null, node.place(), message, "write the value, or remove the key");
     }
 
-    pub(crate) fn templated(&mut self, name: &str, node: Node<'_>) {
-        let message = format!("the value of `{name}` is filled in by a template and is not known");
-        self.problem(ProblemKind::Templated, node.place(), message, "render the template and check the result");
+    /// Whether a value that is not as it must be is filled in. Then it is not known, which is said.
+    pub(super) fn is_filled_in(&mut self, name: &str, node: Node<'_>) -> bool {
+        let Some(by) = filled_in(node) else { return false };
+        let what = format!("`{name}` is filled in by {}", abbreviate(&by));
+        match &mut self.template {
+            Some(view) => view.unknown(node.place().offset, what),
+            None => {
+                self.language = template_language(by.as_bytes());
+                self.unknown.push(Unknown::new(node.place().offset, what));
+            }
+        }
+        true
     }
 
     pub(crate) fn problem(&mut self, kind: ProblemKind, place: Place, message: String, help: &str) {
         if self.template.is_some() {
             return self.unknown(place, message);
         }
+        if let Some(aside) = self.aside.as_mut().filter(|_| kind == ProblemKind::WrongType) {
+            return aside.push(Aside::at(self.path, place.line, message));
+        }
         let path = Arc::clone(self.path);
         self.problems.push(Problem { path, place: Some(place), kind, message, help: Some(help.to_owned()) });
     }
 }
 
-/// A value that only looks null or missing, because ytt fills it in from a comment: `name: #@ data.values.name`.
-fn is_template_value(node: Node<'_>) -> bool {
-    node.is_null() && node.rest_of_line().trim_start().starts_with("#@")
+/// What fills in a value of which a template is all: a string where something else belongs, or what only looks null,
+/// because ytt writes it from a comment (`name: #@ data.values.name`).
+pub(super) fn filled_in(node: Node<'_>) -> Option<Cow<'_, str>> {
+    if node.is_null() {
+        return node.comment().filter(|comment| comment.starts_with("#@")).map(Cow::Borrowed);
+    }
+    node.as_str().filter(|text| is_templated(text))
 }
 
 /// The fields of that name; the last of several.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::embedded::{self, Mention, Use};
-use super::read::{Contents, append, read_document, read_template};
+use super::read::{Contents, PartialBinding, append, read_document, read_template};
 use super::template::{TemplateView, Unknown};
-use super::{Inventory, link};
+use super::{Aside, Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
-    FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, may_hold_rbac,
-    may_hold_templated_rbac, read_file, split_documents, template_language,
+    FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
+    may_hold_rbac, may_hold_templated_rbac, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 use crate::template::{Chart, Charts, Template, is_rendered_otherwise, is_ytt};
@@ -56,6 +56,8 @@ pub struct Coverage {
     pub unread: Vec<Unread>,
     /// Verbs of impersonation that stand in no rule, in the order of their places.
     pub mentions: Vec<Mention>,
+    /// What else was not looked at, in the order of its places.
+    pub aside: Vec<Aside>,
 }
 
 /// A part of a template that was not looked at: a document, or what a directive fills in.
@@ -86,11 +88,11 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
         .collect();
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
-    let mut uses = Vec::new();
+    let mut left = Left::default();
     for result in results {
-        uses.extend(absorb(&mut inventory, result));
+        absorb(&mut inventory, result, &mut left);
     }
-    finish(inventory, &uses)
+    finish(inventory, left)
 }
 
 /// Reads a live cluster: the text of its snapshot, under the given name. The text is kept for whoever quotes it.
@@ -98,19 +100,29 @@ pub fn load_live(name: &str, text: String) -> Inventory {
     let mut inventory = Inventory { live: true, ..Inventory::default() };
     let (name, bytes): (_, Arc<[u8]>) = (Arc::from(name), Arc::from(text.into_bytes()));
     let source = Source::named(&name);
-    let uses = absorb(&mut inventory, read_bytes(&source, &bytes));
+    let mut left = Left::default();
+    absorb(&mut inventory, read_bytes(&source, &bytes), &mut left);
     inventory.streams.insert(name, bytes);
-    finish(inventory, &uses)
+    finish(inventory, left)
 }
 
 /// Reads the text of one file that is not on disk, under the given name.
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
     let mut inventory = Inventory::default();
-    let uses = absorb(&mut inventory, read_bytes(&Source::named(&Arc::from(name)), bytes));
-    finish(inventory, &uses)
+    let mut left = Left::default();
+    absorb(&mut inventory, read_bytes(&Source::named(&Arc::from(name)), bytes), &mut left);
+    finish(inventory, left)
 }
 
-fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
+/// What can be told once all files are read.
+#[derive(Default)]
+struct Left {
+    uses: Vec<Use>,
+    partial: Vec<PartialBinding>,
+}
+
+fn finish(mut inventory: Inventory, left: Left) -> Inventory {
+    embedded::resolve(&mut inventory, &left.uses, left.partial);
     inventory
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
@@ -122,7 +134,6 @@ fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
         !named.iter().any(|block| inventory.role(*block).meta.may_be_called_in(&unread.path))
     });
     inventory.coverage.unread = unread;
-    embedded::resolve(&mut inventory, uses);
     let is_own = |embedded: bool| usize::from(!embedded);
     inventory.roles.sort_by_key(|role| role.meta.stands_apart());
     inventory.bindings.sort_by_key(|binding| binding.meta.stands_apart());
@@ -132,6 +143,8 @@ fn finish(mut inventory: Inventory, uses: &[Use]) -> Inventory {
     inventory.coverage.embedded = inventory.roles.len() + inventory.bindings.len() - inventory.coverage.objects;
     inventory.coverage.mentions.sort();
     inventory.coverage.mentions.dedup();
+    inventory.coverage.aside.sort();
+    inventory.coverage.aside.dedup();
     link::merge_copies(&mut inventory);
     inventory
 }
@@ -149,7 +162,7 @@ struct FileResult {
     stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 
-fn absorb(inventory: &mut Inventory, result: FileResult) -> Vec<Use> {
+fn absorb(inventory: &mut Inventory, result: FileResult, left: &mut Left) {
     let coverage = &mut inventory.coverage;
     coverage.files += usize::from(result.read);
     coverage.files_without_rbac += usize::from(result.read && !result.parsed);
@@ -160,8 +173,10 @@ fn absorb(inventory: &mut Inventory, result: FileResult) -> Vec<Use> {
     append(&mut inventory.problems, result.contents.problems);
     append(&mut inventory.clusters, result.contents.clusters);
     append(&mut inventory.coverage.mentions, result.contents.mentions);
+    append(&mut inventory.coverage.aside, result.contents.aside);
     inventory.streams.extend(result.stream);
-    result.contents.uses
+    append(&mut left.uses, result.contents.uses);
+    append(&mut left.partial, result.contents.partial);
 }
 
 /// A file that is read.
@@ -240,7 +255,9 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let path = source.path;
     let mut result = FileResult { read: true, ..FileResult::default() };
-    if !source.explicit && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) {
+    // A kustomization need not say what the files are about that it names.
+    let is_named = source.explicit || is_kustomization(path);
+    if !is_named && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) {
         return result;
     }
     if source.in_chart {
@@ -431,7 +448,8 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
     }
     result.documents += trees.len();
     for tree in &trees {
-        let unknown = read_document(tree, path, &mut result.contents);
+        read_document(tree, path, &mut result.contents);
+        let unknown = std::mem::take(&mut result.contents.unknown);
         result.unread.extend(unknown.into_iter().map(|Unknown { offset, what, .. }| {
             let place = place_in(raw, (offset as usize).saturating_sub(piece.range.start), piece);
             let language = template_language(raw).unwrap_or(TemplateLanguage::DoubleBraces);

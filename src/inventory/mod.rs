@@ -4,6 +4,7 @@
 //! never guesses; nothing here judges what the rules mean (see [`crate::authority`]).
 
 mod aggregate;
+mod aside;
 mod cluster;
 mod duplicates;
 mod embedded;
@@ -22,6 +23,7 @@ pub(crate) use load::{Document, documents};
 pub(crate) use read::{Placed, placed_objects};
 
 pub use aggregate::{Contribution, RoleRules};
+pub use aside::Aside;
 pub use cluster::{ClusterFacts, NotRead, Server};
 pub use duplicates::{Conflict, Duplicates};
 pub use embedded::{Mention, MentionReason};

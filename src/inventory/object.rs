@@ -196,6 +196,11 @@ impl ObjectMeta {
         self.embedded.is_some() || self.template.is_some()
     }
 
+    /// Whether it is a patch of an object that stands elsewhere.
+    pub(crate) fn is_patch(&self) -> bool {
+        self.embedded.as_deref().is_some_and(|embedding| embedding.form == Form::Patch)
+    }
+
     /// What no other object of a cluster has in common with this one: kind, namespace and name.
     pub fn key(&self) -> ObjectKey {
         let namespace = self.effective_namespace().map(SmolStr::new);

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::aside::Aside;
 use super::cluster::{ClusterFacts, SNAPSHOT_API_VERSION, SNAPSHOT_KIND};
-use super::embedded::{self, Mention, Opened};
+use super::embedded::{self, Mention};
 use super::embedding::Embedding;
-use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields};
+use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields, filled_in};
 use super::object::*;
-use super::template::{Listed, TemplateView, Unknown};
+use super::template::{Listed, TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
+use crate::source::template_language;
 use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, ScalarType, Tree, Value};
 use crate::template::{Literal, is_templated};
 
@@ -31,6 +33,21 @@ pub(super) struct Contents {
     pub(super) mentions: Vec<Mention>,
     /// Files that are applied as patches.
     pub(super) uses: Vec<embedded::Use>,
+    /// What is filled in, in the document read last.
+    pub(super) unknown: Vec<Unknown>,
+    /// What was not looked at.
+    pub(super) aside: Vec<Aside>,
+    /// Bindings without a role.
+    pub(super) partial: Vec<PartialBinding>,
+}
+
+/// A binding without `roleRef`: a patch need not have it, since the binding that it is applied to has one.
+#[derive(Debug)]
+pub(super) struct PartialBinding {
+    pub(super) meta: ObjectMeta,
+    pub(super) subjects: Vec<Subject>,
+    /// What is wrong with it, if it is no patch.
+    pub(super) problem: Problem,
 }
 
 impl Contents {
@@ -42,6 +59,9 @@ impl Contents {
         append(&mut self.clusters, more.clusters);
         append(&mut self.mentions, more.mentions);
         append(&mut self.uses, more.uses);
+        append(&mut self.unknown, more.unknown);
+        append(&mut self.aside, more.aside);
+        append(&mut self.partial, more.partial);
     }
 }
 
@@ -54,20 +74,20 @@ pub(super) fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
     }
 }
 
-/// Reads the objects of one document into `contents`: those that stand there themselves, then those in others. Returns
-/// what is not known of it: what a manifest has in quotes, a template may fill in.
-pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Unknown> {
+/// Reads the objects of one document into `contents`: those that stand there themselves, then those in others; with what
+/// is not known of them: what a manifest has in quotes, a template may fill in.
+pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Contents) {
     let first = contents.roles.len();
     read_placed(tree, path, contents);
     let was_exhausted = tree.exhausted();
-    let Opened { opened, mut unknown, .. } = embedded::read(tree, path, None, contents);
-    let roles = contents.roles.get(first..).unwrap_or_default();
-    unknown.extend(roles.iter().flat_map(|role| role.rules.iter().filter_map(|rule| filled_in(role, rule))));
+    let opened = embedded::read(tree, path, None, contents).opened;
     if tree.exhausted() && !was_exhausted {
         contents.problems.extend(exhausted(tree, path));
     }
     embedded::account(tree, path, &opened, first, None, contents);
-    unknown
+    let Contents { roles, unknown, .. } = contents;
+    let roles = roles.get(first..).unwrap_or_default();
+    unknown.extend(roles.iter().flat_map(|role| role.rules.iter().filter_map(|rule| rule_filled_in(role, rule))));
 }
 
 /// Reads an RBAC object, or a list of them, that stands in another object; in a template, if it has a view of that.
@@ -79,12 +99,10 @@ pub(super) fn read_embedded<'p>(
     view: &mut Option<TemplateView<'p>>,
     contents: &mut Contents,
 ) {
-    let fields = FieldReader { template: view.take(), ..FieldReader::new(path) };
+    let fields = FieldReader { aside: Some(Vec::new()), template: view.take(), ..FieldReader::new(path) };
     let mut reader = Reader { fields, contents, found: Vec::new(), embedded: Some(embedding) };
     reader.object(node, inherited, None, 0);
-    let Reader { fields, contents, .. } = reader;
-    contents.problems.extend(fields.problems);
-    *view = fields.template;
+    (_, *view) = reader.finish();
 }
 
 /// Reads rules that stand in another object, into a role of that name. What is no rule stays in its place as an empty
@@ -107,9 +125,7 @@ pub(super) fn read_rules<'t, 'p>(
         };
         rules.push(rule);
     }
-    let Reader { fields, contents, .. } = reader;
-    contents.problems.extend(fields.problems);
-    *view = fields.template;
+    (_, *view) = reader.finish();
     rules
 }
 
@@ -119,7 +135,7 @@ pub(super) fn is_rbac(kind: &str, api_version: &str) -> bool {
 }
 
 /// What a template fills in of a rule, so that it is not known whether it grants an identity.
-fn filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
+fn rule_filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
     let verb = rule.verbs.iter().map(|verb| ("verbs", verb)).find(|(_, verb)| verb.is_templated());
     let impersonates = rule.verbs.iter().any(|verb| is_verb(verb.as_str()) || verb.as_str() == "*");
     let others = [("apiGroups", &rule.api_groups), ("resources", &rule.resources)];
@@ -147,11 +163,11 @@ pub(super) fn read_template<'p>(
     let first = contents.roles.len();
     let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
     reader.object(root, None, None, 0);
-    let Reader { fields, contents, found, .. } = reader;
+    let (found, view) = reader.finish();
     let own = found.iter().map(|found| found.node.range().start).collect();
-    let view = fields.template.map(|view| (view, own));
-    let opened = embedded::read(tree, path, view, contents);
+    let opened = embedded::read(tree, path, view.map(|view| (view, own)), contents);
     let mut unknown = opened.unknown;
+    unknown.append(&mut contents.unknown);
     let roles = contents.roles.get(first..).unwrap_or_default();
     let verbs = roles.iter().flat_map(|role| role.rules.iter().flat_map(|rule| &rule.verbs));
     let understood: BTreeSet<u32> = verbs.map(|verb| verb.place.offset).collect();
@@ -208,15 +224,14 @@ pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> (Vec<Pl
         let object = if is_role { roles.next().map(Object::Role) } else { bindings.next().map(Object::Binding) };
         Some(Placed { object: object?, node, item })
     });
-    (placed.collect(), contents.problems.len())
+    (placed.collect(), contents.problems.len() + contents.unknown.len() + contents.partial.len())
 }
 
 fn read_placed<'t>(tree: &'t Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Found<'t>> {
     let Some(root) = tree.root() else { return Vec::new() };
     let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: None };
     reader.object(root, None, None, 0);
-    let Reader { fields, contents, found, .. } = reader;
-    contents.problems.extend(fields.problems);
+    let (found, _) = reader.finish();
     if tree.exhausted() {
         contents.problems.extend(exhausted(tree, path));
     }
@@ -270,7 +285,16 @@ fn api_of(api_version: &str) -> Option<Api> {
     }
 }
 
-impl<'t> Reader<'_, '_, 't> {
+impl<'p, 't> Reader<'p, '_, 't> {
+    /// Hands over what was wrong or not known, and gives back where objects were read, and the view of a template.
+    fn finish(self) -> (Vec<Found<'t>>, Option<TemplateView<'p>>) {
+        let Self { fields, contents, found, .. } = self;
+        append(&mut contents.problems, fields.problems);
+        append(&mut contents.unknown, fields.unknown);
+        append(&mut contents.aside, fields.aside.unwrap_or_default());
+        (found, fields.template)
+    }
+
     /// Reads an object, or the items of a list. `inherited` is the type of a typed list's items, which may leave
     /// theirs out.
     fn object(&mut self, node: Node<'t>, inherited: Option<(&str, &str)>, item: Option<Item<'t>>, depth: usize) {
@@ -363,6 +387,7 @@ impl<'t> Reader<'_, '_, 't> {
         let Some(api) = api else { return };
         let api_version = SmolStr::new(api_version);
         let before = (self.contents.roles.len(), self.contents.bindings.len());
+        self.fields.language = None;
         match kind {
             ObjectKind::ClusterRole | ObjectKind::Role => self.role(node, kind, api_version),
             ObjectKind::ClusterRoleBinding | ObjectKind::RoleBinding => self.binding(node, kind, api_version, api),
@@ -372,10 +397,18 @@ impl<'t> Reader<'_, '_, 't> {
             return;
         }
         self.found.push(Found { node, item, is_role });
-        let Some(view) = &mut self.fields.template else { return };
-        let start = node.range().start;
-        let end = node.scalars().last().map_or(start, |last| last.range().end);
-        let templated = view.templated(start, end);
+        let templated = match &mut self.fields.template {
+            Some(view) => {
+                let start = node.range().start;
+                let end = node.scalars().last().map_or(start, |last| last.range().end);
+                view.templated(start, end)
+            }
+            // What is not known of it is known of no world either.
+            None => match self.fields.language {
+                Some(language) => Arc::new(Templated::filled_in(language)),
+                None => return,
+            },
+        };
         let meta = if is_role {
             self.contents.roles.last_mut().map(|role| &mut role.meta)
         } else {
@@ -442,7 +475,7 @@ impl<'t> Reader<'_, '_, 't> {
             return self.contents.roles.push(role);
         }
         // The API server itself prints `rules: null` for a role without any.
-        if let Some(rules) = rules.filter(|rules| !rules.is_null()) {
+        if let Some(rules) = rules.filter(|rules| !rules.is_null() || filled_in(*rules).is_some()) {
             if rules.kind() == NodeKind::Sequence {
                 for rule in rules.items() {
                     let rule = self.rule(rule);
@@ -593,6 +626,8 @@ impl<'t> Reader<'_, '_, 't> {
         let [verbs, api_groups, resources, resource_names, urls] = self.fields.unique_fields(node, names);
         // A list that is there but could not be read must not look like an absent one: for resourceNames, absent means
         // any name.
+        // Names that are filled in may be none, too.
+        let resource_names = resource_names.filter(|names| !self.fields.is_filled_in("resourceNames", *names));
         let mut broken = false;
         let mut list = |name, node: Option<Node<'_>>| {
             let (texts, ok) = self.fields.texts(name, node);
@@ -668,22 +703,65 @@ impl<'t> Reader<'_, '_, 't> {
     fn binding(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr, api: Api) {
         let [metadata, role_ref, subjects] = self.fields.unique_fields(node, ["metadata", "roleRef", "subjects"]);
         let meta = self.meta(node, metadata, kind, api_version);
+        if role_ref.is_none() && self.fields.template.is_none() {
+            return self.partial_binding(node, meta, subjects);
+        }
         let Some(role_ref) = self.role_ref(&meta, role_ref, api) else { return };
         let mut binding = Binding { meta, role_ref, subjects: Vec::new() };
         if self.fields.template.is_some() {
             binding.subjects = self.subjects_in_branches(node, &binding.meta);
             return self.contents.bindings.push(binding);
         }
-        if let Some(subjects) = subjects.filter(|subjects| !subjects.is_null()) {
-            if subjects.kind() == NodeKind::Sequence {
-                for subject in subjects.items() {
-                    binding.subjects.extend(self.subject(subject, &binding.meta));
-                }
-            } else {
-                self.fields.wrong_type("subjects", "a list of subjects", subjects);
-            }
-        }
+        binding.subjects = self.subjects(subjects, &binding.meta);
         self.contents.bindings.push(binding);
+    }
+
+    fn partial_binding(&mut self, node: Node<'_>, meta: ObjectMeta, subjects: Option<Node<'_>>) {
+        if directive(node).as_deref() == Some("delete") {
+            return;
+        }
+        let subjects = self.subjects(subjects, &meta);
+        let problem = Problem {
+            path: Arc::clone(self.fields.path),
+            place: Some(meta.name.place),
+            kind: ProblemKind::WrongType,
+            message: format!("`roleRef` of {} is missing, not a mapping", meta.describe()),
+            help: Some(WRONG_TYPE_HELP.to_owned()),
+        };
+        self.contents.partial.push(PartialBinding { meta, subjects, problem });
+    }
+
+    /// The subjects of a binding in a manifest.
+    fn subjects(&mut self, node: Option<Node<'_>>, binding: &ObjectMeta) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        let Some(node) = node.filter(|node| !node.is_null() || filled_in(*node).is_some()) else { return subjects };
+        if node.kind() == NodeKind::Sequence {
+            let in_patch = binding.is_patch();
+            for item in node.items() {
+                // What a patch takes away, and how it is merged, is nobody.
+                let known = fields(item, ["kind", "name"]).iter().all(Option::is_some);
+                if directive(item).is_some_and(|directive| !known || in_patch && directive == "delete") {
+                    continue;
+                }
+                let read = match self.somebody(item) {
+                    None => self.subject(item, binding),
+                    somebody => somebody,
+                };
+                subjects.extend(read);
+            }
+        } else if let Some(somebody) = self.somebody(node) {
+            subjects.push(somebody);
+        } else {
+            self.fields.wrong_type("subjects", "a list of subjects", node);
+        }
+        subjects
+    }
+
+    /// Whoever is filled in, among the subjects of a manifest.
+    fn somebody(&mut self, node: Node<'_>) -> Option<Subject> {
+        let by = filled_in(node).filter(|_| self.fields.template.is_none())?;
+        self.fields.language = template_language(by.as_bytes());
+        Some(somebody(&by, node.place()))
     }
 
     /// The subjects of a binding in a template, of all branches. Whoever is not known is somebody.
@@ -728,6 +806,9 @@ impl<'t> Reader<'_, '_, 't> {
 
     fn role_ref(&mut self, meta: &ObjectMeta, node: Option<Node<'_>>, api: Api) -> Option<RoleRef> {
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
+            if node.is_some_and(|node| self.fields.is_filled_in("roleRef", node)) {
+                return None;
+            }
             let found = node.map_or("missing", Node::describe);
             let place = node.map_or(meta.name.place, Node::place);
             self.fields.problem(
@@ -813,6 +894,10 @@ impl<'t> Reader<'_, '_, 't> {
             }
         }
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
+            if let Some(node) = node.filter(|node| self.fields.is_filled_in("metadata", *node)) {
+                meta.name = Text { value: filled_in(node).map(SmolStr::new).unwrap_or_default(), place: node.place() };
+                return meta;
+            }
             self.fields.problem(
                 ProblemKind::WrongType,
                 node.map_or(kind_place, Node::place),
@@ -852,6 +937,12 @@ impl<'t> Reader<'_, '_, 't> {
 /// Whether some of a scalar is filled in, or all of it.
 fn is_templated_node(node: Node<'_>) -> bool {
     is_templated(node.source()) || node.as_str().is_some_and(|text| is_templated(&text))
+}
+
+/// How a strategic merge patch is applied, where it says so.
+fn directive(node: Node<'_>) -> Option<Cow<'_, str>> {
+    let [directive] = fields(node, ["$patch"]);
+    directive.and_then(Node::as_str)
 }
 
 /// How many rules or subjects of a list in a chart's values are read.

@@ -31,6 +31,11 @@ pub struct Templated {
 }
 
 impl Templated {
+    /// Of an object that is no template itself, and of which some values are filled in.
+    pub(super) fn filled_in(language: TemplateLanguage) -> Self {
+        Self { language, conditions: Vec::new(), notes: Vec::new(), calls: Vec::new() }
+    }
+
     /// The conditions under which what stands at a place is there, the outermost first.
     pub fn conditions(&self, place: &Place) -> Vec<&str> {
         let offset = place.offset as usize;

@@ -12,7 +12,7 @@ use super::excerpt::{Excerpt, excerpts};
 use super::trace::describe_request;
 use crate::authority::{Feature, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Reason, RuleAction, RuleGrant};
-use crate::inventory::{ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, Unread, abbreviate};
+use crate::inventory::{Aside, ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, Unread, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
@@ -305,6 +305,9 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     if !coverage.mentions.is_empty() {
         parts.push(format!("{} outside of rules", count(coverage.mentions.len(), "impersonation verb")));
     }
+    if !coverage.aside.is_empty() {
+        parts.push(count(coverage.aside.len(), "other part"));
+    }
     if !coverage.skipped.symlinks.is_empty() {
         parts.push(count(coverage.skipped.symlinks.len(), "symbolic link"));
     }
@@ -368,6 +371,13 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     }
     if coverage.mentions.len() > MAX_PROBLEMS {
         writeln!(out, "  … and {} more such verbs", coverage.mentions.len() - MAX_PROBLEMS)?;
+    }
+    for Aside { path, line, reason } in coverage.aside.iter().take(MAX_PROBLEMS) {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        writeln!(out, "  {}{line}: not looked at: {}", escape(path), escape(reason))?;
+    }
+    if coverage.aside.len() > MAX_PROBLEMS {
+        writeln!(out, "  … and {} more that was not looked at", coverage.aside.len() - MAX_PROBLEMS)?;
     }
     Ok(())
 }

@@ -11,7 +11,9 @@ use super::evidence::{RequestLine, request_line};
 use super::is_deceptive;
 use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Identity, Reason, RuleAction, RuleGrant};
-use crate::inventory::{Inventory, Mention, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread};
+use crate::inventory::{
+    Aside, Inventory, Mention, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread,
+};
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
@@ -200,6 +202,14 @@ struct NotLookedAt<'a> {
     mentions: Vec<MentionShape<'a>>,
     symbolic_links: Vec<&'a str>,
     special_files: Vec<&'a str>,
+    others: Vec<AsideShape<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct AsideShape<'a> {
+    path: &'a str,
+    line: Option<u32>,
+    reason: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -476,6 +486,7 @@ fn check_shape<'a>(inventory: &'a Inventory, findings: &'a [Finding]) -> CheckSh
             mentions: coverage.mentions.iter().map(|mention| mention_shape(inventory, mention)).collect(),
             symbolic_links: coverage.skipped.symlinks.iter().map(|path| &**path).collect(),
             special_files: coverage.skipped.special.iter().map(|path| &**path).collect(),
+            others: coverage.aside.iter().map(aside_shape).collect(),
         },
     }
 }
@@ -486,6 +497,10 @@ fn mention_shape<'a>(inventory: &Inventory, mention: &'a Mention) -> MentionShap
         within: Some(mention.within.as_str()).filter(|within| !within.is_empty()),
         location: location(inventory, &mention.path, &mention.place),
     }
+}
+
+fn aside_shape(Aside { path, line, reason }: &Aside) -> AsideShape<'_> {
+    AsideShape { path, line: *line, reason }
 }
 
 fn template_shape(unread: &Unread) -> TemplateShape<'_> {

@@ -33,7 +33,7 @@ pub struct Discovered {
 }
 
 /// Finds the files that `paths` stand for: files as they are, directories with every `.yaml`,
-/// `.yml` and `.json` below them, hidden and git-ignored ones included (a pull request must not be
+/// `.yml` and `.json` and every kustomization below them, hidden and git-ignored ones included (a pull request must not be
 /// able to hide a grant), `.git` excepted; `-` is standard input. What `leave_out` says is left out.
 pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
     let exclude: Vec<PathBuf> = leave_out.directories.iter().filter_map(|path| path.canonicalize().ok()).collect();
@@ -111,7 +111,7 @@ impl Root {
         let (Some(root), Ok(target)) = (&self.real, link.canonicalize()) else { return false };
         let Ok(inside) = target.strip_prefix(root) else { return false };
         let in_git = inside.components().any(|part| part.as_os_str() == ".git");
-        has_manifest_extension(link) && target.is_file() && (in_git || !has_manifest_extension(&target))
+        is_named_like_a_manifest(link) && target.is_file() && (in_git || !is_named_like_a_manifest(&target))
     }
 }
 
@@ -147,10 +147,12 @@ fn read_directory<'scope>(
                 let (path, root) = (entry.into_path(), Arc::clone(&root));
                 scope.spawn(move |scope| read_directory(scope, path, root, found));
             }
-        } else if kind.is_file() && !has_manifest_extension(entry.path()) && is_chart_template(entry.path(), &mut chart)
+        } else if kind.is_file()
+            && !is_named_like_a_manifest(entry.path())
+            && is_chart_template(entry.path(), &mut chart)
         {
             part.inputs.push(Input::found_in_chart(entry.into_path()));
-        } else if !has_manifest_extension(entry.path()) && !kind.is_symlink() {
+        } else if !is_named_like_a_manifest(entry.path()) && !kind.is_symlink() {
             // Not a manifest by name; counting all of these would drown what matters.
         } else if kind.is_file() {
             part.inputs.push(Input::found(entry.into_path()));
@@ -186,11 +188,18 @@ fn is_chart_template(file: &Path, in_templates: &mut Option<bool>) -> bool {
     *in_templates.get_or_insert_with(|| is_directory(file)) && file.file_name().is_some_and(|name| name != "NOTES.txt")
 }
 
-/// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either.
-fn has_manifest_extension(path: &Path) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+/// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either; and kustomizations.
+fn is_named_like_a_manifest(path: &Path) -> bool {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) => ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)),
+        None => path.file_name().and_then(|name| name.to_str()).is_some_and(is_kustomization),
+    }
+}
+
+/// Whether Kustomize takes a file for a kustomization, whatever that says of itself. Of three names, one has no ending.
+pub fn is_kustomization(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name)
 }
 
 fn unreadable(path: &Path, reason: &str) -> Problem {

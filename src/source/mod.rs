@@ -11,7 +11,7 @@ mod read;
 mod split;
 mod template;
 
-pub use discover::{Discovered, LeaveOut, Skipped, discover};
+pub use discover::{Discovered, LeaveOut, Skipped, discover, is_kustomization};
 pub use prefilter::{may_hide, may_hold_rbac, may_hold_templated_rbac};
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, split_documents};

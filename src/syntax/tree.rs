@@ -523,10 +523,12 @@ impl<'t> Node<'t> {
         self.tree.text.get(raw.start as usize..raw.end as usize).unwrap_or_default()
     }
 
-    /// The rest of the line behind the node, where a comment may stand.
-    pub fn rest_of_line(self) -> &'t str {
-        let rest = self.tree.text.get(self.raw().end as usize..).unwrap_or_default();
-        rest.split(['\n', '\r']).next().unwrap_or_default()
+    /// The comment on the line of a node that says nothing itself. Where such a node begins is for the parser to say: at
+    /// the colon before it, or behind the comment.
+    pub fn comment(self) -> Option<&'t str> {
+        let line = self.text_from_line()?.split(['\n', '\r']).next()?;
+        let at = line.find(" #").or_else(|| line.find("\t#"))?;
+        line.get(at..).map(str::trim)
     }
 }
 

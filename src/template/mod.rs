@@ -612,7 +612,7 @@ pub(crate) fn is_ytt(text: &str) -> bool {
 
 /// Whether some text holds marks of a template: something is filled in there.
 pub(crate) fn is_templated(text: &str) -> bool {
-    ["{{", "${", "(@", "<%", "{%"].iter().any(|mark| text.contains(mark))
+    ["{{", "${", "(@", "<%", "{%"].iter().any(|mark| text.contains(mark)) || text.starts_with("#@")
 }
 
 /// Whether a directive writes into a comment what may be more than a word.

@@ -23,12 +23,12 @@ use base64::Engine as _;
 use smol_str::SmolStr;
 
 use super::embedding::{Carrier, Embedding, Form, push_index, push_key};
-use super::fields::fields;
+use super::fields::{fields, filled_in};
 use super::object::{ObjectKind, ObjectMeta, Role, Text};
 use super::read::{Contents, read_embedded, read_rules};
 use super::template::{TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
-use crate::source::{may_hold_rbac, split_documents};
+use crate::source::{is_kustomization, may_hold_rbac, split_documents};
 use crate::syntax::{BASE64, Node, NodeKind, PlaceMap, Tree, parse_nested};
 use crate::template::is_templated;
 use holder::Holding;
@@ -54,7 +54,7 @@ fn grants_nothing(carrier: &Carrier) -> bool {
 pub(super) struct Opened {
     /// The strings that were read as documents.
     pub(super) opened: HashSet<u32>,
-    /// What is not known of it.
+    /// What is not known of it as a template.
     pub(super) unknown: Vec<Unknown>,
     /// Where objects stand that grant nothing, whatever is written in them.
     pub(super) harmless: Vec<Range<usize>>,
@@ -82,8 +82,7 @@ pub(super) fn read(
             None => walker.document(root, None),
         }
     }
-    let mut unknown = walker.unknown;
-    unknown.extend(walker.view.map(|view| view.unknown).unwrap_or_default());
+    let unknown = walker.view.map(|view| view.unknown).unwrap_or_default();
     Opened { opened: walker.opened, unknown, harmless: walker.harmless }
 }
 
@@ -97,7 +96,9 @@ fn is_own(root: Node<'_>) -> bool {
 fn object_of(node: Node<'_>, inherited: Option<(&str, &str)>) -> Option<Carrier> {
     let [kind, api_version, metadata] = fields(node, ["kind", "apiVersion", "metadata"]);
     let text = |node: Option<Node<'_>>| node.and_then(Node::as_str).map(SmolStr::new);
-    let kind = text(kind).or(inherited.map(|(kind, _)| SmolStr::new(kind)))?;
+    let kind = text(kind)
+        .or_else(|| kind.and_then(filled_in).map(SmolStr::new))
+        .or(inherited.map(|(kind, _)| SmolStr::new(kind)))?;
     let api_version = text(api_version).or(inherited.map(|(_, version)| SmolStr::new(version)))?;
     let [name, namespace] = metadata.map_or([None; 2], |metadata| fields(metadata, ["name", "namespace"]));
     let namespace = text(namespace).filter(|namespace| !namespace.is_empty());
@@ -142,8 +143,6 @@ struct Walker<'w> {
     own: HashSet<usize>,
     /// Where objects stand that grant nothing.
     harmless: Vec<Range<usize>>,
-    /// What is not known of a manifest.
-    unknown: Vec<Unknown>,
 }
 
 impl<'w> Walker<'w> {
@@ -159,7 +158,6 @@ impl<'w> Walker<'w> {
             view: None,
             own: HashSet::new(),
             harmless: Vec::new(),
-            unknown: Vec::new(),
         }
     }
 }
@@ -211,7 +209,7 @@ impl Walker<'_> {
             return;
         }
         let Some(carrier) = object_of(node, inherited) else {
-            if outer.is_none() && patch::is_kustomization_file(self.path) {
+            if outer.is_none() && is_kustomization(self.path) {
                 let carrier = Carrier { name: SmolStr::new(self.path), ..Carrier::other("Kustomization", None, node) };
                 return self.walk_carrier(node, carrier, depth);
             }
@@ -266,7 +264,7 @@ impl Walker<'_> {
             carrier.kind == "Secret" && carrier.api_version == "v1",
             carrier.kind == "ConfigMap" && carrier.api_version == "v1",
         );
-        let is_kustomization = carrier.group() == "kustomize.config.k8s.io" || patch::is_kustomization_file(self.path);
+        let of_kustomize = carrier.group() == "kustomize.config.k8s.io" || is_kustomization(self.path);
         let mut context = Context::new(carrier);
         context.holding = Holding::of(&context.carrier, node);
         self.contents.bindings.extend(holder::binding_of(&context.carrier, node, self.path));
@@ -274,7 +272,7 @@ impl Walker<'_> {
             "apiVersion" | "kind" | "metadata" | "status" => {}
             "data" if is_secret => walker.encoded(value, &context),
             "binaryData" if is_config_map => walker.encoded(value, &context),
-            "patches" | "patchesStrategicMerge" | "patchesJson6902" if is_kustomization => {
+            "patches" | "patchesStrategicMerge" | "patchesJson6902" if of_kustomize => {
                 walker.kustomize(value, &context, depth);
             }
             _ => walker.value(value, &context, node, depth),
@@ -401,8 +399,7 @@ impl Walker<'_> {
                 own.find_holes(root, part.range.clone());
                 inner.view = Some(own);
                 inner.document(root, Some(context));
-                let (unknown, of_template) = (inner.unknown, inner.view.map(|view| view.unknown));
-                view.unknown.extend(unknown.into_iter().chain(of_template.unwrap_or_default()));
+                view.unknown.extend(inner.view.map(|view| view.unknown).unwrap_or_default());
             }
             is_understood &= error.is_none();
             if let Some(error) = error.filter(|_| may_grant) {
@@ -469,8 +466,7 @@ impl Walker<'_> {
                 if let Some(root) = tree.root() {
                     inner.document(root, Some(context));
                 }
-                let (opened, unknown) = (inner.opened, inner.unknown);
-                self.unknown.extend(unknown);
+                let opened = inner.opened;
                 if tree.exhausted() {
                     let message = "the aliases of the manifest in this string stand for more nodes than are read; what was read of it is incomplete";
                     self.problem(node, message.to_owned(), "write the repeated parts out");
@@ -485,7 +481,7 @@ impl Walker<'_> {
                         context.carrier.describe(),
                         error.message
                     );
-                    self.unknown.push(Unknown::new(node.place().offset, what));
+                    self.contents.unknown.push(Unknown::new(node.place().offset, what));
                 }
                 mention::in_text(part, &piece, map, self.path, &context.carrier, &mut self.contents.mentions);
             }
@@ -592,7 +588,7 @@ pub(super) fn may_grant(text: &str) -> bool {
 
 fn has_metadata(node: Node<'_>) -> bool {
     let [metadata] = fields(node, ["metadata"]);
-    metadata.is_some_and(|metadata| metadata.kind() == NodeKind::Mapping)
+    metadata.is_some_and(|metadata| metadata.kind() == NodeKind::Mapping || filled_in(metadata).is_some())
 }
 
 /// As the API server takes it, which reads null as an empty string.

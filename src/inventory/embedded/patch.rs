@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::inventory::Inventory;
 use crate::inventory::embedding::{Carrier, Embedding, Form};
 use crate::inventory::fields::fields;
-use crate::inventory::object::{ObjectKind, ObjectMeta, Role};
+use crate::inventory::object::{Binding, ObjectKind, ObjectMeta, Role, RoleRef, Text};
+use crate::inventory::read::PartialBinding;
+use crate::inventory::{Aside, Inventory};
 use crate::syntax::{Node, NodeKind};
 
 /// What a JSON patch is called that no kustomization uses.
@@ -73,12 +74,6 @@ pub(super) fn is_patch(list: Node<'_>) -> bool {
     items.next().is_some_and(is_operation) && items.all(is_operation)
 }
 
-/// Whether Kustomize would take the file for a kustomization, whatever it says of itself.
-pub(super) fn is_kustomization_file(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name)
-}
-
 /// The path of a file that another one names, as reports have it.
 pub(super) fn beside(path: &str, relative: &str) -> String {
     let mut parts: Vec<&str> =
@@ -95,12 +90,14 @@ pub(super) fn beside(path: &str, relative: &str) -> String {
     parts.join("/")
 }
 
-/// Tells the roles in files that kustomizations use as patches what they are applied to.
-pub(in crate::inventory) fn resolve(inventory: &mut Inventory, uses: &[Use]) {
+/// Tells the roles in files that kustomizations use as patches what they are applied to, and gives bindings without a role
+/// that of the binding which they patch.
+pub(in crate::inventory) fn resolve(inventory: &mut Inventory, uses: &[Use], partial: Vec<PartialBinding>) {
     let mut by_path: HashMap<&str, Vec<&Use>> = HashMap::new();
     for used in uses {
         by_path.entry(&used.path).or_default().push(used);
     }
+    complete(inventory, &by_path, partial);
     if by_path.is_empty() {
         return;
     }
@@ -127,6 +124,57 @@ pub(in crate::inventory) fn resolve(inventory: &mut Inventory, uses: &[Use]) {
         }
     }
     inventory.roles.extend(more);
+}
+
+/// Makes bindings of those without a role: each has that of the binding of its name. One that is no patch is a mistake.
+fn complete(inventory: &mut Inventory, uses: &HashMap<&str, Vec<&Use>>, partial: Vec<PartialBinding>) {
+    if partial.is_empty() {
+        return;
+    }
+    let Inventory { bindings, problems, coverage, .. } = inventory;
+    let mut known: HashMap<(ObjectKind, &str), Vec<&Binding>> = HashMap::new();
+    for binding in bindings.iter() {
+        known.entry((binding.meta.kind, binding.meta.name.as_str())).or_default().push(binding);
+    }
+    let mut more = Vec::new();
+    for PartialBinding { mut meta, subjects, problem } in partial {
+        let by = uses.get(&*meta.path).and_then(|uses| uses.first());
+        let is_manifest = meta.embedded.as_deref().is_some_and(|embedding| embedding.form != Form::Patch);
+        match by {
+            Some(by) if meta.embedded.is_none() => meta.embedded = Some(by.embedding(by.route.clone())),
+            None if meta.embedded.is_none() => {
+                problems.push(problem);
+                continue;
+            }
+            // Whoever applies it may fill the role in.
+            _ if is_manifest => {
+                let line = problem.place.map(|place| place.line);
+                coverage.aside.push(Aside { path: problem.path, line, reason: problem.message });
+                continue;
+            }
+            _ => {}
+        }
+        if subjects.is_empty() {
+            continue;
+        }
+        let place = meta.name.place;
+        let patched = known.get(&(meta.kind, meta.name.as_str())).map(Vec::as_slice).unwrap_or_default();
+        // Kustomize may put the binding into a namespace, or the patch may name it.
+        let fits = |other: &&&Binding| {
+            meta.namespace.as_ref().zip(other.meta.namespace.as_ref()).is_none_or(|(own, other)| own == other)
+        };
+        let mut patched = patched.iter().filter(fits).take(MAX_USES).peekable();
+        if patched.peek().is_none() {
+            let reason = format!("{} adds subjects to a binding that is not here", meta.describe());
+            coverage.aside.push(Aside::at(&meta.path, place.line, reason));
+        }
+        more.extend(patched.map(|binding| {
+            let RoleRef { kind, name } = &binding.role_ref;
+            let role_ref = RoleRef { kind: *kind, name: Text { value: name.value.clone(), place } };
+            Binding { meta: meta.clone(), role_ref, subjects: subjects.clone() }
+        }));
+    }
+    inventory.bindings.extend(more);
 }
 
 impl Use {
