@@ -4,8 +4,11 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use common::{Run, deputize_in};
 use deputize::inventory::{Inventory, load_bytes};
 use deputize::problem::ProblemKind;
@@ -71,7 +74,10 @@ fn a_value_that_is_filled_in_is_not_known() {
                 .replace("V}}\"\n", "V}}\"}\n"),
             "8 {{ }}: `verbs` is filled in by ${{V}}",
         ),
-        (format!("a: b\n---\n{ROLE}rules:\n- verbs: #@ v\n"), "7 ytt: `verbs` of a rule of ClusterRole \"x\" are filled in by (@ v @)"),
+        (
+            format!("a: b\n---\n{ROLE}rules:\n- verbs: #@ v\n"),
+            "7 ytt: `verbs` of a rule of ClusterRole \"x\" are filled in by (@ v @)",
+        ),
         (
             format!("{ROLE}rules:\n- verbs:\n  - #@ v\n"),
             "5 ytt: `verbs` of a rule of ClusterRole \"x\" are filled in by (@ v @)",
@@ -139,7 +145,7 @@ fn mistakes_in_other_objects_keep_nobody_from_reading() {
 fn patches_of_bindings_need_no_role() {
     let patch = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: x}\n";
     let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
-    let inline = |text: &str| format!("resources: [role.yaml]\npatches:\n- patch: |\n{}", indented(text));
+    let inline = |text: &str| format!("patches:\n- patch: |\n{}", indented(text));
     let base = format!("{ROLE}{RULES}---\n{BINDING}");
     let add = format!("{patch}{BOB}");
     finds(&check(&[("role.yaml", &base), ("kustomization.yaml", &inline(&add))]), ANY_USER);
@@ -157,4 +163,257 @@ fn patches_of_bindings_need_no_role() {
     lists(&run, "adds subjects to a binding that is not here");
     // What no kustomization applies is a mistake.
     assert_eq!(check(&[("role.yaml", &base), ("p.yaml", &add)]).status, 2);
+}
+
+/// A role and its binding.
+fn granted() -> String {
+    format!("{ROLE}{RULES}---\n{BINDING}{BOB}")
+}
+
+#[test]
+fn what_a_kustomization_names_is_read() {
+    let grant = granted();
+    let get = grant.replace("impersonate", "get");
+    let add = "- op: add\n  path: /rules/-\n  value: {apiGroups: [\"\"], resources: [users], verbs: [impersonate]}\n";
+    for (kustomization, file, text) in [
+        ("resources: [role.txt]\n", "role.txt", &*grant),
+        ("resources: [sub/role]\n", "sub/role", &grant),
+        ("components: [c]\nbases: [./role.txt]\n", "role.txt", &grant),
+        ("transformers: [t.conf]\n", "t.conf", &grant),
+        ("patchesStrategicMerge: [p.txt]\n", "p.txt", &grant),
+        ("patches:\n- {path: p.txt, target: {kind: ClusterRole, name: x}}\n", "p.txt", add),
+    ] {
+        for name in ["kustomization.yaml", "kustomization.yml", "Kustomization"] {
+            // Without the kustomization, nobody uses it.
+            assert_eq!(check(&[("a.yaml", &get), (file, text)]).status, 0);
+            finds(&check(&[("a.yaml", &get), (name, kustomization), (file, text)]), ANY_USER);
+        }
+    }
+    // What it names may name more, and itself.
+    let more = "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t}\npaths: [p.txt, t.conf]\n";
+    finds(&check(&[("Kustomization", "transformers: [t.conf]\n"), ("t.conf", more), ("p.txt", &grant)]), ANY_USER);
+    // What becomes data is searched.
+    let maker = "configMapGenerator:\n- name: a\n  files: [key=data.txt, none.txt]\n";
+    let run = check(&[("kustomization.yaml", maker), ("data.txt", &grant)]);
+    lists(
+        &run,
+        "  data.txt:5: not looked at: a kustomization puts it into a ConfigMap or Secret, and it holds the word",
+    );
+    assert!(!run.stderr.contains("none.txt"), "{}", run.stderr);
+}
+
+#[test]
+fn nothing_outside_is_read() {
+    let grant = granted();
+    let kustomization =
+        "resources: [../role.txt, ../base, 'https://example.com/x', example.com/a/b, missing.yaml, in]\n";
+    let directory =
+        directory(&[("in/kustomization.yaml", kustomization), ("role.txt", &grant), ("base/a.yaml", &grant)]);
+    let run = deputize_in(directory.path(), &["check", "in"]);
+    for expected in [
+        "in/kustomization.yaml:1: not looked at: what it names lies outside of what was given: ../role.txt, ../base\n",
+        "in/kustomization.yaml:1: not looked at: what it names is fetched from elsewhere: https://example.com/x, example.com/a/b\n",
+        "in/kustomization.yaml:1: not looked at: what it names is not there: missing.yaml, in\n",
+    ] {
+        lists(&run, expected);
+    }
+    let text = |output: &str| serde_json::from_str::<serde_json::Value>(output).unwrap();
+    let others =
+        text(&deputize_in(directory.path(), &["check", "in", "-o", "json"]).stdout)["notLookedAt"]["others"].clone();
+    assert_eq!((others.as_array().unwrap().len(), &others[0]["line"]), (3, &serde_json::json!(1)));
+    // One file that is given stands for itself.
+    let run = deputize_in(directory.path(), &["check", "in/kustomization.yaml"]);
+    lists(&run, "lies outside of what was given: ../role.txt, ../base\n");
+    let run = deputize_in(directory.path(), &["check", "in/kustomization.yaml", "role.txt"]);
+    finds(&run, ANY_USER);
+    assert!(run.stderr.contains("lies outside of what was given: ../base\n"), "{}", run.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_leads_outside() {
+    let directory =
+        directory(&[("in/Kustomization", "resources: [role.txt, dir/role.txt, pipe]\n"), ("role.txt", &granted())]);
+    std::os::unix::fs::symlink("../role.txt", directory.path().join("in/role.txt")).unwrap();
+    std::os::unix::fs::symlink("..", directory.path().join("in/dir")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(directory.path().join("in/pipe")).status();
+    let run = deputize_in(directory.path(), &["check", "in"]);
+    lists(&run, "what it names lies outside of what was given: role.txt, dir/role.txt\n");
+    if pipe.is_ok_and(|status| status.success()) {
+        lists(&run, "what it names is no regular file: pipe\n");
+    }
+}
+
+#[test]
+fn patches_of_parts_of_rules_are_listed() {
+    let grant = granted().replace("impersonate", "get");
+    for (operation, expected) in [
+        ("{op: replace, path: /rules/0/verbs/0, value: '*'}", "replace /rules/0/verbs/0"),
+        ("{op: copy, path: /rules/0/verbs/0, from: /metadata/annotations/v}", "copy /rules/0/verbs/0"),
+        ("{op: remove, path: /rules/0/resourceNames}", "remove /rules/0/resourceNames"),
+    ] {
+        let kustomization =
+            format!("patches:\n- target: {{kind: ClusterRole, name: x}}\n  patch: |\n    - {operation}\n");
+        let changes = format!("a patch changes a part of a rule that it does not show: {expected}\n");
+        let files = [("a.yaml", &*grant), ("Kustomization", "patches: [{path: p.yaml}]\n")];
+        let named = check(&[files[0], files[1], ("p.yaml", &format!("- {operation}\n"))]);
+        lists(&named, &format!("p.yaml:1: not looked at: {changes}"));
+        assert!(named.stderr.starts_with("read 3 files"), "{}", named.stderr);
+        let run = check(&[("a.yaml", &grant), ("kustomization.yaml", &kustomization)]);
+        lists(&run, &format!("kustomization.yaml:4: not looked at: {changes}"));
+    }
+    let kustomization = "replacements:\n- source: {kind: ConfigMap, name: c, fieldPath: data.v}\n  targets:\n  - {select: {kind: ClusterRole}, fieldPaths: [rules.0.verbs.0, metadata.name]}\n";
+    let run = check(&[("a.yaml", &grant), ("kustomization.yaml", kustomization)]);
+    lists(&run, "kustomization.yaml:4: not looked at: a replacement changes a part of a rule: rules.0.verbs.0\n");
+    assert_eq!(run.stderr.matches("not looked at:").count(), 1, "{}", run.stderr);
+}
+
+const CHART: (&str, &str) = ("c/Chart.yaml", "name: c\n");
+
+#[test]
+fn all_files_below_templates_are_templates() {
+    let grant = granted();
+    let block = format!("{{{{ define \"x\" }}}}{ROLE}{RULES}{{{{ end }}}}Impersonate: {{{{ .Release.Name }}}}\n");
+    let binding = format!("{BINDING}{BOB}");
+    for files in [
+        [("c/templates/NOTES.txt", &*block), ("c/templates/b.yaml", &binding)],
+        [("c/templates/1/2/3/4/5/6/7/8/9/a.txt", &grant), ("c/templates/b.yaml", "{{ include \"x\" . }}\n")],
+    ] {
+        let directory = directory(&[CHART, files[0], files[1]]);
+        for (from, given) in [("", "."), ("c", "templates"), ("c/templates", "."), ("c/templates", "../templates")] {
+            finds(&deputize_in(&directory.path().join(from), &["check", given]), ANY_USER);
+        }
+    }
+    // Notes are for people.
+    let notes = format!("{grant}{{{{ .Release.Name }}}}\n");
+    assert_eq!(check(&[CHART, ("c/templates/NOTES.txt", &notes)]).status, 0);
+}
+
+#[test]
+fn the_values_of_a_chart_above_are_known() {
+    let role = format!("{ROLE}{{{{ if .Values.on }}}}\n{RULES}{{{{ end }}}}\n---\n{BINDING}{BOB}");
+    let directory = directory(&[
+        CHART,
+        ("c/values.yaml", "on: true\n"),
+        ("c/templates/a.yaml", &role),
+        ("d/Chart.yaml", "name: d\n"),
+    ]);
+    for (from, given) in [("c/templates", "."), ("c/templates", "a.yaml"), ("d", "../c/templates/a.yaml")] {
+        let run = deputize_in(&directory.path().join(from), &["check", given]);
+        finds(&run, "only if .Values.on (true by");
+    }
+}
+
+#[test]
+fn other_files_of_a_chart_are_searched_where_templates_read_some() {
+    let grant = granted();
+    let reading = "{{ tpl (.Files.Get \"files/role\") . }}\n";
+    let files = |template| {
+        directory(&[CHART, ("c/templates/a.yaml", template), ("c/files/role", &grant), ("c/LICENSE", "none")])
+    };
+    let run = deputize_in(files(reading).path(), &["check", "."]);
+    lists(&run, "  c/files/role:5: not looked at: templates of its chart read files (`.Files`), and it holds the word");
+    assert_eq!(run.stderr.matches("not looked at:").count(), 1, "{}", run.stderr);
+    let run = deputize_in(files("{{ .Release.Name }}\n").path(), &["check", "."]);
+    assert!(!run.stderr.contains("not looked at"), "{}", run.stderr);
+    for (from, given) in [("", "c/templates"), ("c/templates", "."), ("c/templates", "a.yaml")] {
+        let run = deputize_in(&files(reading).path().join(from), &["check", given]);
+        lists(
+            &run,
+            "a.yaml: not looked at: templates read files of their chart (`.Files`), which lie outside of what was given",
+        );
+    }
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn packed_charts_are_listed() {
+    let directory = directory(&[CHART, ("other/charts/d.tgz", "no chart")]);
+    for (name, bytes, reason) in [
+        ("a.tgz", packed(b"tar"), "is not read\n"),
+        ("b.tgz", packed(granted().as_bytes()), "is not read; it holds the word `impersonate`\n"),
+        ("c.tgz", b"broken".to_vec(), "is not read, and could not be searched for the word `impersonate`\n"),
+        ("d.tgz", packed(&vec![0; 33 << 20]), "is not read, and could not be searched for the word `impersonate`\n"),
+    ] {
+        write(directory.path(), &format!("c/charts/{name}"), bytes);
+        for (given, shown) in [(".", "c/charts/"), ("c/charts", "c/charts/")] {
+            let run = deputize_in(directory.path(), &["check", given]);
+            lists(&run, &format!("  {shown}{name}: not looked at: a packed chart {reason}"));
+            assert!(!run.stderr.contains("other/"), "{}", run.stderr);
+        }
+    }
+}
+
+fn secret(bytes: &[u8]) -> String {
+    format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{a: {}}}\n", BASE64.encode(bytes))
+}
+
+#[test]
+fn packed_and_encoded_data_is_read() {
+    let grant = granted();
+    let utf16: Vec<u8> = [0xfeff_u16].into_iter().chain(grant.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let broken = [grant.as_bytes(), b"---\n# \xe9\n"].concat();
+    let release = format!("{{\"name\": \"r\", \"manifest\": {}}}", serde_json::to_string(&grant).unwrap());
+    let release = BASE64.encode(packed(release.as_bytes()));
+    for bytes in [grant.as_bytes(), &utf16, &broken, &packed(grant.as_bytes()), release.as_bytes()] {
+        finds(&check(&[("a.yaml", &secret(bytes))]), ANY_USER);
+    }
+    // A bomb, and what only begins like one.
+    for bytes in [&packed(&vec![b'a'; 64 << 20])[..], b"\x1f\x8b\x08 none", b"H4sI none"] {
+        let run = check(&[("a.yaml", &secret(bytes))]);
+        let said =
+            run.stderr.contains("a.yaml:4: not looked at: data.a of Secret \"s\" is packed, and broken or larger");
+        assert_eq!((run.status, said), (0, !bytes.starts_with(b"H")), "{}", run.stderr);
+    }
+    // Other data of secrets is no news.
+    assert!(!check(&[("a.yaml", &secret(b"\x00\xff\x80 key"))]).stderr.contains("not looked at"));
+}
+
+#[test]
+fn what_is_not_listed_is_counted() {
+    let rules = "- {verbs: ['{{ .a }}'], apiGroups: [], resources: []}\n".repeat(130);
+    let template = format!("{ROLE}x: {{{{ .y }}}}\nrules:\n{}", rules.replace('\'', ""));
+    let inventory = load_bytes("a.yaml", template.as_bytes());
+    let reasons: Vec<&str> = inventory.coverage.unread.iter().map(|unread| unread.reason.as_str()).collect();
+    assert_eq!((reasons.len(), reasons[100]), (101, "30 more places of it are not known, the first of them here"));
+    let words = format!("a: {{{{ .x }}}}\nb: |\n{}", "  impersonate\n".repeat(130));
+    let inventory = load_bytes("a.yaml", words.as_bytes());
+    assert_eq!(inventory.coverage.unread.len(), 101);
+    assert_eq!(inventory.coverage.unread[100].reason, "the verb stands on 30 more lines where nothing was understood");
+    let mentions = format!("apiVersion: example.com/v1\nkind: X\nverbs:\n{}", "- impersonate\n".repeat(1_010));
+    let inventory = load_bytes("a.yaml", mentions.as_bytes());
+    let asides: Vec<_> = inventory.coverage.aside.iter().map(|aside| (aside.line, aside.reason.as_str())).collect();
+    assert_eq!(inventory.coverage.mentions.len(), 1_000);
+    assert_eq!(asides, [(Some(1_004), "`impersonate` stands outside of rules in 10 more places from here on")]);
+}
+
+#[test]
+fn nothing_takes_long() {
+    let start = std::time::Instant::now();
+    // Bombs that are broken, one of them in many places.
+    let mut bomb = packed(&vec![b'a'; 64 << 20]);
+    bomb.truncate(bomb.len() - 1);
+    let text = BASE64.encode(&bomb);
+    let mut secrets = format!("apiVersion: v1\nkind: Secret\ndata:\n  a: &a {text}\n");
+    (0..10_000).for_each(|at| secrets += &format!("  b{at}: *a\n"));
+    secrets += &format!("  c: {text}\n").repeat(50);
+    let names = format!("resources: [{}]\n", "x.txt, ".repeat(20_000));
+    let nulls = format!("{ROLE}rules: [{}]\n", "{verbs: }, ".repeat(50_000));
+    let run = check(&[("a.yaml", &secrets), ("kustomization.yaml", &names), ("b.yaml", &nulls)]);
+    assert!(run.stderr.contains("it names 10000 more files than are followed"), "{}", run.stderr);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+/// What `kubectl` takes for a line break, and an editor does not.
+#[test]
+fn what_means_something_else_to_kubectl_is_not_edited() {
+    let text = granted().replace("---\n", "# a\u{85}labels: {a: b}\n---\n").replace("users", "users, users");
+    let directory = directory(&[("a.yaml", &text)]);
+    let run = deputize_in(directory.path(), &["check", "a.yaml", "--fix"]);
+    assert_eq!(std::fs::read_to_string(directory.path().join("a.yaml")).unwrap(), text, "{}{}", run.stdout, run.stderr);
 }

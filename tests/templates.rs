@@ -234,7 +234,9 @@ fn charts_hide_nothing_behind_names_of_files() {
         let inventory = chart("", &[(name, &format!("{HEAD}{RULE}"))]);
         assert_eq!(findings(&inventory).len(), 1, "{name}");
     }
-    assert_eq!(findings(&chart("", &[("NOTES.txt", &define)])), [""; 0]);
+    // The notes are printed, and applied nowhere.
+    assert_eq!(findings(&chart("", &[("NOTES.txt", &define)])).len(), 1);
+    assert_eq!(findings(&chart("", &[("NOTES.txt", &format!("{HEAD}{RULE}"))])), [""; 0]);
     // A part of a rule that stands elsewhere.
     let inventory = chart("", &[("_x.tpl", "{{ define \"verbs\" }}\n- get\n- impersonate\n{{ end }}\n")]);
     assert_eq!(unread(&inventory), ["3 the verb stands where no role was understood"]);

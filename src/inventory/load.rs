@@ -10,13 +10,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::embedded::{self, Mention, Use};
+use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
 use super::template::{TemplateView, Unknown};
 use super::{Aside, Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
-    may_hold_rbac, may_hold_templated_rbac, read_file, split_documents, template_language,
+    may_hold_rbac, may_hold_templated_rbac, may_read_files, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 use crate::template::{Chart, Charts, Template, is_rendered_otherwise, is_ytt};
@@ -81,16 +82,43 @@ pub struct Unread {
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let found = discover(paths, &options.leave_out);
     let charts = Charts::default();
-    let results: Vec<FileResult> = found
-        .inputs
-        .par_iter()
-        .map_init(FileText::default, |buffer, input| read_input(input, options, &charts, buffer))
-        .collect();
+    let read = |inputs: &[Input]| -> Vec<FileResult> {
+        let read = |buffer: &mut FileText, input| read_input(input, options, &charts, buffer);
+        inputs.par_iter().map_init(FileText::default, read).collect()
+    };
+    let mut results = read(&found.inputs);
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
+    inventory.coverage.aside = follow::packed_charts(&found.archives, &options.limits);
+    let parsed: Vec<bool> = results.iter().map(|result| result.parsed || !result.read).collect();
+    let templates = found.inputs.iter().zip(&results).filter(|(_, result)| result.reads_files);
+    let templates: Vec<&Input> = templates.map(|(input, _)| input).collect();
+    let mut follower = None;
     let mut left = Left::default();
-    for result in results {
-        absorb(&mut inventory, result, &mut left);
+    loop {
+        let mut references = Vec::new();
+        for mut result in results {
+            append(&mut references, std::mem::take(&mut result.contents.references));
+            absorb(&mut inventory, result, &mut left);
+        }
+        if references.is_empty() && templates.is_empty() {
+            break;
+        }
+        // Each file is read once, so that this ends.
+        let follower: &mut Follower<'_> =
+            follower.get_or_insert_with(|| Follower::new(paths, &found.inputs, &parsed, &options.limits));
+        let more = follower.follow(&references);
+        if more.is_empty() {
+            follower.search_charts(&templates);
+            inventory.coverage.aside.append(&mut follower.aside);
+            break;
+        }
+        results = read(&more);
+        // What is read once more is counted already.
+        let is_known = |input: &Input| found.inputs.binary_search_by(|known| known.name.cmp(&input.name)).is_ok();
+        for (_, result) in more.iter().zip(&mut results).filter(|(input, _)| is_known(input)) {
+            inventory.coverage.files_without_rbac -= usize::from(std::mem::take(&mut result.read));
+        }
     }
     finish(inventory, left)
 }
@@ -159,6 +187,8 @@ struct FileResult {
     unread: Vec<Unread>,
     /// Whether a document that does not parse is a template.
     has_templates: bool,
+    /// Whether it is a template that may read other files.
+    reads_files: bool,
     stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 
@@ -246,6 +276,7 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
         };
     }
     let mut result = read_bytes(&source, buffer.bytes());
+    result.reads_files = input.in_templates && may_read_files(buffer.bytes());
     if input.is_stream {
         result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));
     }
@@ -255,6 +286,10 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let path = source.path;
     let mut result = FileResult { read: true, ..FileResult::default() };
+    if source.in_chart && path.ends_with("NOTES.txt") && memchr::memmem::find(bytes, b"define").is_none() {
+        // Helm prints it, and renders nothing else from it than the blocks that others call.
+        return result;
+    }
     // A kustomization need not say what the files are about that it names.
     let is_named = source.explicit || is_kustomization(path);
     if !is_named && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) {
@@ -388,9 +423,13 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
             Unread { path: Arc::clone(path), line, language, mentions, reason: what, block }
         }));
     }
-    for line in words_left(&template, text, &masked, &result) {
-        let reason = "the verb stands where nothing was understood";
-        result.unread.push(Unread { mentions: vec![line], ..unread(path, &[], 0, line, language, reason) });
+    let words = words_left(&template, text, &masked, &result);
+    for (at, line) in words.iter().copied().enumerate().take(MAX_WORDS + 1) {
+        let reason = match words.len() - at {
+            more if at == MAX_WORDS => format!("the verb stands on {more} more lines where nothing was understood"),
+            _ => "the verb stands where nothing was understood".to_owned(),
+        };
+        result.unread.push(Unread { mentions: vec![line], ..unread(path, &[], 0, line, language, &reason) });
     }
     // Blocks that are called from elsewhere were read last.
     result.contents.roles.sort_by_key(|role| role.meta.name.place);
@@ -420,7 +459,7 @@ fn words_left(template: &Template<'_>, text: &str, parts: &[Range<usize>], resul
     };
     let found = memchr::memmem::find_iter(text.as_bytes(), WORD).filter(stands_alone);
     let found = found.filter(|at| !template.is_in_comment(*at) && parts.iter().any(|part| part.contains(at)));
-    found.map(|at| template.position(at).0).filter(|line| !said.contains(line)).take(MAX_WORDS).collect()
+    found.map(|at| template.position(at).0).filter(|line| !said.contains(line)).collect()
 }
 
 /// A document that was not looked at. Its text starts on one line, and what is the matter stands on another.
@@ -452,7 +491,7 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
         let unknown = std::mem::take(&mut result.contents.unknown);
         result.unread.extend(unknown.into_iter().map(|Unknown { offset, what, .. }| {
             let place = place_in(raw, (offset as usize).saturating_sub(piece.range.start), piece);
-            let language = template_language(raw).unwrap_or(TemplateLanguage::DoubleBraces);
+            let language = template_language(raw).unwrap_or(TemplateLanguage::Substitution);
             unread(path, &[], 0, place.line, language, &what)
         }));
     }
@@ -489,7 +528,8 @@ fn line_breaks_of_go(text: &str) -> Cow<'_, str> {
 pub(crate) struct Document<'b> {
     /// Its text, with its separator and comments.
     pub text: &'b str,
-    /// The documents in it: one, unless end marks (`...`) stand in it. None if it could not be parsed.
+    /// The documents in it: one, unless end marks (`...`) stand in it. None if it could not be parsed, or means something
+    /// else to `kubectl`.
     pub trees: Option<Vec<Tree<'b>>>,
 }
 
@@ -507,6 +547,10 @@ fn push_document<'b>(bytes: &'b [u8], piece: &Piece, documents: &mut Vec<Documen
     let Ok(text) = str::from_utf8(raw) else {
         return documents.push(Document { text: "", trees: None });
     };
+    // What `kubectl` reads otherwise than it looks is not edited.
+    if matches!(line_breaks_of_go(text), Cow::Owned(_)) {
+        return documents.push(Document { text, trees: None });
+    }
     let (trees, error) = parse_documents(text, piece.range.start, piece.line);
     if error.is_some()
         && let Some(values) = json_values(text, piece)

@@ -10,6 +10,7 @@ mod duplicates;
 mod embedded;
 mod embedding;
 mod fields;
+mod follow;
 mod link;
 mod load;
 mod object;

@@ -12,6 +12,7 @@ use super::cluster::{ClusterFacts, SNAPSHOT_API_VERSION, SNAPSHOT_KIND};
 use super::embedded::{self, Mention};
 use super::embedding::Embedding;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields, filled_in};
+use super::follow::Reference;
 use super::object::*;
 use super::template::{Listed, TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
@@ -33,6 +34,8 @@ pub(super) struct Contents {
     pub(super) mentions: Vec<Mention>,
     /// Files that are applied as patches.
     pub(super) uses: Vec<embedded::Use>,
+    /// Files that are used because this one names them.
+    pub(super) references: Vec<Reference>,
     /// What is filled in, in the document read last.
     pub(super) unknown: Vec<Unknown>,
     /// What was not looked at.
@@ -59,6 +62,7 @@ impl Contents {
         append(&mut self.clusters, more.clusters);
         append(&mut self.mentions, more.mentions);
         append(&mut self.uses, more.uses);
+        append(&mut self.references, more.references);
         append(&mut self.unknown, more.unknown);
         append(&mut self.aside, more.aside);
         append(&mut self.partial, more.partial);
@@ -136,7 +140,7 @@ pub(super) fn is_rbac(kind: &str, api_version: &str) -> bool {
 
 /// What a template fills in of a rule, so that it is not known whether it grants an identity.
 fn rule_filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
-    let verb = rule.verbs.iter().map(|verb| ("verbs", verb)).find(|(_, verb)| verb.is_templated());
+    let verb = rule.verbs.iter().map(|verb| ("verbs", verb)).find(|(_, verb)| is_placeholder(verb));
     let impersonates = rule.verbs.iter().any(|verb| is_verb(verb.as_str()) || verb.as_str() == "*");
     let others = [("apiGroups", &rule.api_groups), ("resources", &rule.resources)];
     let other = || {
@@ -146,6 +150,11 @@ fn rule_filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
     let (name, text) = verb.or_else(other)?;
     let what = format!("`{name}` of a rule of {} are filled in by {}", role.meta.describe(), abbreviate(text.as_str()));
     Some(Unknown::new(text.place.offset, what))
+}
+
+/// Whether something else is put where a verb is written: verbs have none of these marks.
+fn is_placeholder(verb: &Text) -> bool {
+    verb.is_templated() || verb.as_str().contains(['$', '%', '<', '[', '@'])
 }
 
 /// Reads the objects of one document of a template into `contents`. The document is this range of the file. Returns what is

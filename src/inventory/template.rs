@@ -1,7 +1,7 @@
 //! What reading a template asks for beyond reading a manifest: a choice where two branches say different things, the
 //! places at which lines are missing, and a word for everything that is not known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -122,6 +122,8 @@ pub(crate) struct TemplateView<'p> {
     /// The block in which the tree stands, if that is called from elsewhere.
     pub(super) block: Option<&'p str>,
     pub(super) unknown: Vec<Unknown>,
+    /// Where something is not known beyond what is listed.
+    more: BTreeSet<u32>,
     /// Notes of the role that is being read.
     pub(super) notes: Vec<(usize, String)>,
     /// Blocks that it calls for rules.
@@ -137,6 +139,7 @@ impl<'p> TemplateView<'p> {
             language,
             block: None,
             unknown: Vec::new(),
+            more: BTreeSet::new(),
             notes: Vec::new(),
             calls: Vec::new(),
             choices: Choices::default(),
@@ -163,9 +166,24 @@ impl<'p> TemplateView<'p> {
 
     fn unknown_unless(&mut self, offset: u32, what: String, block: Option<String>) {
         let unknown = Unknown { offset, what, block };
-        if self.unknown.len() < MAX_UNKNOWN && !self.unknown.contains(&unknown) {
-            self.unknown.push(unknown);
+        if self.unknown.contains(&unknown) {
+            return;
         }
+        if self.unknown.len() < MAX_UNKNOWN {
+            self.unknown.push(unknown);
+        } else {
+            self.more.insert(offset);
+        }
+    }
+
+    /// What is not known, with how much of that is not listed.
+    pub(super) fn into_unknown(self) -> Vec<Unknown> {
+        let Self { mut unknown, more, .. } = self;
+        if let Some(first) = more.first() {
+            let what = format!("{} more places of it are not known, the first of them here", more.len());
+            unknown.push(Unknown::new(*first, what));
+        }
+        unknown
     }
 
     /// Finds out in which parts of a tree lines are missing. Its document is this range of the file.

@@ -10,6 +10,9 @@ use walkdir::WalkDir;
 use super::{Input, display_name};
 use crate::problem::{Problem, ProblemKind};
 
+/// The directory of a chart in which its templates stand.
+const TEMPLATES: &str = "templates";
+
 /// What is below a directory and was not read, by kind, sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped {
@@ -26,6 +29,8 @@ pub struct Skipped {
 pub struct Discovered {
     /// What to read.
     pub inputs: Vec<Input>,
+    /// Charts that are packed, among those that a chart depends on.
+    pub archives: Vec<Input>,
     /// What was left out.
     pub skipped: Skipped,
     /// Directories that could not be read, paths that do not exist.
@@ -46,9 +51,11 @@ pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
             } else {
                 match std::fs::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => {
+                        let real = path.canonicalize().ok();
                         let root = Root {
                             given: path.clone(),
-                            real: path.canonicalize().ok(),
+                            in_templates: real.as_deref().is_some_and(is_in_templates),
+                            real,
                             exclude: exclude.clone(),
                             without_outputs: leave_out.outputs,
                         };
@@ -67,6 +74,8 @@ pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
     // An explicit mention of a file wins over finding it below a directory.
     found.inputs.sort_by(|a, b| a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit)));
     found.inputs.dedup_by(|a, b| a.name == b.name);
+    found.archives.sort_by(|a, b| a.name.cmp(&b.name));
+    found.archives.dedup_by(|a, b| a.name == b.name);
     found.problems.sort_by(|a, b| a.path.cmp(&b.path));
     found.skipped.symlinks.sort();
     found.skipped.special.sort();
@@ -84,6 +93,8 @@ struct Root {
     exclude: Vec<PathBuf>,
     /// Whether directories that a migration has written are left out.
     without_outputs: bool,
+    /// Whether it stands below a directory of templates.
+    in_templates: bool,
 }
 
 /// What is not read below the directories that are given.
@@ -105,6 +116,16 @@ fn is_output(directory: &Path) -> bool {
 }
 
 impl Root {
+    /// Whether a directory belongs to the templates of a chart, of which it may be all that was given. Helm renders all
+    /// files there, whatever their names, but for the notes.
+    fn is_below_templates(&self, directory: &Path) -> bool {
+        let below = directory.strip_prefix(&self.given).ok();
+        let real = self.real.as_deref().zip(below).map(|(real, below)| real.join(below));
+        let real = real.as_deref().unwrap_or(directory);
+        let templates = real.ancestors().filter(|directory| directory.ends_with(TEMPLATES));
+        templates.into_iter().any(|directory| directory.with_file_name("Chart.yaml").is_file())
+    }
+
     /// Whether a link is to be read like a file: it is named like a manifest, and leads to a regular file below the
     /// directory that is not found by its own name. `kubectl apply -f` follows it, so that it must not hide anything.
     fn leads_to_hidden_file(&self, link: &Path) -> bool {
@@ -130,7 +151,7 @@ fn read_directory<'scope>(
         part.skipped.outputs.push(display_name(&directory));
         return merge(found, part);
     }
-    let mut chart = None;
+    let mut in_templates = None;
     for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -149,9 +170,11 @@ fn read_directory<'scope>(
             }
         } else if kind.is_file()
             && !is_named_like_a_manifest(entry.path())
-            && is_chart_template(entry.path(), &mut chart)
+            && *in_templates.get_or_insert_with(|| root.is_below_templates(&directory))
         {
             part.inputs.push(Input::found_in_chart(entry.into_path()));
+        } else if kind.is_file() && is_packed_chart(entry.path()) {
+            part.archives.push(Input::found(entry.into_path()));
         } else if !is_named_like_a_manifest(entry.path()) && !kind.is_symlink() {
             // Not a manifest by name; counting all of these would drown what matters.
         } else if kind.is_file() {
@@ -166,30 +189,36 @@ fn read_directory<'scope>(
             part.skipped.special.push(display_name(entry.path()));
         }
     }
+    part.inputs.iter_mut().for_each(|input| input.in_templates |= root.in_templates);
     merge(found, part);
+}
+
+/// Whether a path leads through a directory that may be that of a chart's templates.
+pub(super) fn is_in_templates(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == TEMPLATES)
 }
 
 fn merge(found: &Mutex<Discovered>, part: Discovered) {
     let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.inputs.extend(part.inputs);
+    found.archives.extend(part.archives);
     found.problems.extend(part.problems);
     found.skipped.symlinks.extend(part.skipped.symlinks);
     found.skipped.special.extend(part.skipped.special);
     found.skipped.outputs.extend(part.skipped.outputs);
 }
 
-/// Whether a file belongs to the templates of a chart. Helm renders all of them, whatever their names, but for the notes;
-/// what their directory is like is found out once.
-fn is_chart_template(file: &Path, in_templates: &mut Option<bool>) -> bool {
-    let is_directory = |file: &Path| {
-        let templates = file.ancestors().skip(1).take(8).filter(|directory| directory.ends_with("templates"));
-        templates.into_iter().any(|directory| directory.with_file_name("Chart.yaml").is_file())
+/// Whether a file is a chart that another one has packed among those that it depends on.
+fn is_packed_chart(file: &Path) -> bool {
+    let is_dependency = |directory: PathBuf| {
+        directory.ends_with("charts") && directory.parent().is_some_and(|chart| chart.join("Chart.yaml").is_file())
     };
-    *in_templates.get_or_insert_with(|| is_directory(file)) && file.file_name().is_some_and(|name| name != "NOTES.txt")
+    file.extension().is_some_and(|extension| extension == "tgz")
+        && file.canonicalize().ok().and_then(|file| Some(is_dependency(file.parent()?.to_owned()))).unwrap_or_default()
 }
 
 /// `.yaml`, `.yml` and `.json`, in any case: `kubectl apply -k` does not look at the case either; and kustomizations.
-fn is_named_like_a_manifest(path: &Path) -> bool {
+pub(crate) fn is_named_like_a_manifest(path: &Path) -> bool {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some(extension) => ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)),
         None => path.file_name().and_then(|name| name.to_str()).is_some_and(is_kustomization),

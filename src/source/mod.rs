@@ -1,18 +1,21 @@
 //! Paths to documents: which files are read, how much of them, and where one document ends and the
 //! next begins.
 //!
-//! Input is hostile. Nothing outside the given paths is opened (but the `values.yaml` of a chart of which templates were
-//! given), nothing that is not a regular file (unless the user named it), and no file beyond
+//! Input is hostile. Nothing outside the given paths is opened (but the `Chart.yaml` and `values.yaml` of a chart of which
+//! templates were given), nothing that is not a regular file (unless the user named it), and no file beyond
 //! [`Limits::max_file_bytes`] is held in memory.
 
 mod discover;
+mod packed;
 mod prefilter;
 mod read;
 mod split;
 mod template;
 
+pub(crate) use discover::is_named_like_a_manifest;
 pub use discover::{Discovered, LeaveOut, Skipped, discover, is_kustomization};
-pub use prefilter::{may_hide, may_hold_rbac, may_hold_templated_rbac};
+pub use packed::unpack;
+pub use prefilter::{may_hide, may_hold_rbac, may_hold_templated_rbac, may_read_files};
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, split_documents};
 pub use template::{TemplateLanguage, template_language};
@@ -54,28 +57,38 @@ pub struct Input {
     pub is_stream: bool,
     /// Whether it is read only because it belongs to the templates of a chart, which may have any name.
     pub in_chart: bool,
+    /// Whether it stands below a directory of templates, which may read other files of their chart.
+    pub in_templates: bool,
 }
 
 impl Input {
     /// Standard input.
     pub fn stdin() -> Self {
-        Self { file: None, name: Arc::from(STDIN), explicit: true, is_stream: true, in_chart: false }
+        let name = Arc::from(STDIN);
+        Self { file: None, name, explicit: true, is_stream: true, in_chart: false, in_templates: false }
     }
 
     /// A file below a directory that was given.
-    fn found(path: PathBuf) -> Self {
+    pub(crate) fn found(path: PathBuf) -> Self {
         let name = display_name(&path);
-        Self { file: Some(path), name, explicit: false, is_stream: false, in_chart: false }
+        let in_templates = discover::is_in_templates(&path);
+        Self { file: Some(path), name, explicit: false, is_stream: false, in_chart: false, in_templates }
+    }
+
+    /// A file that another one names, by the name that it has beside that one. Like one that was given, it is parsed.
+    pub(crate) fn of_another(path: PathBuf, name: &str) -> Self {
+        Self { name: Arc::from(name), explicit: true, ..Self::found(path) }
     }
 
     /// A file below a directory that was given, read because it belongs to the templates of a chart.
     fn found_in_chart(path: PathBuf) -> Self {
-        Self { in_chart: true, ..Self::found(path) }
+        Self { in_chart: true, in_templates: true, ..Self::found(path) }
     }
 
     /// A file that was given.
     pub fn named(path: PathBuf, is_stream: bool) -> Self {
-        Self { explicit: true, is_stream, ..Self::found(path) }
+        let in_templates = std::path::absolute(&path).is_ok_and(|path| discover::is_in_templates(&path));
+        Self { explicit: true, is_stream, in_templates, ..Self::found(path) }
     }
 }
 

@@ -60,6 +60,11 @@ pub fn may_hold_templated_rbac(bytes: &[u8]) -> bool {
         && (mentions() || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at)))
 }
 
+/// Whether a template may read other files of its chart, as `.Files.Get` does.
+pub fn may_read_files(bytes: &[u8]) -> bool {
+    MARK.find(bytes).is_some() && memchr::memmem::find(bytes, b"Files").is_some()
+}
+
 /// Whether a directive stands on a line behind `at`, or begins the next.
 fn is_filled_in(bytes: &[u8], at: usize) -> bool {
     // Kinds are short.

@@ -526,9 +526,16 @@ impl<'t> Node<'t> {
     /// The comment on the line of a node that says nothing itself. Where such a node begins is for the parser to say: at
     /// the colon before it, or behind the comment.
     pub fn comment(self) -> Option<&'t str> {
-        let line = self.text_from_line()?.split(['\n', '\r']).next()?;
-        let at = line.find(" #").or_else(|| line.find("\t#"))?;
-        line.get(at..).map(str::trim)
+        // A line may be as long as the file, and say nothing very often.
+        const FAR: usize = 1 << 10;
+        let (text, at) = (self.tree.text, self.start());
+        let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let before = text.as_bytes().get(at.saturating_sub(FAR)..at)?;
+        let start = at - before.iter().rev().position(is_break).unwrap_or(before.len());
+        let line = text.as_bytes().get(start..text.len().min(at + FAR))?;
+        let line = line.split(is_break).next()?;
+        let mark = memchr::memmem::find(line, b" #")?;
+        text.get(start + mark..start + line.len()).map(str::trim)
     }
 }
 

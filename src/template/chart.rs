@@ -216,7 +216,7 @@ fn values_of(directory: &Path, depth: usize) -> Option<Literal> {
 }
 
 /// The directory of the chart to which a file belongs: the nearest one above it with a `Chart.yaml`.
-fn chart_root(file: &Path) -> Option<&Path> {
+pub(crate) fn chart_root(file: &Path) -> Option<&Path> {
     file.ancestors().skip(1).take(MAX_LEVELS).find(|directory| directory.join(CHART).is_file())
 }
 
@@ -227,7 +227,9 @@ pub(crate) struct Charts(Mutex<BTreeMap<PathBuf, Arc<OnceLock<Arc<Chart>>>>>);
 impl Charts {
     /// The chart to which a file belongs, if it belongs to one.
     pub(crate) fn of(&self, file: &Path) -> Option<Arc<Chart>> {
-        let root = chart_root(file)?;
+        // It may lie above what was given.
+        let file = file.canonicalize().ok()?;
+        let root = chart_root(&file)?;
         // Who comes while it is read waits for it, and for no other.
         let mut charts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let chart = Arc::clone(charts.entry(root.to_owned()).or_default());

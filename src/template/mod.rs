@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) use chart::{Chart, Charts, Literal};
+pub(crate) use chart::{Chart, Charts, Literal, chart_root};
 use expression::{Bound, Scope, Variable, canonical, evaluate, is_path};
 use lex::{Action, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{grants_nothing, object_of};
+use crate::inventory::Aside;
 use crate::inventory::embedding::Carrier;
 use crate::inventory::read::{Contents, is_verb};
 use crate::source::{Piece, may_hide};
@@ -76,7 +77,7 @@ pub(in crate::inventory) fn account(
     if memchr::memmem::find(text.as_bytes(), WORD.as_bytes()).is_none() && !may_hide(text.as_bytes()) {
         return;
     }
-    let Contents { roles, mentions, .. } = contents;
+    let Contents { roles, mentions, aside, .. } = contents;
     let verbs = roles.iter().skip(first).flat_map(|role| &role.rules).flat_map(|rule| &rule.verbs);
     let read: Vec<u32> = verbs.filter(|verb| is_verb(verb.as_str())).map(|verb| verb.place.offset).collect();
     let mut read_at: HashSet<u32> = read.iter().copied().collect();
@@ -97,18 +98,15 @@ pub(in crate::inventory) fn account(
         |key: Option<Node<'_>>| is_schema && key.and_then(Node::as_str).is_some_and(|key| key == "description");
     let within = carrier.map(Carrier::describe).unwrap_or_default();
     let reason = if carrier.is_some() { MentionReason::NoRule } else { MentionReason::NoObject };
-    let most = mentions.len() + MAX_MENTIONS;
+    let mut list = List::new(path, within, mentions);
     for value in &found {
         let (node, key) = value;
-        if mentions.len() >= most {
-            return;
-        }
         if is_word(value) {
             let place = node.place();
             let is_patch = key.and_then(Node::as_str).is_some_and(|key| key == "value");
             let reason = if is_patch { MentionReason::Patch } else { reason };
             if !read_at.contains(&place.offset) {
-                mentions.push(Mention { path: Arc::clone(path), place, reason, within: within.clone() });
+                list.push(place, reason);
             }
         } else if !opened.contains(&node.identity())
             && !is_description(*key)
@@ -116,9 +114,10 @@ pub(in crate::inventory) fn account(
         {
             let piece = Piece { range: 0..text.len(), line: 1 };
             let map = node.place_map(&text);
-            lines(&text, &piece, &map, path, &within, mentions);
+            list.lines(&text, &piece, &map);
         }
     }
+    aside.extend(list.more());
 }
 
 /// Whether a text speaks of rules rather than of impersonation.
@@ -133,28 +132,64 @@ pub(super) fn in_text(
     map: &PlaceMap,
     path: &Arc<str>,
     carrier: &Carrier,
-    mentions: &mut Vec<Mention>,
+    contents: &mut Contents,
 ) {
     if looks_like_rules(text) {
-        lines(text, piece, map, path, &carrier.describe(), mentions);
+        let mut list = List::new(path, carrier.describe(), &mut contents.mentions);
+        list.lines(text, piece, map);
+        contents.aside.extend(list.more());
     }
 }
 
-fn lines(text: &str, piece: &Piece, map: &PlaceMap, path: &Arc<str>, within: &str, mentions: &mut Vec<Mention>) {
-    let (mut line, mut line_start, mut from) = (piece.line, 0, 0);
-    let mut last = None;
-    for (at, word) in text.match_indices(WORD).take(MAX_MENTIONS) {
-        let (breaks, behind) = line_breaks(text.as_bytes().get(from..at).unwrap_or_default());
-        if breaks > 0 {
-            (line, line_start) = (line + breaks, from + behind);
+/// The mentions of one document, as many as are listed.
+struct List<'m> {
+    path: &'m Arc<str>,
+    within: String,
+    mentions: &'m mut Vec<Mention>,
+    left: usize,
+    /// How many are beyond that, and the line of the first.
+    beyond: usize,
+    line: u32,
+}
+
+impl<'m> List<'m> {
+    fn new(path: &'m Arc<str>, within: String, mentions: &'m mut Vec<Mention>) -> Self {
+        Self { path, within, mentions, left: MAX_MENTIONS, beyond: 0, line: 0 }
+    }
+
+    fn push(&mut self, place: Place, reason: MentionReason) {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            let within = self.within.clone();
+            return self.mentions.push(Mention { path: Arc::clone(self.path), place, reason, within });
         }
-        from = at;
-        if last.replace(line) != Some(line) {
-            let column = text.get(line_start..at).unwrap_or_default().chars().count() as u32 + 1;
-            let offset = (piece.range.start + at) as u32;
-            let place = map.locate(Place::of_text(word, offset, line, column));
-            let reason = MentionReason::Text;
-            mentions.push(Mention { path: Arc::clone(path), place, reason, within: within.to_owned() });
+        if self.beyond == 0 {
+            self.line = place.line;
         }
+        self.beyond += 1;
+    }
+
+    /// Lists the lines of a text on which the word stands.
+    fn lines(&mut self, text: &str, piece: &Piece, map: &PlaceMap) {
+        let (mut line, mut line_start, mut from) = (piece.line, 0, 0);
+        let mut last = None;
+        for (at, word) in text.match_indices(WORD) {
+            let (breaks, behind) = line_breaks(text.as_bytes().get(from..at).unwrap_or_default());
+            if breaks > 0 {
+                (line, line_start) = (line + breaks, from + behind);
+            }
+            from = at;
+            if last.replace(line) != Some(line) {
+                let column = text.get(line_start..at).unwrap_or_default().chars().count() as u32 + 1;
+                let offset = (piece.range.start + at) as u32;
+                self.push(map.locate(Place::of_text(word, offset, line, column)), MentionReason::Text);
+            }
+        }
+    }
+
+    /// What is not listed.
+    fn more(self) -> Option<Aside> {
+        let reason = format!("`impersonate` stands outside of rules in {} more places from here on", self.beyond);
+        (self.beyond > 0).then(|| Aside::at(self.path, self.line, reason))
     }
 }

@@ -5,6 +5,7 @@
 //! a list of rules, and who holds it then, is told in [`holder`]; where no carrier says so, nothing binds the list.
 
 mod holder;
+mod kustomization;
 mod mention;
 mod patch;
 #[cfg(test)]
@@ -12,7 +13,7 @@ mod tests;
 
 pub(super) use mention::account;
 pub use mention::{Mention, MentionReason};
-pub(super) use patch::{Use, resolve};
+pub(super) use patch::{Use, beside, resolve};
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -22,13 +23,14 @@ use std::sync::Arc;
 use base64::Engine as _;
 use smol_str::SmolStr;
 
+use super::Aside;
 use super::embedding::{Carrier, Embedding, Form, push_index, push_key};
 use super::fields::{fields, filled_in};
-use super::object::{ObjectKind, ObjectMeta, Role, Text};
+use super::object::{ObjectKind, ObjectMeta, Role, Text, abbreviate};
 use super::read::{Contents, read_embedded, read_rules};
 use super::template::{TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
-use crate::source::{is_kustomization, may_hold_rbac, split_documents};
+use crate::source::{is_kustomization, may_hold_rbac, split_documents, unpack};
 use crate::syntax::{BASE64, Node, NodeKind, PlaceMap, Tree, parse_nested};
 use crate::template::is_templated;
 use holder::Holding;
@@ -82,7 +84,7 @@ pub(super) fn read(
             None => walker.document(root, None),
         }
     }
-    let unknown = walker.view.map(|view| view.unknown).unwrap_or_default();
+    let unknown = walker.view.map(TemplateView::into_unknown).unwrap_or_default();
     Opened { opened: walker.opened, unknown, harmless: walker.harmless }
 }
 
@@ -265,6 +267,16 @@ impl Walker<'_> {
             carrier.kind == "ConfigMap" && carrier.api_version == "v1",
         );
         let of_kustomize = carrier.group() == "kustomize.config.k8s.io" || is_kustomization(self.path);
+        let is_builtin = carrier.api_version == "builtin";
+        if depth == 0 && self.text_depth == 0 && (is_kustomization(self.path) || is_builtin) {
+            let mut references = kustomization::references(node, self.path);
+            if let Some(more) = references.len().checked_sub(kustomization::MAX_REFERENCES).filter(|more| *more > 0) {
+                let reason = format!("it names {more} more files than are followed");
+                self.contents.aside.push(Aside::at(self.path, node.place().line, reason));
+                references.truncate(kustomization::MAX_REFERENCES);
+            }
+            self.contents.references.append(&mut references);
+        }
         let mut context = Context::new(carrier);
         context.holding = Holding::of(&context.carrier, node);
         self.contents.bindings.extend(holder::binding_of(&context.carrier, node, self.path));
@@ -274,6 +286,13 @@ impl Walker<'_> {
             "binaryData" if is_config_map => walker.encoded(value, &context),
             "patches" | "patchesStrategicMerge" | "patchesJson6902" if of_kustomize => {
                 walker.kustomize(value, &context, depth);
+            }
+            "replacements" if of_kustomize => {
+                let fields = kustomization::replaced_in_rules(value);
+                walker.contents.aside.extend(fields.map(|field| {
+                    let reason = format!("a replacement changes a part of a rule: {}", abbreviate(field.source()));
+                    Aside::at(walker.path, field.place().line, reason)
+                }));
             }
             _ => walker.value(value, &context, node, depth),
         });
@@ -366,7 +385,8 @@ impl Walker<'_> {
         if !self.seen.insert(node.identity()) || !self.pay(node, text.len()) {
             return;
         }
-        if text.contains(':') && may_hold_rbac(text.as_bytes()) {
+        // A patch need not say what it changes.
+        if text.contains(':') && (context.patch.is_some() || may_hold_rbac(text.as_bytes())) {
             self.opened.insert(node.identity());
             if self.view.is_some() && is_templated(node.source()) {
                 self.nested_template(node, text, context);
@@ -399,7 +419,7 @@ impl Walker<'_> {
                 own.find_holes(root, part.range.clone());
                 inner.view = Some(own);
                 inner.document(root, Some(context));
-                view.unknown.extend(inner.view.map(|view| view.unknown).unwrap_or_default());
+                view.unknown.extend(inner.view.map(TemplateView::into_unknown).unwrap_or_default());
             }
             is_understood &= error.is_none();
             if let Some(error) = error.filter(|_| may_grant) {
@@ -430,12 +450,31 @@ impl Walker<'_> {
     /// The values of a mapping, each encoded as base64.
     fn encoded(&mut self, mapping: Node<'_>, context: &Context) {
         self.entries(mapping, 0, &mut |walker, _, value, _| {
-            let Some(text) = value.as_str().filter(|text| walker.pay(value, text.len())) else { return };
+            let is_new = !walker.seen.contains(&value.identity());
+            let text = value.as_str().filter(|text| is_new && walker.pay(value, text.len()));
+            let Some(text) = text else { return };
             let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            let Ok(bytes) = BASE64.decode(compact) else { return };
-            let Ok(decoded) = String::from_utf8(bytes) else { return };
-            walker.text(value, &decoded, context);
+            let Ok(mut bytes) = BASE64.decode(compact) else { return };
+            // Helm keeps a release packed, and encodes that once more.
+            if bytes.starts_with(PACKED_BASE64) {
+                bytes = BASE64.decode(&bytes).unwrap_or(bytes);
+            }
+            if bytes.starts_with(PACKED) {
+                bytes = match unpack(&bytes, walker.budget.get().unwrap_or_default()) {
+                    Ok(unpacked) => unpacked,
+                    Err(bytes) => return walker.not_unpacked(value, bytes, context),
+                };
+            }
+            walker.text(value, &text_of(bytes), context);
         });
+    }
+
+    /// Says that something is packed and was not unpacked, but for so many bytes.
+    fn not_unpacked(&mut self, node: Node<'_>, bytes: usize, context: &Context) {
+        let (route, carrier) = (abbreviate(&self.route), context.carrier.describe());
+        let reason = format!("{route} of {carrier} is packed, and broken or larger than is unpacked");
+        self.contents.aside.push(Aside::at(self.path, node.place().line, reason));
+        self.pay(node, bytes.min(self.budget.get().unwrap_or_default()));
     }
 
     /// A string that holds manifests. `text` is what it says, or what is encoded in it.
@@ -483,7 +522,7 @@ impl Walker<'_> {
                     );
                     self.contents.unknown.push(Unknown::new(node.place().offset, what));
                 }
-                mention::in_text(part, &piece, map, self.path, &context.carrier, &mut self.contents.mentions);
+                mention::in_text(part, &piece, map, self.path, &context.carrier, self.contents);
             }
         }
     }
@@ -536,6 +575,7 @@ impl Walker<'_> {
         self.items(list, depth, &mut |walker, operation, depth| {
             let [op, pointer, value] = fields(operation, ["op", "path", "value"]);
             let op = op.and_then(Node::as_str).unwrap_or_default();
+            walker.part_of_a_rule(operation, &op, pointer, value);
             let (Some(value), "add" | "replace") = (value, &*op) else { return };
             // Rules that are put elsewhere than into the rules of a role are no rules of that role.
             let into_rules = pointer.and_then(Node::as_str).is_some_and(|pointer| pointer.starts_with("/rules"));
@@ -546,6 +586,26 @@ impl Walker<'_> {
             walker.value(value, &context, operation, depth);
             walker.route.truncate(length);
         });
+    }
+
+    /// Says that an operation of a patch changes a part of a rule, so that it is not known what that grants then. Where
+    /// the verb is written, that is said of the verb.
+    fn part_of_a_rule(&mut self, operation: Node<'_>, op: &str, pointer: Option<Node<'_>>, value: Option<Node<'_>>) {
+        let pointer = pointer.and_then(Node::as_str).unwrap_or_default();
+        let Some(rest) = pointer.strip_prefix("/rules/") else { return };
+        let changes = match op {
+            "add" | "replace" | "remove" => rest.contains('/'),
+            "copy" | "move" => true,
+            _ => false,
+        };
+        let has_verb = value.is_some_and(|value| {
+            value.scalars().any(|scalar| scalar.as_str().is_some_and(|text| super::read::is_verb(&text)))
+        });
+        if changes && !has_verb {
+            let reason =
+                format!("a patch changes a part of a rule that it does not show: {op} {}", abbreviate(&pointer));
+            self.contents.aside.push(Aside::at(self.path, operation.place().line, reason));
+        }
     }
 
     /// The patches of a kustomization.
@@ -574,6 +634,23 @@ impl Walker<'_> {
             }
             walker.route.truncate(length);
         });
+    }
+}
+
+/// How gzip begins, and how that looks as base64.
+const PACKED: &[u8] = b"\x1f\x8b\x08";
+const PACKED_BASE64: &[u8] = b"H4sI";
+
+/// Bytes as `kubectl` would read them. What is no text holds no manifest, but there may be one before it.
+fn text_of(bytes: Vec<u8>) -> String {
+    let units = |of: fn([u8; 2]) -> u16| {
+        let pairs = bytes.get(2..).unwrap_or_default().chunks_exact(2);
+        String::from_utf16_lossy(&pairs.map(|pair| of([pair[0], pair[1]])).collect::<Vec<_>>())
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        _ => String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! role that it is applied to, held by whoever holds that role. A strategic merge patch in a file of its own is a manifest
 //! like any other, and is read as one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -75,7 +75,7 @@ pub(super) fn is_patch(list: Node<'_>) -> bool {
 }
 
 /// The path of a file that another one names, as reports have it.
-pub(super) fn beside(path: &str, relative: &str) -> String {
+pub(in crate::inventory) fn beside(path: &str, relative: &str) -> String {
     let mut parts: Vec<&str> =
         path.rsplit_once('/').map_or(Vec::new(), |(directory, _)| directory.split('/').collect());
     for part in relative.split('/') {
@@ -93,13 +93,17 @@ pub(super) fn beside(path: &str, relative: &str) -> String {
 /// Tells the roles in files that kustomizations use as patches what they are applied to, and gives bindings without a role
 /// that of the binding which they patch.
 pub(in crate::inventory) fn resolve(inventory: &mut Inventory, uses: &[Use], partial: Vec<PartialBinding>) {
-    let mut by_path: HashMap<&str, Vec<&Use>> = HashMap::new();
+    let mut by_path: BTreeMap<&str, Vec<&Use>> = BTreeMap::new();
     for used in uses {
         by_path.entry(&used.path).or_default().push(used);
     }
     complete(inventory, &by_path, partial);
     if by_path.is_empty() {
         return;
+    }
+    for (path, uses) in by_path.iter().filter(|(_, uses)| uses.len() > MAX_USES) {
+        let reason = format!("kustomizations apply it as a patch {} more times than are read", uses.len() - MAX_USES);
+        inventory.coverage.aside.push(Aside { path: Arc::from(*path), line: None, reason });
     }
     let mut more = Vec::new();
     for role in &mut inventory.roles {
@@ -127,7 +131,7 @@ pub(in crate::inventory) fn resolve(inventory: &mut Inventory, uses: &[Use], par
 }
 
 /// Makes bindings of those without a role: each has that of the binding of its name. One that is no patch is a mistake.
-fn complete(inventory: &mut Inventory, uses: &HashMap<&str, Vec<&Use>>, partial: Vec<PartialBinding>) {
+fn complete(inventory: &mut Inventory, uses: &BTreeMap<&str, Vec<&Use>>, partial: Vec<PartialBinding>) {
     if partial.is_empty() {
         return;
     }

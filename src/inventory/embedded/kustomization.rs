@@ -1,0 +1,52 @@
+//! The files that a kustomization names. Kustomize reads them whatever their names are.
+
+use std::sync::Arc;
+
+use crate::inventory::fields::fields;
+use crate::inventory::follow::{Named, Reference};
+use crate::syntax::Node;
+
+/// How many files are followed that one kustomization names.
+pub(super) const MAX_REFERENCES: usize = 10_000;
+
+/// Lists of manifests and of what makes them; of directories too.
+const LISTS: [&str; 7] = ["resources", "bases", "components", "crds", "generators", "transformers", "validators"];
+/// Lists of patches; `paths` is that of a transformer.
+const PATCHES: [&str; 2] = ["patchesStrategicMerge", "paths"];
+/// Lists of mappings with a `path`.
+const WITH_PATH: [&str; 3] = ["patches", "patchesJson6902", "replacements"];
+/// Lists of what makes a ConfigMap or a Secret of `files`.
+const WITH_FILES: [&str; 2] = ["configMapGenerator", "secretGenerator"];
+
+/// What a kustomization names, or the configuration of one of Kustomize's own transformers.
+pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
+    let lists = fields(node, LISTS).into_iter().flat_map(items);
+    let mappings = fields(node, WITH_PATH).into_iter().flat_map(items);
+    let paths = mappings.chain([node]).filter_map(|item| fields(item, ["path"])[0]);
+    let makers = fields(node, WITH_FILES).into_iter().flat_map(items);
+    let files = makers.chain([node]).flat_map(|item| items(fields(item, ["files"])[0]));
+    let patches = fields(node, PATCHES).into_iter().flat_map(items).chain(paths);
+    let named = lists.map(|node| (node, Named::Manifest)).chain(patches.map(|node| (node, Named::Patch)));
+    let named = named.chain(files.map(|node| (node, Named::Data)));
+    named.filter_map(|(node, what)| reference(node, what, path)).collect()
+}
+
+fn items(list: Option<Node<'_>>) -> impl Iterator<Item = Node<'_>> {
+    list.into_iter().flat_map(Node::items)
+}
+
+fn reference(node: Node<'_>, what: Named, path: &Arc<str>) -> Option<Reference> {
+    let text = node.as_str()?;
+    // Data may have a key before it. What is written there itself names nothing.
+    let target = if what == Named::Data { text.rsplit('=').next()? } else { &text };
+    let names_something = !target.is_empty() && !target.contains('\n') && !target.contains(": ");
+    let (path, line) = (Arc::clone(path), node.place().line);
+    names_something.then(|| Reference { path, line, target: target.to_owned(), what })
+}
+
+/// The fields of rules that replacements fill in.
+pub(super) fn replaced_in_rules(replacements: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    let targets = replacements.items().flat_map(|item| items(fields(item, ["targets"])[0]));
+    let paths = targets.flat_map(|target| items(fields(target, ["fieldPaths"])[0]));
+    paths.filter(|path| path.as_str().is_some_and(|path| path.starts_with("rules")))
+}
