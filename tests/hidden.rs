@@ -262,6 +262,8 @@ fn patches_of_parts_of_rules_are_listed() {
         let run = check(&[("a.yaml", &grant), ("kustomization.yaml", &kustomization)]);
         lists(&run, &format!("kustomization.yaml:4: not looked at: {changes}"));
     }
+    let task = "- kubernetes.core.k8s_json_patch:\n    patch: [{op: replace, path: /rules/0/verbs, value: ['*']}]\n";
+    lists(&check(&[("a.yaml", task)]), "a.yaml:2: not looked at: a patch changes a part of a rule");
     let kustomization = "replacements:\n- source: {kind: ConfigMap, name: c, fieldPath: data.v}\n  targets:\n  - {select: {kind: ClusterRole}, fieldPaths: [rules.0.verbs.0, metadata.name]}\n";
     let run = check(&[("a.yaml", &grant), ("kustomization.yaml", kustomization)]);
     lists(&run, "kustomization.yaml:4: not looked at: a replacement changes a part of a rule: rules.0.verbs.0\n");

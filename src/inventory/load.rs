@@ -521,7 +521,10 @@ fn line_breaks_of_go(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || !text.contains(BREAKS.map(|(c, _)| c)) || text.trim_start().starts_with('{') {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(BREAKS.iter().fold(text.to_owned(), |text, (c, plain)| text.replace(*c, plain)))
+    // Behind a backslash, in quotes, a break is none, as long as it follows at once.
+    let escaped = |(c, plain): &(char, &str)| (format!("\\{c}"), format!("\\\n{}", " ".repeat(plain.len() - 1)));
+    let text = BREAKS.iter().map(escaped).fold(text.to_owned(), |text, (c, plain)| text.replace(&c, &plain));
+    Cow::Owned(BREAKS.iter().fold(text, |text, (c, plain)| text.replace(*c, plain)))
 }
 
 /// A document of a file, for whoever edits it.
@@ -646,6 +649,9 @@ mod tests {
         let rule = "rules:\n- apiGroups: [\"\"]\n  resources: [users]\n";
         for c in ['\u{85}', '\u{2028}', '\u{2029}'] {
             assert_eq!(verbs(&format!("{rule}  # a{c}  verbs: [impersonate]\n")), (vec!["impersonate".to_owned()], 0));
+            let quoted = format!("{rule}  verbs: [\"imper\\{c}sonate\"]\n");
+            assert_eq!(verbs(&quoted), (vec!["impersonate".to_owned()], 0));
+            assert!(documents(quoted.as_bytes())[0].trees.is_none());
         }
         // Bits that are left over.
         assert_eq!(

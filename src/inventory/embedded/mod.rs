@@ -545,6 +545,10 @@ impl Walker<'_> {
             return;
         }
         match node.kind() {
+            NodeKind::Sequence if patch::is_patch(node) => {
+                let context = Context::new(Carrier::other(patch::LOOSE, None, node));
+                self.patch(node, &context.in_patch(None), depth);
+            }
             NodeKind::Sequence => self.items(node, depth, &mut |walker, item, depth| walker.tasks(item, depth)),
             NodeKind::Mapping => {
                 let [name] = fields(node, ["name"]);
