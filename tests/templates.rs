@@ -243,6 +243,18 @@ fn charts_hide_nothing_behind_names_of_files() {
     assert_eq!(inventory.coverage.unread[0].mentions, [3]);
 }
 
+/// A template of a manifest says so by its name.
+#[test]
+fn names_of_templates() {
+    let text = role(RULE).replace("{{ include \"x\" . }}", "{{ name | default('x') }}");
+    for name in ["role.yaml.j2", "role.yml.ERB", "deep/role.json.tmpl"] {
+        assert_eq!(findings(&read(&[(name, &text)])).len(), 1, "{name}");
+        // It need not be YAML.
+        assert!(!unread(&read(&[(name, &text.replace("kind:", "verbs: [\nkind:"))])).is_empty(), "{name}");
+    }
+    assert_eq!(findings(&read(&[("role.j2", &text), ("role.yaml.bak", &text)])), [""; 0]);
+}
+
 /// Whatever is tried to hide the grant, it is found or said not to have been looked at.
 #[test]
 fn nothing_hides_a_grant() {

@@ -21,8 +21,8 @@ use super::{Failure, Status, terminal};
 pub(super) struct InputArgs {
     /// Files or directories with manifests; `-` is standard input
     ///
-    /// Of a directory, every `.yaml`, `.yml` and `.json` file below it is read, hidden and git-ignored ones too, with the
-    /// templates of charts and what kustomizations name; `.git` is not. A symbolic link is followed if it leads to a file inside the directory; all others are counted.
+    /// Of a directory, every `.yaml`, `.yml` and `.json` file below it is read, hidden and git-ignored ones too, with
+    /// templates (of charts, `.yaml.j2`) and what kustomizations name; `.git` is not. A symbolic link is followed if it leads to a file inside the directory; all others are counted.
     #[arg(value_name = "PATH", default_value = ".")]
     #[cfg_attr(feature = "cluster", arg(conflicts_with_all = CLUSTER_ARGS))]
     pub(super) paths: Vec<PathBuf>,

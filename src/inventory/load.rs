@@ -218,14 +218,14 @@ struct Source<'s> {
     file: Option<&'s Path>,
     /// Charts that are known.
     charts: Option<&'s Charts>,
-    /// Whether it is read only because a chart's templates may have any name: it may be no YAML at all.
-    in_chart: bool,
+    /// Whether it is read only because it is a template by its place or its name: it may be no YAML at all.
+    is_template: bool,
 }
 
 impl<'s> Source<'s> {
     /// Text that has a name and is no file.
     fn named(path: &'s Arc<str>) -> Self {
-        Self { path, explicit: true, file: None, charts: None, in_chart: false }
+        Self { path, explicit: true, file: None, charts: None, is_template: false }
     }
 
     /// The chart that it belongs to.
@@ -251,7 +251,7 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
         explicit: input.explicit,
         file: input.file.as_deref(),
         charts: Some(charts),
-        in_chart: input.in_chart,
+        is_template: input.is_template,
     };
     if let Some(bytes) = options.instead.get(&input.name) {
         return read_bytes(&source, bytes);
@@ -286,7 +286,7 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let path = source.path;
     let mut result = FileResult { read: true, ..FileResult::default() };
-    if source.in_chart && path.ends_with("NOTES.txt") && memchr::memmem::find(bytes, b"define").is_none() {
+    if source.is_template && path.ends_with("NOTES.txt") && memchr::memmem::find(bytes, b"define").is_none() {
         // Helm prints it, and renders nothing else from it than the blocks that others call.
         return result;
     }
@@ -295,7 +295,7 @@ fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     if !is_named && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) {
         return result;
     }
-    if source.in_chart {
+    if source.is_template {
         // Whatever its name is, it is rendered.
         result.parsed = true;
         let language = template_language(bytes).unwrap_or(TemplateLanguage::DoubleBraces);
@@ -376,7 +376,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let piece = Piece { range: part.range.clone(), line };
         if template.is_manifest(&part) {
             read_piece(path, text.as_bytes(), &piece, &mut result);
-            if !source.in_chart {
+            if !source.is_template {
                 continue;
             }
             // A file that need not be YAML.

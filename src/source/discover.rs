@@ -38,7 +38,7 @@ pub struct Discovered {
 }
 
 /// Finds the files that `paths` stand for: files as they are, directories with every `.yaml`,
-/// `.yml` and `.json` and every kustomization below them, hidden and git-ignored ones included (a pull request must not be
+/// `.yml` and `.json`, every kustomization and template (`.yaml.j2`) below them, hidden and git-ignored ones included (a pull request must not be
 /// able to hide a grant), `.git` excepted; `-` is standard input. What `leave_out` says is left out.
 pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
     let exclude: Vec<PathBuf> = leave_out.directories.iter().filter_map(|path| path.canonicalize().ok()).collect();
@@ -173,6 +173,8 @@ fn read_directory<'scope>(
             && *in_templates.get_or_insert_with(|| root.is_below_templates(&directory))
         {
             part.inputs.push(Input::found_in_chart(entry.into_path()));
+        } else if kind.is_file() && is_named_like_a_template(entry.path()) {
+            part.inputs.push(Input::found_template(entry.into_path()));
         } else if kind.is_file() && is_packed_chart(entry.path()) {
             part.archives.push(Input::found(entry.into_path()));
         } else if !is_named_like_a_manifest(entry.path()) && !kind.is_symlink() {
@@ -223,6 +225,14 @@ pub(crate) fn is_named_like_a_manifest(path: &Path) -> bool {
         Some(extension) => ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)),
         None => path.file_name().and_then(|name| name.to_str()).is_some_and(is_kustomization),
     }
+}
+
+/// The name of a manifest, and an ending that says what makes one of it: `role.yaml.j2`.
+fn is_named_like_a_template(path: &Path) -> bool {
+    const ENDINGS: [&str; 9] = ["j2", "jinja", "jinja2", "tpl", "tmpl", "gotmpl", "erb", "template", "mustache"];
+    let ending = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+        && path.file_stem().is_some_and(|name| is_named_like_a_manifest(Path::new(name)))
 }
 
 /// Whether Kustomize takes a file for a kustomization, whatever that says of itself. Of three names, one has no ending.

@@ -55,8 +55,8 @@ pub struct Input {
     pub explicit: bool,
     /// Whether it can be read only once: standard input, or a pipe that the user named.
     pub is_stream: bool,
-    /// Whether it is read only because it belongs to the templates of a chart, which may have any name.
-    pub in_chart: bool,
+    /// Whether it is read only because its place or its name says that it is a template: it may be no YAML at all.
+    pub is_template: bool,
     /// Whether it stands below a directory of templates, which may read other files of their chart.
     pub in_templates: bool,
 }
@@ -65,14 +65,14 @@ impl Input {
     /// Standard input.
     pub fn stdin() -> Self {
         let name = Arc::from(STDIN);
-        Self { file: None, name, explicit: true, is_stream: true, in_chart: false, in_templates: false }
+        Self { file: None, name, explicit: true, is_stream: true, is_template: false, in_templates: false }
     }
 
     /// A file below a directory that was given.
     pub(crate) fn found(path: PathBuf) -> Self {
         let name = display_name(&path);
         let in_templates = discover::is_in_templates(&path);
-        Self { file: Some(path), name, explicit: false, is_stream: false, in_chart: false, in_templates }
+        Self { file: Some(path), name, explicit: false, is_stream: false, is_template: false, in_templates }
     }
 
     /// A file that another one names, by the name that it has beside that one. Like one that was given, it is parsed.
@@ -82,7 +82,12 @@ impl Input {
 
     /// A file below a directory that was given, read because it belongs to the templates of a chart.
     fn found_in_chart(path: PathBuf) -> Self {
-        Self { in_chart: true, in_templates: true, ..Self::found(path) }
+        Self { is_template: true, in_templates: true, ..Self::found(path) }
+    }
+
+    /// A file below a directory that was given, whose name says that manifests are made of it.
+    fn found_template(path: PathBuf) -> Self {
+        Self { is_template: true, ..Self::found(path) }
     }
 
     /// A file that was given.
