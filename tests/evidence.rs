@@ -58,6 +58,21 @@ fn condense(input: &str) -> String {
     run.stdout
 }
 
+/// The server adds groups to every user, so that lines with and without them are of one request.
+#[test]
+fn what_differs_only_in_what_is_added_is_one_request() {
+    let line = |groups: &[&str], first: &str| {
+        let request = json!({"user": "alice", "groups": groups, "impersonate": {"user": "panda"}, "verb": "get"});
+        json!({"schema": "deputize.evidence/v1", "request": request, "mode": "legacy", "count": 2, "first": first,
+            "last": "b"})
+        .to_string()
+    };
+    let added = ["devs", "system:authenticated"];
+    let condensed = condense(&[line(&["devs"], "b"), line(&added, "a")].join("\n"));
+    let expected = condense(&line(&added, "a")).replace("\"count\":2", "\"count\":4");
+    assert_eq!(condensed, expected);
+}
+
 #[test]
 fn shards_condensed_anywhere_and_merged_in_any_order_are_the_whole() {
     for seed in 0..8 {

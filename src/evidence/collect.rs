@@ -114,10 +114,18 @@ impl Tallies {
         }
     }
 
-    /// What the keys hold, sorted: a sorted map takes it sooner then.
+    /// What the keys hold, sorted, each once: a sorted map takes it sooner then.
     fn read<T: Ord + Send>(self, read: impl Fn(&mut Reader<'_>) -> T + Sync) -> Vec<(T, Tally)> {
         let mut all: Vec<_> = self.0.into_par_iter().map(|(key, tally)| (read(&mut Reader(&key)), tally)).collect();
         all.par_sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        // Keys that differ in what is added to all alike are one.
+        all.dedup_by(|(next, tally), (kept, own)| {
+            let same = next == kept;
+            if same {
+                own.add(tally.ended, &tally.first, &tally.last);
+            }
+            same
+        });
         all
     }
 

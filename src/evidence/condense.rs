@@ -77,10 +77,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Adds requests, each of them once.
     pub(super) fn add_requests(&mut self, requests: impl Iterator<Item = (Observation, Tally)>) {
         add_all(&mut self.requests, requests);
     }
 
+    /// Adds reviews, each of them once.
     pub(super) fn add_reviews(&mut self, reviews: impl Iterator<Item = (Review, Tally)>) {
         add_all(&mut self.reviews, reviews);
     }
@@ -115,6 +117,11 @@ impl Evidence {
 }
 
 fn add_all<T: Ord>(to: &mut BTreeMap<T, Tally>, from: impl Iterator<Item = (T, Tally)>) {
+    if to.is_empty() {
+        // Of what is sorted and each there once, a map is made at once.
+        *to = from.collect();
+        return;
+    }
     from.for_each(|(what, tally)| match to.entry(what) {
         Entry::Occupied(mut own) => own.get_mut().add(tally.ended, &tally.first, &tally.last),
         Entry::Vacant(place) => {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::json::write_line;
@@ -9,6 +10,10 @@ use crate::authority::{Extra, Mode};
 use crate::evidence::{Evidence, Observation, OwnedRequest, Review, Tally};
 
 const SCHEMA: &str = "deputize.evidence/v1";
+/// Lines that one thread writes at a time.
+const CHUNK: usize = 256;
+/// Lines that are kept until they are printed.
+const STRETCH: usize = 64 * CHUNK;
 
 #[derive(Debug, Serialize)]
 struct EvidenceLine<'a> {
@@ -77,8 +82,21 @@ struct ReviewOf<'a> {
 /// # Errors
 /// When `out` does.
 pub fn write_evidence(out: &mut dyn io::Write, evidence: &Evidence) -> io::Result<()> {
-    evidence.iter().try_for_each(|(observation, tally)| write_line(&mut *out, &line(observation, tally)))?;
+    let observed: Vec<(&Observation, &Tally)> = evidence.iter().collect();
+    for stretch in observed.chunks(STRETCH) {
+        let written: Vec<Vec<u8>> = stretch.par_chunks(CHUNK).map(lines).collect();
+        written.iter().try_for_each(|lines| out.write_all(lines))?;
+    }
     evidence.reviews().try_for_each(|(review, tally)| write_line(&mut *out, &review_line(review, tally)))
+}
+
+fn lines(observed: &[(&Observation, &Tally)]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (observation, tally) in observed {
+        // Writing to a vector cannot fail.
+        let _ = write_line(&mut text, &line(observation, tally));
+    }
+    text
 }
 
 fn review_line<'a>(review: &'a Review, tally: &'a Tally) -> ReviewLine<'a> {
