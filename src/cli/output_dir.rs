@@ -11,6 +11,7 @@ use deputize::grants::Grants;
 use deputize::inventory::Object;
 use deputize::migrate::{Plan, short_hash};
 use deputize::output::{escape, json, yaml};
+use rayon::prelude::*;
 
 use super::Failure;
 
@@ -52,6 +53,13 @@ pub(super) fn write(
     for stage in [GRANT, CUTOVER, ROLLBACK] {
         clear(&directory.join(stage))?;
     }
+    // The plan is as large as all manifests together.
+    let (stages, plan) =
+        rayon::join(|| write_stages(directory, plan), || write_plan(&directory.join(PLAN), grants, plan, version));
+    stages.and(plan)
+}
+
+fn write_stages(directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
     let mut grant = Stage::new(directory.join(GRANT));
     for object in &plan.added {
         grant.add(short_name(object), object);
@@ -76,13 +84,13 @@ pub(super) fn write(
     for object in &plan.cutover.originals {
         rollback.add(of_source(object), object);
     }
-    rollback.write(false)?;
-    let path = directory.join(PLAN);
-    let _ = fs::remove_file(&path);
-    let mut file = create(&path)?;
-    json::write_plan(&mut file, grants, plan, version)
-        .and_then(|()| file.flush())
-        .map_err(|error| failed(&path, &error))
+    rollback.write(false)
+}
+
+fn write_plan(path: &Path, grants: &Grants<'_>, plan: &Plan<'_>, version: KubeVersion) -> Result<(), Failure> {
+    let _ = fs::remove_file(path);
+    let mut file = create(path)?;
+    json::write_plan(&mut file, grants, plan, version).and_then(|()| file.flush()).map_err(|error| failed(path, &error))
 }
 
 /// The files of one directory, in the order in which they are applied.
@@ -110,12 +118,15 @@ impl<'o> Stage<'o> {
             return Ok(());
         }
         fs::create_dir_all(&self.directory).map_err(|error| failed(&self.directory, &error))?;
-        for (name, objects) in &self.objects {
+        let write = |(name, objects): (&String, &Vec<&Object>)| {
             let path = self.directory.join(format!("{name}.yaml"));
             let mut file = create(&path)?;
             let written = yaml::write_objects(&mut file, objects.iter().copied()).and_then(|()| file.flush());
-            written.map_err(|error| failed(&path, &error))?;
-        }
+            written.map_err(|error| failed(&path, &error))
+        };
+        // What is said of a failure must not depend on which file was sooner.
+        let written: Vec<Result<(), Failure>> = self.objects.par_iter().map(write).collect();
+        written.into_iter().collect::<Result<(), Failure>>()?;
         if kustomization {
             let path = self.directory.join(KUSTOMIZATION);
             let mut file = create(&path)?;
