@@ -189,7 +189,7 @@ fn reviews_for_the_verb_itself_follow_the_requests() {
     );
     assert_eq!(run.stdout, expected);
     assert!(
-        run.stderr.contains("\n1 distinct SubjectAccessReview for the verb `impersonate` itself\n"),
+        run.stderr.contains("\n1 distinct SubjectAccessReview for the verb `impersonate` itself; where they are logged at level Metadata, "),
         "{}",
         run.stderr
     );

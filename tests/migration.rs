@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::migration::{answers, evidence, inventory, is_real, migrate, options, read};
 use common::number;
 use common::world::Generator;
-use deputize::authority::{Mode, constrained_modes};
-use deputize::evidence::read_log;
+use deputize::authority::{Feature, Mode, constrained_modes};
+use deputize::evidence::{Evidence, read_log};
 use deputize::grants::Grants;
 use deputize::inventory::Text;
-use deputize::migrate::{Memberships, Options, Outcome, Unserved, widened};
+use deputize::migrate::{Memberships, Options, Outcome, Unserved, verify, widened};
 use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
@@ -150,6 +150,28 @@ fn who_is_asked_about_by_others_keeps_the_literal_verb() {
         plan.grants.iter().map(|planned| format!("{:?} {:?}", planned.outcome, planned.modes)).collect::<Vec<_>>()
     });
     assert_eq!(outcomes.unwrap(), ["Kept(LiteralVerb) [UserInfo]", "Kept(LiteralVerb) []"]);
+}
+
+/// Whoever takes the answer yes to a review away is told so, also if someone else has written the manifests.
+#[test]
+fn a_review_that_is_told_no_is_found() {
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "users"},
+                      "rules": [{"verbs": ["impersonate"], "apiGroups": [""], "resources": ["users"]}]});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                         "metadata": {"name": "users"}, "subjects": [{"kind": "User", "name": "alice"}],
+                         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "users"}});
+    let lines = ["koala", "panda"].map(|name| {
+        json!({"schema": "deputize.evidence/v1", "count": 1, "first": "a", "last": "b", "review": {
+               "asker": "proxy", "user": "alice", "groups": [], "verb": "impersonate", "apiGroup": "",
+               "resource": "users", "subresource": "", "namespace": "", "name": name}})
+        .to_string()
+    });
+    let mut evidence = Evidence::default();
+    read_log(lines.join("\n").as_bytes(), &mut evidence).unwrap();
+    let (before, after) = (inventory(&[role.clone(), binding]), inventory(&[role]));
+    let told = |after| verify(&before, after, &evidence, Feature::Constrained).reviews;
+    assert_eq!(told(&after), [("proxy".to_owned(), "alice".to_owned())]);
+    assert_eq!(told(&before), []);
 }
 
 /// A grant beside a constrained one that serves all that was seen is not used, and its holder was seen.

@@ -38,10 +38,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         if total == 1 { "" } else { "s" },
         evidence.len(),
     )?;
-    let reviews = evidence.reviews().count();
-    if reviews > 0 {
-        writeln!(err, "{} for the verb `impersonate` itself", human::count(reviews, "distinct SubjectAccessReview"))?;
-    }
+    read.say_reviews(&mut err)?;
     read.say_left_out(&mut err)?;
     Ok(read.status)
 }

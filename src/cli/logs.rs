@@ -32,6 +32,22 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<LogsRead, Failure> {
 }
 
 impl LogsRead {
+    /// Says who was seen to ask for the verb itself, and where nobody could be.
+    pub(super) fn say_reviews(&self, err: &mut dyn Write) -> io::Result<()> {
+        match self.evidence.reviews().count() {
+            0 => writeln!(
+                err,
+                "no SubjectAccessReview for the verb `impersonate` itself was seen; where they are logged at level Metadata, \
+                 none could be"
+            ),
+            reviews => writeln!(
+                err,
+                "{} for the verb `impersonate` itself; where they are logged at level Metadata, they could not be seen",
+                human::count(reviews, "distinct SubjectAccessReview")
+            ),
+        }
+    }
+
     /// Says what was read and is no evidence.
     pub(super) fn say_left_out(&self, err: &mut dyn Write) -> io::Result<()> {
         if self.evidence.only_user > 0 {

@@ -75,6 +75,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     let mut err = terminal::stderr();
+    if !read.evidence.is_empty() {
+        read.say_reviews(&mut err)?;
+    }
     read.say_left_out(&mut err)?;
     if before.coverage.objects == 0 {
         writeln!(err, "warning: there is no RBAC object here, so nothing is allowed: check the paths")?;
@@ -84,7 +87,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         writeln!(err, "warning: {nothing}: nothing was shown to work")?;
     }
     err.flush()?;
-    let fine = verification.requests.iter().all(VerifiedRequest::is_kept) && verification.widened.is_empty();
+    let fine = verification.requests.iter().all(VerifiedRequest::is_kept)
+        && verification.widened.is_empty()
+        && verification.reviews.is_empty();
     Ok(status.max(if fine { Status::Clean } else { Status::Reported }))
 }
 

@@ -88,14 +88,21 @@ pub(super) fn prove(
 }
 
 /// The reviews for the literal verb whose answer changes.
-fn lost_reviews(before: &Grants<'_>, after: &Grants<'_>, evidence: Option<&Evidence>) -> Vec<(String, String)> {
+pub(super) fn lost_reviews(
+    before: &Grants<'_>,
+    after: &Grants<'_>,
+    evidence: Option<&Evidence>,
+) -> Vec<(String, String)> {
     let Some(evidence) = evidence.filter(|evidence| evidence.reviews().next().is_some()) else { return Vec::new() };
     let [was, is] = [before, after].map(|grants| Authorizer::new(grants.inventory(), grants.rules(), grants.links()));
     let yes = |authorizer: &Authorizer<'_>, review: &Review| {
         authorizer.authorize(&review.user, &review.groups, &review.attributes()).is_some()
     };
     let lost = evidence.reviews().filter(|(review, _)| yes(&was, review) && !yes(&is, review));
-    lost.map(|(review, _)| (review.asker.clone(), review.user.clone())).collect()
+    let mut lost: Vec<_> = lost.map(|(review, _)| (review.asker.clone(), review.user.clone())).collect();
+    // About one user there may be many.
+    lost.dedup();
+    lost
 }
 
 impl Proof {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::plan::{Kept, PlannedRequest, Unserved};
-use super::proof::{allowed_requests, replay};
+use super::proof::{allowed_requests, lost_reviews, replay};
 use super::widen::{Memberships, Widening, widened};
 use crate::authority::{
     Attributes, Authorizer, Feature, Mode, constrained_modes, decide, missing_checks, smallest_rule,
@@ -19,6 +19,8 @@ pub struct Verification<'v> {
     pub requests: Vec<VerifiedRequest<'v>>,
     /// What is allowed now and was not before.
     pub widened: Vec<Widening>,
+    /// Reviews for the verb `impersonate` that were answered with yes and no longer are; who asked, about whom.
+    pub reviews: Vec<(String, String)>,
     /// Impersonations that were refused, in a fixed order.
     pub denials: Vec<Denial<'v>>,
 }
@@ -93,7 +95,8 @@ pub fn verify<'v>(before: &Inventory, after: &Inventory, evidence: &'v Evidence,
     let verified = requests.par_iter().enumerate().map(verified).collect();
     let memberships = Memberships::of(requests.iter().map(|(request, _)| &request.requestor));
     let widened = if unchanged { Vec::new() } else { widened(&before_grants, &after_grants, &memberships) };
-    Verification { requests: verified, widened, denials: denials(&authorizer, evidence) }
+    let reviews = if unchanged { Vec::new() } else { lost_reviews(&before_grants, &after_grants, Some(evidence)) };
+    Verification { requests: verified, widened, reviews, denials: denials(&authorizer, evidence) }
 }
 
 fn mends(authorizer: &Authorizer<'_>, request: &OwnedRequest, mode: Mode) -> Vec<Mend> {

@@ -61,7 +61,8 @@ fn reviews(sources: &Sources<'_>) -> Option<String> {
     }
     let askers: Vec<String> = askers.into_iter().map(str::to_owned).collect();
     Some(format!(
-        "{} asked for the verb `impersonate` in SubjectAccessReviews: the legacy grants that answer them stay",
+        "{} asked for the verb `impersonate` in SubjectAccessReviews: the legacy grants that answer them stay; who else asks, \
+         where these are logged at level Metadata, could not be seen",
         shortened(&askers)
     ))
 }

@@ -21,7 +21,15 @@ struct VerifyShape<'a> {
     summary: SummaryShape,
     requests: Vec<VerifiedShape<'a>>,
     widened: Vec<WidenedShape<'a>>,
+    reviews: Vec<ReviewShape<'a>>,
     denials: Vec<DenialShape<'a>>,
+}
+
+/// A review for the verb `impersonate` that is no longer answered with yes.
+#[derive(Debug, Serialize)]
+struct ReviewShape<'a> {
+    asker: &'a str,
+    user: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +96,7 @@ pub fn write_json(out: &mut dyn Write, verification: &Verification<'_>) -> io::R
             summary: summary(verification),
             requests: requests.collect(),
             widened: verification.widened.iter().map(widened_shape).collect(),
+            reviews: verification.reviews.iter().map(|(asker, user)| ReviewShape { asker, user }).collect(),
             denials: verification.denials.iter().map(denial_shape).collect(),
         },
     )
@@ -160,6 +169,10 @@ pub fn write_human(out: &mut dyn Write, verification: &Verification<'_>) -> io::
         let names = widening.names.as_ref().map_or_else(|| "any".to_owned(), |names| names.join(", "));
         let (who, mode) = (widening.subject.describe(), widening.mode);
         text.line(2, &format!("{who}, mode {mode}, {resource} {names}: {}", widening.why))
+    })?;
+    let reviews = verification.reviews.iter();
+    text.list("told no: these ask for the verb impersonate in reviews", reviews, |text, (asker, user)| {
+        text.line(2, &format!("{asker} asks whether {user} may impersonate"))
     })?;
     text.list("refused in the log, by the check that failed", verification.denials.iter(), |text, denial| {
         let now = if denial.allowed_now { " (allowed by these manifests)" } else { "" };
