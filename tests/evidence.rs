@@ -58,6 +58,31 @@ fn condense(input: &str) -> String {
     run.stdout
 }
 
+/// Of a request Google Cloud logs who made it as whom, and no more. That is kept, condensed and merged, and is no request.
+#[test]
+fn what_google_cloud_shows_is_kept() {
+    let entry = |requestor: &str, user: &str, time: &str| {
+        json!({"logName": "x", "timestamp": time, "protoPayload": {
+            "@type": "type.googleapis.com/google.cloud.audit.AuditLog", "serviceName": "k8s.io",
+            "methodName": "io.k8s.core.v1.pods.list", "resourceName": "core/v1/namespaces/shop/pods",
+            "authenticationInfo": {"principalEmail": requestor, "authoritySelector": user}}})
+        .to_string()
+    };
+    let proxy = "system:serviceaccount:apps:proxy";
+    let log = [entry(proxy, "panda", "b"), entry("\u{202e}x@example.com", "panda", "c"), entry(proxy, "panda", "a")];
+    let condensed = condense(&log.join("\n"));
+    let expected = [
+        r#"{"schema":"deputize.evidence/v1","glimpse":{"user":"system:serviceaccount:apps:proxy","impersonate":{"user":"panda"}},"count":2,"first":"a","last":"b"}"#,
+        r#"{"schema":"deputize.evidence/v1","glimpse":{"user":"\u202ex@example.com","impersonate":{"user":"panda"}},"count":1,"first":"c","last":"c"}"#,
+        "",
+    ];
+    assert_eq!(condensed, expected.join("\n"));
+    let shards = [condense(&log[2]), condense(&log[..2].join("\n"))];
+    assert_eq!(condense(&shards.concat()), condensed);
+    let simulated = deputize_with(&["simulate", "testdata/platform"], condensed.as_bytes());
+    assert_eq!((simulated.status, simulated.stdout.as_str()), (0, ""));
+}
+
 /// The server adds groups to every user, so that lines with and without them are of one request.
 #[test]
 fn what_differs_only_in_what_is_added_is_one_request() {

@@ -14,7 +14,7 @@ use deputize::authority::{Feature, Mode, constrained_modes};
 use deputize::evidence::{Evidence, read_log};
 use deputize::grants::Grants;
 use deputize::inventory::Text;
-use deputize::migrate::{Memberships, Options, Outcome, Unserved, verify, widened};
+use deputize::migrate::{Kept, Memberships, Options, Outcome, Unserved, verify, widened};
 use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
@@ -172,6 +172,47 @@ fn a_review_that_is_told_no_is_found() {
     let told = |after| verify(&before, after, &evidence, Feature::Constrained).reviews;
     assert_eq!(told(&after), [("proxy".to_owned(), "alice".to_owned())]);
     assert_eq!(told(&before), []);
+}
+
+/// What a log shows a part of may be in use: it stays, unless a person says what for.
+#[test]
+fn what_is_only_glimpsed_is_not_taken_away() {
+    let role = |name: &str, resource: &str, names: &[&str]| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+               "rules": [{"verbs": ["impersonate"], "apiGroups": [""], "resources": [resource], "resourceNames": names}]})
+    };
+    let binding = |name: &str, subject: Value| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+               "subjects": [subject]})
+    };
+    let alice = json!({"kind": "User", "name": "alice"});
+    let accounts = json!({"kind": "Group", "name": "system:serviceaccounts:apps"});
+    let world = [
+        role("a-panda", "users", &["panda"]),
+        binding("a-panda", alice.clone()),
+        role("b-koala", "users", &["koala"]),
+        binding("b-koala", alice.clone()),
+        role("c-groups", "groups", &[]),
+        binding("c-groups", alice.clone()),
+        role("d-accounts", "serviceaccounts", &["app"]),
+        binding("d-accounts", accounts),
+    ];
+    let request = json!({"user": "alice", "impersonate": {"user": "koala"}, "verb": "list", "resource": "nodes"});
+    let mut evidence = evidence(&world, &[request]);
+    let entry = |requestor: &str, user: &str| {
+        json!({"protoPayload": {"serviceName": "k8s.io", "authenticationInfo": {
+               "principalEmail": requestor, "authoritySelector": user}}})
+        .to_string()
+    };
+    let log = [entry("alice", "panda"), entry("system:serviceaccount:apps:x", "system:serviceaccount:shop:app")];
+    read_log(log.join("\n").as_bytes(), &mut evidence).unwrap();
+    let outcomes = migrate(&world, &evidence, Options::default(), |plan, _| {
+        let glimpsed = plan.warnings.iter().any(|warning| warning.contains("alice as panda"));
+        (glimpsed, plan.grants.iter().map(|planned| planned.outcome).collect::<Vec<_>>())
+    });
+    let stays = Outcome::Kept(Kept::OnlyGlimpsed);
+    assert_eq!(outcomes.unwrap(), (true, vec![stays, Outcome::Replaced, stays, stays]));
 }
 
 /// A grant beside a constrained one that serves all that was seen is not used, and its holder was seen.

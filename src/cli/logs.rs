@@ -50,12 +50,13 @@ impl LogsRead {
 
     /// Says what was read and is no evidence.
     pub(super) fn say_left_out(&self, err: &mut dyn Write) -> io::Result<()> {
-        if self.evidence.only_user > 0 {
-            let requests = human::count(self.evidence.only_user, "impersonated request");
+        let glimpsed: u64 = self.evidence.glimpses().map(|(_, tally)| tally.count()).sum();
+        if glimpsed > 0 {
+            let requests = human::count(usize::try_from(glimpsed).unwrap_or(usize::MAX), "impersonated request");
             writeln!(
                 err,
-                "{requests} left out: Google Cloud logs the name of the user (`authoritySelector`), but neither groups, UID \
-                 nor extras, nor the groups of the requestor"
+                "{requests} cannot be answered again: Google Cloud logs the name of the user (`authoritySelector`), but \
+                 neither groups, UID nor extras, nor the groups of the requestor"
             )?;
         }
         if self.evidence.not_events > 0 {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use deputize::authority::{Authorizer, Extra, Feature, Headers, Request, User, decide};
-use deputize::evidence::{is_review, read_request};
+use deputize::evidence::{asks_nothing, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
 use deputize::output::{escape, simulate, trace};
@@ -229,7 +229,7 @@ fn answer(authorizer: &Authorizer<'_>, feature: Feature, before: usize, lines: &
                 if decision.request.is_some() { Status::Clean } else { Status::Reported }
             }
             // Condensed evidence has lines that ask for nothing.
-            Err(_) if is_review(line) => continue,
+            Err(_) if asks_nothing(line) => continue,
             Err(error) => {
                 simulate::write_error(&mut answers.text, number, &error);
                 answers.errors.push((number, error));

@@ -6,12 +6,12 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use memchr::memmem::Finder;
 use rayon::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Evidence;
 use super::collect::{Collected, Condensed};
 use super::event::Event;
-use super::request::{EvidenceShape, ReviewShape};
+use super::request::{AsideShape, EvidenceShape};
 
 /// How much is read at a time, in bytes: little enough to be still in the cache when it is searched.
 pub(super) const BLOCK: usize = 1 << 20;
@@ -204,13 +204,9 @@ fn read_line(line: &[u8], seen: &mut Collected) -> bool {
         return true;
     }
     if line.contains("\"deputize.evidence/") {
-        return match (serde_json::from_str::<EvidenceShape>(line), serde_json::from_str::<ReviewShape>(line)) {
-            (Ok(request), _) => request.add_to(seen),
-            (_, Ok(review)) => {
-                review.add_to(seen);
-                true
-            }
-            _ => false,
+        return match serde_json::from_str::<EvidenceShape>(line) {
+            Ok(request) => request.add_to(seen),
+            Err(_) => serde_json::from_str::<AsideShape>(line).is_ok_and(|aside| aside.add_to(seen)),
         };
     }
     serde_json::from_str(line).is_ok_and(|value: Value| unwrap(value, seen, 0))
@@ -226,11 +222,14 @@ fn unwrap(value: Value, seen: &mut Collected, depth: usize) -> bool {
             // Of a key that stands twice the last is left now.
             observe(&Value::Object(fields).to_string(), seen)
         }
-        Value::Object(fields) if fields.get("protoPayload").is_some_and(names_only_the_user) => {
-            seen.only_user += 1;
-            true
+        Value::Object(fields) => {
+            if let Some((requestor, user)) = glimpse(&fields) {
+                let time = fields.get("timestamp").and_then(Value::as_str).unwrap_or_default();
+                seen.add_glimpse(1, time, time, requestor, user);
+                return true;
+            }
+            unwrap_all(fields.into_iter().map(|(_, value)| value), seen, depth)
         }
-        Value::Object(fields) => unwrap_all(fields.into_iter().map(|(_, value)| value), seen, depth),
         Value::Array(items) => unwrap_all(items.into_iter(), seen, depth),
         Value::String(text) if text.contains("\"stage\"") => {
             observe(&text, seen) || serde_json::from_str(&text).is_ok_and(|value| unwrap(value, seen, depth + 1))
@@ -247,11 +246,15 @@ fn observe(text: &str, seen: &mut Collected) -> bool {
     })
 }
 
-/// Whether this is the form in which Google Cloud logs impersonated requests to an API server
-/// (`google.cloud.audit.AuditLog`). It has the name of the impersonated user, and nothing of groups, UID and extras.
-fn names_only_the_user(payload: &Value) -> bool {
-    let user = payload.pointer("/authenticationInfo/authoritySelector").and_then(Value::as_str);
-    payload.get("serviceName").and_then(Value::as_str) == Some("k8s.io") && user.is_some_and(|user| !user.is_empty())
+/// Who has asked to be whom, where this is the form in which Google Cloud logs impersonated requests to an API server
+/// (`google.cloud.audit.AuditLog`). It has the names, and nothing of groups, UID and extras.
+fn glimpse(entry: &Map<String, Value>) -> Option<(&str, &str)> {
+    let payload = entry.get("protoPayload")?;
+    let authentication = payload.get("authenticationInfo")?;
+    let text = |key: &str| authentication.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let user =
+        text("authoritySelector").filter(|_| payload.get("serviceName").and_then(Value::as_str) == Some("k8s.io"))?;
+    Some((text("principalEmail").or_else(|| text("principalSubject")).unwrap_or_default(), user))
 }
 
 /// Looks for events in each value. Whether there is any.
@@ -312,10 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_google_cloud_are_counted() {
+    fn entries_of_google_cloud_show_who_is_whom() {
         let entry = |service: &str, authentication: &str| {
             format!(
-                r#"{{"logName":"x","protoPayload":{{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","serviceName":"{service}","methodName":"io.k8s.core.v1.pods.list","authenticationInfo":{{"principalEmail":"proxy"{authentication}}}}}}}"#
+                r#"{{"logName":"x","timestamp":"2026-01-01T00:00:00Z","protoPayload":{{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","serviceName":"{service}","methodName":"io.k8s.core.v1.pods.list","authenticationInfo":{{"principalEmail":"proxy"{authentication}}}}}}}"#
             )
         };
         let selector = r#","authoritySelector":"alice""#;
@@ -326,8 +329,11 @@ mod tests {
             entry("k8s.io", selector),
         ];
         let evidence = read(&log.join("\n"));
-        assert_eq!((evidence.iter().count(), evidence.only_user, evidence.not_events), (0, 2, 1));
-        assert_eq!(read(&format!("[\n{}\n]", log.join(",\n"))).only_user, 2);
+        let [(glimpse, tally)] = evidence.glimpses().collect::<Vec<_>>()[..] else { panic!("{evidence:?}") };
+        assert_eq!((evidence.iter().count(), evidence.not_events), (0, 1));
+        assert_eq!((glimpse.requestor.as_str(), glimpse.user.as_str()), ("proxy", "alice"));
+        assert_eq!((tally.count(), tally.first.as_str()), (2, "2026-01-01T00:00:00Z"));
+        assert_eq!(read(&format!("[\n{}\n]", log.join(",\n"))).glimpses().next(), evidence.glimpses().next());
     }
 
     #[test]

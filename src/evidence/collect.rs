@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use super::{Evidence, Observation, OwnedRequest, Review, Tally};
+use super::{Evidence, Glimpse, Observation, OwnedRequest, Review, Tally};
 use crate::authority::{Extra, Headers, Mode, User};
 
 /// What one thread has seen and not yet told the others, one after the other.
@@ -15,13 +15,20 @@ pub(super) struct Collected {
     key: Key,
     entries: Vec<Entry>,
     pub(super) not_events: usize,
-    pub(super) only_user: usize,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Request,
+    Review,
+    Glimpse,
 }
 
 /// Behind the key of each entry its first and its last time are written.
 #[derive(Debug)]
 struct Entry {
-    is_review: bool,
+    kind: Kind,
     ended: u64,
     key: usize,
     first: usize,
@@ -32,15 +39,23 @@ impl Collected {
     /// Adds requests: `ended` of them, or none for one that is still open. `write` writes what they are, as
     /// [`observation`] reads it.
     pub(super) fn add_request(&mut self, ended: u64, first: &str, last: &str, write: impl FnOnce(&mut Key)) {
-        self.add(false, ended, [first, last], write);
+        self.add(Kind::Request, ended, [first, last], write);
     }
 
     /// Adds reviews. `write` writes what they are, as [`review`] reads it.
     pub(super) fn add_review(&mut self, count: u64, first: &str, last: &str, write: impl FnOnce(&mut Key)) {
-        self.add(true, count, [first, last], write);
+        self.add(Kind::Review, count, [first, last], write);
     }
 
-    fn add(&mut self, is_review: bool, ended: u64, times: [&str; 2], write: impl FnOnce(&mut Key)) {
+    /// Adds requests of which only this is known: who made them, and as whom.
+    pub(super) fn add_glimpse(&mut self, count: u64, first: &str, last: &str, requestor: &str, user: &str) {
+        self.add(Kind::Glimpse, count, [first, last], |key| {
+            key.text(requestor);
+            key.text(user);
+        });
+    }
+
+    fn add(&mut self, kind: Kind, ended: u64, times: [&str; 2], write: impl FnOnce(&mut Key)) {
         let before = self.key.0.len();
         write(&mut self.key);
         let key = self.key.0.len() - before;
@@ -48,7 +63,7 @@ impl Collected {
             self.key.0.extend_from_slice(time.as_bytes());
             time.len()
         });
-        self.entries.push(Entry { is_review, ended, key, first, last });
+        self.entries.push(Entry { kind, ended, key, first, last });
     }
 
     /// How much is kept, in bytes.
@@ -62,8 +77,8 @@ impl Collected {
 pub(super) struct Condensed {
     requests: Tallies,
     reviews: Tallies,
+    glimpses: Tallies,
     not_events: usize,
-    only_user: usize,
 }
 
 impl Condensed {
@@ -75,26 +90,29 @@ impl Condensed {
             let (first, behind) = behind.split_at(entry.first);
             let (last, behind) = behind.split_at(entry.last);
             rest = behind;
-            let tallies = if entry.is_review { &mut self.reviews } else { &mut self.requests };
+            let tallies = match entry.kind {
+                Kind::Request => &mut self.requests,
+                Kind::Review => &mut self.reviews,
+                Kind::Glimpse => &mut self.glimpses,
+            };
             tallies.add(key, entry.ended, first, last);
         }
         seen.key.0.clear();
         self.not_events += std::mem::take(&mut seen.not_events);
-        self.only_user += std::mem::take(&mut seen.only_user);
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.requests.merge(other.requests);
         self.reviews.merge(other.reviews);
+        self.glimpses.merge(other.glimpses);
         self.not_events += other.not_events;
-        self.only_user += other.only_user;
     }
 
     pub(super) fn add_to(self, evidence: &mut Evidence) {
         evidence.add_requests(self.requests.read(observation).into_iter());
         evidence.add_reviews(self.reviews.read(review).into_iter());
+        evidence.add_glimpses(self.glimpses.read(glimpse).into_iter());
         evidence.not_events += self.not_events;
-        evidence.only_user += self.only_user;
     }
 }
 
@@ -274,6 +292,11 @@ fn review(key: &mut Reader<'_>) -> Review {
         namespace: key.text(),
         name: key.text(),
     }
+}
+
+/// The glimpse in a key.
+fn glimpse(key: &mut Reader<'_>) -> Glimpse {
+    Glimpse { requestor: key.text(), user: key.text() }
 }
 
 #[cfg(test)]

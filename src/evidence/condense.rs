@@ -54,6 +54,16 @@ impl Review {
     }
 }
 
+/// What an entry of Google Cloud shows of requests as another user: the names, and nothing of groups, UID and extras. That is
+/// no request that could be answered again, but somebody uses a grant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Glimpse {
+    /// Who has asked; empty where the entry does not say.
+    pub requestor: String,
+    /// Whom it asked to be.
+    pub user: String,
+}
+
 /// How often and when a request was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
@@ -70,10 +80,9 @@ pub struct Tally {
 pub struct Evidence {
     requests: BTreeMap<Observation, Tally>,
     reviews: BTreeMap<Review, Tally>,
+    glimpses: BTreeMap<Glimpse, Tally>,
     /// Lines that could matter, but are neither events nor evidence.
     pub not_events: usize,
-    /// Entries of Google Cloud that show a request as another user, but not in which groups: no evidence.
-    pub only_user: usize,
 }
 
 impl Evidence {
@@ -87,12 +96,17 @@ impl Evidence {
         add_all(&mut self.reviews, reviews);
     }
 
+    /// Adds glimpses, each of them once.
+    pub(super) fn add_glimpses(&mut self, glimpses: impl Iterator<Item = (Glimpse, Tally)>) {
+        add_all(&mut self.glimpses, glimpses);
+    }
+
     /// Adds everything that another log has shown.
     pub fn merge(&mut self, other: Self) {
         self.add_requests(other.requests.into_iter());
         self.add_reviews(other.reviews.into_iter());
+        self.add_glimpses(other.glimpses.into_iter());
         self.not_events += other.not_events;
-        self.only_user += other.only_user;
     }
 
     /// How many distinct requests there are.
@@ -113,6 +127,11 @@ impl Evidence {
     /// The reviews for the verb `impersonate`, in a fixed order.
     pub fn reviews(&self) -> impl Iterator<Item = (&Review, &Tally)> {
         self.reviews.iter()
+    }
+
+    /// What is known of requests as another user that cannot be answered again, in a fixed order.
+    pub fn glimpses(&self) -> impl Iterator<Item = (&Glimpse, &Tally)> {
+        self.glimpses.iter()
     }
 }
 

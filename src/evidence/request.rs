@@ -83,13 +83,14 @@ impl EvidenceShape {
     }
 }
 
-/// A line of condensed evidence that is a review.
+/// A line of condensed evidence that is no request: a review or a glimpse.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReviewShape {
+pub(super) struct AsideShape {
     #[serde(rename = "schema")]
     _schema: String,
-    review: ReviewOf,
+    review: Option<ReviewOf>,
+    glimpse: Option<GlimpseOf>,
     #[serde(default)]
     count: u64,
     #[serde(default, deserialize_with = "or_empty")]
@@ -114,24 +115,41 @@ struct ReviewOf {
     name: String,
 }
 
-impl ReviewShape {
-    /// Adds what the line shows.
-    pub(super) fn add_to(self, seen: &mut Collected) {
-        let of = self.review;
-        seen.add_review(self.count, &self.first, &self.last, |key| {
-            key.text(&of.asker);
-            key.text(&of.user);
-            key.list(of.groups.iter().map(String::as_str));
-            [&of.api_group, &of.resource, &of.subresource, &of.namespace, &of.name]
-                .into_iter()
-                .for_each(|text| key.text(text));
-        });
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GlimpseOf {
+    user: String,
+    impersonate: GlimpsedUser,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GlimpsedUser {
+    user: String,
+}
+
+impl AsideShape {
+    /// Adds what the line shows. False if it is neither, or both.
+    pub(super) fn add_to(self, seen: &mut Collected) -> bool {
+        match (self.review, self.glimpse) {
+            (Some(of), None) => seen.add_review(self.count, &self.first, &self.last, |key| {
+                key.text(&of.asker);
+                key.text(&of.user);
+                key.list(of.groups.iter().map(String::as_str));
+                [&of.api_group, &of.resource, &of.subresource, &of.namespace, &of.name]
+                    .into_iter()
+                    .for_each(|text| key.text(text));
+            }),
+            (None, Some(of)) => seen.add_glimpse(self.count, &self.first, &self.last, &of.user, &of.impersonate.user),
+            _ => return false,
+        }
+        true
     }
 }
 
-/// Whether a line of condensed evidence is a review, which is no request.
-pub fn is_review(line: &[u8]) -> bool {
-    serde_json::from_slice::<ReviewShape>(line).is_ok()
+/// Whether a line of condensed evidence is no request: a review, or a glimpse.
+pub fn asks_nothing(line: &[u8]) -> bool {
+    serde_json::from_slice::<AsideShape>(line).is_ok_and(|aside| aside.review.is_some() != aside.glimpse.is_some())
 }
 
 /// Programs in some languages write null for an empty list.

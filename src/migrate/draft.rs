@@ -60,6 +60,8 @@ pub(super) struct Planner<'d, 'p> {
     pub served: &'d [Served],
     /// The grants that others than the API server were seen to ask for.
     pub reviewed: &'d [(usize, Taken)],
+    /// The grants that requests may have used of which little is known.
+    pub glimpsed: &'d BTreeSet<usize>,
     /// The objects of an earlier run that this one replaces.
     pub own: &'d [ObjectKey],
     /// Modes that an impersonator must not get, since they would widen what is allowed.
@@ -168,7 +170,7 @@ impl<'p> Planner<'_, 'p> {
         for (index, candidate) in self.candidates.iter().enumerate() {
             let none = Known::default();
             let known = candidate.impersonator.as_ref().and_then(|who| known.get(who)).unwrap_or(&none);
-            let decided = self.decide(candidate, known, &uses[index], &mut granted, &mut used);
+            let decided = self.decide((index, candidate), known, &uses[index], &mut granted, &mut used);
             outcomes.push((decided.outcome, decided.modes));
             residuals.push(decided.residual);
         }
@@ -256,7 +258,7 @@ impl<'p> Planner<'_, 'p> {
 
     fn decide(
         &self,
-        candidate: &Candidate<'p>,
+        (index, candidate): (usize, &Candidate<'p>),
         known: &Known,
         used_for: &Use,
         granted: &mut BTreeMap<(Impersonator, Mode), Granted>,
@@ -279,6 +281,7 @@ impl<'p> Planner<'_, 'p> {
                 let outcome = Outcome::Kept(used_for.why.unwrap_or(Kept::NoConstrainedForm));
                 return Decided { outcome, modes: Vec::new(), residual: Residual::names(&used_for.legacy) };
             }
+            Some(_) if self.glimpsed.contains(&index) => return Decided::kept(Kept::OnlyGlimpsed),
             Some(dead) => return Decided::dropped(Some(dead)),
             None => {}
         }
@@ -329,6 +332,8 @@ impl<'p> Planner<'_, 'p> {
             // What is only declared may be needed as a whole.
             let whole = !declared.is_empty() || needed.is_none();
             (Outcome::Kept(Kept::WouldWiden), if whole { Residual::Whole } else { needed })
+        } else if declared.is_empty() && self.glimpsed.contains(&index) {
+            (Outcome::Kept(used_for.why.unwrap_or(Kept::OnlyGlimpsed)), Residual::Whole)
         } else if !needed.is_none() && !has_evidence {
             // What is only asked for by others says nothing of what it is used for.
             (Outcome::Kept(used_for.why.unwrap_or(Kept::LiteralVerb)), Residual::Whole)

@@ -8,6 +8,7 @@ mod candidate;
 mod credit;
 mod cutover;
 mod draft;
+mod glimpsed;
 mod in_place;
 mod literal;
 mod manifest;

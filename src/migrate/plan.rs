@@ -13,6 +13,7 @@ use super::candidate::{Candidate, candidates};
 use super::credit::{LegacyIndex, Served, credit_reviews};
 use super::cutover::Cutover;
 use super::draft::Planner;
+use super::glimpsed::glimpsed;
 use super::manifest::LABEL_MODE;
 use super::proof;
 use super::widen::{Memberships, widened};
@@ -112,6 +113,8 @@ pub enum Kept {
     /// More would be allowed than is: the mode that is asked for reaches more identities, or the impersonator holds
     /// others in it already, to which the actions would apply too.
     WouldWiden,
+    /// Google Cloud's log shows that it may be in use, but not what for: nobody has declared the actions.
+    OnlyGlimpsed,
     /// Nothing says what the impersonator does.
     NoEvidence,
 }
@@ -127,6 +130,7 @@ impl Kept {
             Self::NoConstrainedForm => "no-constrained-form",
             Self::LiteralVerb => "literal-verb",
             Self::WouldWiden => "would-widen",
+            Self::OnlyGlimpsed => "only-glimpsed",
             Self::NoEvidence => "no-evidence",
         }
     }
@@ -184,6 +188,7 @@ pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options)
     let own = earlier_objects(grants, &memberships);
     let served = serve(grants, &own, &candidates, &requests);
     let reviewed = sources.evidence.map(|evidence| credit_reviews(&candidates, evidence)).unwrap_or_default();
+    let glimpsed = sources.evidence.map(|evidence| glimpsed(&candidates, evidence)).unwrap_or_default();
     let mut planner = Planner {
         grants,
         sources,
@@ -191,6 +196,7 @@ pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options)
         candidates: &candidates,
         served: &served,
         reviewed: &reviewed,
+        glimpsed: &glimpsed,
         requests: &requests,
         own: &own,
         withheld: BTreeSet::new(),

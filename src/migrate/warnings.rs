@@ -27,6 +27,7 @@ pub(super) fn of_plan(
     warnings.extend(mixed_clients(requests));
     warnings.extend(unnamed_namespaces(grants, planned));
     warnings.extend(reviews(sources));
+    warnings.extend(glimpses(sources, planned));
     warnings.extend(literal_verb(grants, planned));
     warnings
 }
@@ -65,6 +66,23 @@ fn reviews(sources: &Sources<'_>) -> Option<String> {
          where these are logged at level Metadata, could not be seen",
         shortened(&askers)
     ))
+}
+
+/// Who was seen as whom in a log that does not say enough to answer the requests again.
+fn glimpses(sources: &Sources<'_>, planned: &[PlannedGrant]) -> Option<String> {
+    let glimpses = sources.evidence?.glimpses();
+    let who = |requestor: &str| if requestor.is_empty() { "someone" } else { requestor }.to_owned();
+    let pairs: Vec<String> =
+        glimpses.map(|(glimpse, _)| format!("{} as {}", who(&glimpse.requestor), glimpse.user)).collect();
+    let stay = planned.iter().any(|planned| planned.outcome == Outcome::Kept(Kept::OnlyGlimpsed));
+    let what = if stay { "; the legacy grants that it may be stay" } else { "" };
+    (!pairs.is_empty()).then(|| {
+        format!(
+            "Google Cloud's log shows {}, but not by which grants and in which groups{what}: declare what they do \
+             (--actions), and look whether it is all of what the log shows, since that cannot be proved",
+            shortened(&pairs)
+        )
+    })
 }
 
 /// Who may need the verb for other reasons than to impersonate: RBAC does not show it, names do (see

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::json::write_line;
 use crate::authority::{Extra, Mode};
-use crate::evidence::{Evidence, Observation, OwnedRequest, Review, Tally};
+use crate::evidence::{Evidence, Glimpse, Observation, OwnedRequest, Review, Tally};
 
 const SCHEMA: &str = "deputize.evidence/v1";
 /// Lines that one thread writes at a time.
@@ -53,10 +53,14 @@ struct ImpersonateLine<'a> {
     extra: &'a Extra,
 }
 
+/// What is no request.
 #[derive(Debug, Serialize)]
-struct ReviewLine<'a> {
+struct AsideLine<'a> {
     schema: &'static str,
-    review: ReviewOf<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review: Option<ReviewOf<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    glimpse: Option<GlimpseOf<'a>>,
     count: u64,
     first: &'a str,
     last: &'a str,
@@ -77,7 +81,18 @@ struct ReviewOf<'a> {
     name: &'a str,
 }
 
-/// Writes all requests in a fixed order, then all reviews.
+#[derive(Debug, Serialize)]
+struct GlimpseOf<'a> {
+    user: &'a str,
+    impersonate: GlimpsedUser<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct GlimpsedUser<'a> {
+    user: &'a str,
+}
+
+/// Writes all requests in a fixed order, then all reviews, then all glimpses.
 ///
 /// # Errors
 /// When `out` does.
@@ -87,7 +102,20 @@ pub fn write_evidence(out: &mut dyn io::Write, evidence: &Evidence) -> io::Resul
         let written: Vec<Vec<u8>> = stretch.par_chunks(CHUNK).map(lines).collect();
         written.iter().try_for_each(|lines| out.write_all(lines))?;
     }
-    evidence.reviews().try_for_each(|(review, tally)| write_line(&mut *out, &review_line(review, tally)))
+    evidence
+        .reviews()
+        .try_for_each(|(review, tally)| write_line(&mut *out, &aside_line(Some(review_of(review)), None, tally)))?;
+    evidence
+        .glimpses()
+        .try_for_each(|(glimpse, tally)| write_line(&mut *out, &aside_line(None, Some(glimpse_of(glimpse)), tally)))
+}
+
+fn aside_line<'a>(review: Option<ReviewOf<'a>>, glimpse: Option<GlimpseOf<'a>>, tally: &'a Tally) -> AsideLine<'a> {
+    AsideLine { schema: SCHEMA, review, glimpse, count: tally.count(), first: &tally.first, last: &tally.last }
+}
+
+fn glimpse_of(glimpse: &Glimpse) -> GlimpseOf<'_> {
+    GlimpseOf { user: &glimpse.requestor, impersonate: GlimpsedUser { user: &glimpse.user } }
 }
 
 fn lines(observed: &[(&Observation, &Tally)]) -> Vec<u8> {
@@ -99,23 +127,17 @@ fn lines(observed: &[(&Observation, &Tally)]) -> Vec<u8> {
     text
 }
 
-fn review_line<'a>(review: &'a Review, tally: &'a Tally) -> ReviewLine<'a> {
-    ReviewLine {
-        schema: SCHEMA,
-        review: ReviewOf {
-            asker: &review.asker,
-            user: &review.user,
-            groups: &review.groups,
-            verb: "impersonate",
-            api_group: &review.api_group,
-            resource: &review.resource,
-            subresource: &review.subresource,
-            namespace: &review.namespace,
-            name: &review.name,
-        },
-        count: tally.count(),
-        first: &tally.first,
-        last: &tally.last,
+fn review_of(review: &Review) -> ReviewOf<'_> {
+    ReviewOf {
+        asker: &review.asker,
+        user: &review.user,
+        groups: &review.groups,
+        verb: "impersonate",
+        api_group: &review.api_group,
+        resource: &review.resource,
+        subresource: &review.subresource,
+        namespace: &review.namespace,
+        name: &review.name,
     }
 }
 

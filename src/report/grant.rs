@@ -338,7 +338,7 @@ fn weight(outcome: Outcome) -> u8 {
         Outcome::Dropped(Some(_)) => 0,
         Outcome::Dropped(None) => 1,
         Outcome::Replaced => 2,
-        Outcome::Kept(Kept::NoEvidence) => 3,
+        Outcome::Kept(Kept::NoEvidence | Kept::OnlyGlimpsed) => 3,
         Outcome::Kept(_) => 4,
     }
 }

@@ -111,7 +111,7 @@ impl Totals {
                 match outcome {
                     Outcome::Replaced => &mut self.replaced,
                     Outcome::Dropped(_) => &mut self.unused,
-                    Outcome::Kept(Kept::NoEvidence) => &mut self.needs_evidence,
+                    Outcome::Kept(Kept::NoEvidence | Kept::OnlyGlimpsed) => &mut self.needs_evidence,
                     Outcome::Kept(_) => &mut self.stays,
                 }
             }

@@ -76,7 +76,7 @@ impl TaskKind {
                 let stays = matches!(outcome, Some(Outcome::Kept(Kept::ServerOwned) | Outcome::Dropped(_)));
                 grant.is_legacy() && !stays && grant.steps == Some(1)
             }
-            Self::Observe => outcome == Some(Outcome::Kept(Kept::NoEvidence)),
+            Self::Observe => matches!(outcome, Some(Outcome::Kept(Kept::NoEvidence | Kept::OnlyGlimpsed))),
             Self::Replace => outcome == Some(Outcome::Replaced),
             Self::ChangeClients => {
                 matches!(outcome, Some(Outcome::Kept(Kept::NoConstrainedForm | Kept::LiteralVerb | Kept::WouldWiden)))

@@ -95,7 +95,7 @@ pub(super) fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
         Outcome::Replaced => ("replaced", "constrained grants can take its place"),
         Outcome::Dropped(None) => ("unused", "not seen in use, though its holder was seen"),
         Outcome::Dropped(Some(_)) => ("dead", "reaches nobody"),
-        Outcome::Kept(kept @ Kept::NoEvidence) => ("needs-evidence", stays(kept)),
+        Outcome::Kept(kept @ (Kept::NoEvidence | Kept::OnlyGlimpsed)) => ("needs-evidence", stays(kept)),
         Outcome::Kept(kept) => ("stays", stays(kept)),
     }
 }
@@ -108,6 +108,7 @@ pub(super) fn stays(kept: Kept) -> &'static str {
         Kept::WildcardVerb => "it comes from the verb `*`, which cannot be cut down to all but impersonation",
         Kept::NotEditable => "a template fills in a part of it, or a part of it cannot be read",
         Kept::NoConstrainedForm => "a part of it only legacy allows",
+        Kept::OnlyGlimpsed => "the log shows a part of what it is used for",
         Kept::LiteralVerb => "another program asks for the literal verb impersonate",
         Kept::WouldWiden => "a constrained grant beside the ones that are there would allow more than is allowed",
         Kept::NoEvidence => "nothing says what it is used for",

@@ -1,0 +1,102 @@
+//! Grants that requests may have used of which a log shows no more than who asked to be whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::candidate::Candidate;
+use crate::authority::{IdentityKind, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, Username, namespace_of_accounts};
+use crate::evidence::{Evidence, Impersonator};
+use crate::inventory::SubjectKind;
+
+/// Whom somebody has asked to be.
+#[derive(Debug, Default)]
+struct Targets<'e> {
+    users: BTreeSet<&'e str>,
+    /// Service accounts, the name before the namespace.
+    accounts: BTreeSet<(&'e str, &'e str)>,
+    namespaces: BTreeSet<&'e str>,
+}
+
+/// What glimpses say of those who may hold grants.
+#[derive(Debug, Default)]
+struct Glimpsed<'e> {
+    by_username: BTreeMap<&'e str, Targets<'e>>,
+    /// By the namespace of the service account that has asked.
+    by_namespace: BTreeMap<&'e str, Targets<'e>>,
+    by_any_account: Targets<'e>,
+    /// Of requestors that may be in any group.
+    by_others: Targets<'e>,
+    /// Of requestors whose name is not there.
+    by_anyone: Targets<'e>,
+}
+
+/// The effective legacy grants, by index, that such requests may have used. The groups of the requestor are only known of a
+/// service account, and the groups, UID and extras that were asked for of nobody: what may be, counts.
+pub(super) fn glimpsed(candidates: &[Candidate<'_>], evidence: &Evidence) -> BTreeSet<usize> {
+    let mut seen = Glimpsed::default();
+    for (glimpse, _) in evidence.glimpses() {
+        seen.add(&glimpse.requestor, &glimpse.user);
+    }
+    let may_use = |candidate: &Candidate<'_>| {
+        let who = candidate.impersonator.as_ref()?;
+        let kind = candidate.reachable_kind()?;
+        Some(seen.of(who).into_iter().flatten().any(|targets| targets.take(candidate, kind)))
+    };
+    let indexed = candidates.iter().enumerate();
+    indexed.filter(|(_, candidate)| may_use(candidate) == Some(true)).map(|(index, _)| index).collect()
+}
+
+impl<'e> Glimpsed<'e> {
+    fn add(&mut self, requestor: &'e str, user: &'e str) {
+        if requestor.is_empty() {
+            return self.by_anyone.add(user);
+        }
+        self.by_username.entry(requestor).or_default().add(user);
+        if let Username::ServiceAccount { namespace, .. } = Username::parse(requestor) {
+            self.by_namespace.entry(namespace).or_default().add(user);
+            self.by_any_account.add(user);
+        } else {
+            self.by_others.add(user);
+        }
+    }
+
+    /// Whom those have asked to be who may be this subject.
+    fn of(&self, who: &Impersonator) -> [Option<&Targets<'e>>; 3] {
+        if who.kind != SubjectKind::Group {
+            return [self.by_username.get(who.username().as_str()), Some(&self.by_anyone), None];
+        }
+        let of_accounts = match who.name.as_str() {
+            SYSTEM_AUTHENTICATED | SYSTEM_SERVICE_ACCOUNTS => Some(&self.by_any_account),
+            group => namespace_of_accounts(group).and_then(|namespace| self.by_namespace.get(namespace)),
+        };
+        [of_accounts, Some(&self.by_others), Some(&self.by_anyone)]
+    }
+}
+
+impl<'e> Targets<'e> {
+    fn add(&mut self, user: &'e str) {
+        if let Username::ServiceAccount { namespace, name } = Username::parse(user) {
+            self.accounts.insert((name, namespace));
+            self.namespaces.insert(namespace);
+        } else {
+            self.users.insert(user);
+        }
+    }
+
+    /// Whether a grant of this kind may have let take one of them.
+    fn take(&self, candidate: &Candidate<'_>, kind: IdentityKind) -> bool {
+        let mut names = candidate.rule.resource_names.iter().map(|name| name.as_str());
+        let any = candidate.rule.resource_names.is_empty();
+        match kind {
+            IdentityKind::Users if any => !self.users.is_empty(),
+            IdentityKind::Users => names.any(|name| self.users.contains(name)),
+            IdentityKind::ServiceAccounts => match candidate.namespace {
+                None if any => !self.accounts.is_empty(),
+                None => names.any(|name| self.accounts.range((name, "")..).next().is_some_and(|(own, _)| *own == name)),
+                Some(namespace) if any => self.namespaces.contains(namespace),
+                Some(namespace) => names.any(|name| self.accounts.contains(&(name, namespace))),
+            },
+            // Which of these were asked for, if any, is not known.
+            _ => !self.users.is_empty() || !self.accounts.is_empty(),
+        }
+    }
+}
