@@ -293,16 +293,16 @@ fn all_files_below_templates_are_templates() {
 
 #[test]
 fn the_values_of_a_chart_above_are_known() {
-    let role = format!("{ROLE}{{{{ if .Values.on }}}}\n{RULES}{{{{ end }}}}\n---\n{BINDING}{BOB}");
+    let role = format!("{ROLE}{{{{ if .Values.limit }}}}\n{RULES}{{{{ end }}}}\n---\n{BINDING}{BOB}");
     let directory = directory(&[
         CHART,
-        ("c/values.yaml", "on: true\n"),
+        ("c/values.yaml", "limit: true\n"),
         ("c/templates/a.yaml", &role),
         ("d/Chart.yaml", "name: d\n"),
     ]);
     for (from, given) in [("c/templates", "."), ("c/templates", "a.yaml"), ("d", "../c/templates/a.yaml")] {
         let run = deputize_in(&directory.path().join(from), &["check", given]);
-        finds(&run, "only if .Values.on (true by");
+        finds(&run, "only if .Values.limit (true by");
     }
 }
 

@@ -124,7 +124,7 @@ fn conditions_are_said() {
 #[test]
 fn names_count_only_if_they_are_certain() {
     let named = |names: &str| role(&format!("{RULE}{names}")) + &binding("{{ include \"x\" . }}");
-    let values = "names: [p, q]\nnone: []\nname: r\nempty: ''\non: true\noff: false\n";
+    let values = "names: [p, q]\nnone: []\nname: r\nempty: ''\nlimit: true\noff: false\n";
     for (names, expected) in [
         ("  resourceNames:\n    {{- toYaml .Values.names | nindent 4 }}\n", "the users \"p\" and \"q\""),
         ("  resourceNames: {{ .Values.names | toJson }}\n", "the users \"p\" and \"q\""),
@@ -141,7 +141,7 @@ fn names_count_only_if_they_are_certain() {
         ("  resourceNames:\n  - {{ .Values.unknown.name | default \"s\" }}\n", "the user \"s\""),
         ("  resourceNames:\n  - {{ include \"n\" . }}\n", "the user \"{{ include \\\"n\\\" . }}\""),
         ("  resourceNames: [a, {{ include \"n\" . }}]\n", "the users \"a\" and \"{{ include \\\"n\\\" . }}\""),
-        ("  {{- if .Values.on }}\n  resourceNames: [a]\n  {{- end }}\n", "the user \"a\""),
+        ("  {{- if .Values.limit }}\n  resourceNames: [a]\n  {{- end }}\n", "the user \"a\""),
         // Nobody knows, or by default there is none.
         ("  resourceNames:\n    {{- toYaml .Values.none | nindent 4 }}\n", "any user"),
         ("  resourceNames: {{ .Values.missing | toJson }}\n", "any user"),
@@ -231,8 +231,9 @@ fn charts_hide_nothing_behind_names_of_files() {
         let inventory = chart("", &[(name, &define)]);
         let found = findings(&inventory);
         assert!(found[0].contains("where \"role\" is called"), "{name} {found:?}");
+        // Of some, Helm takes no more than the blocks.
         let inventory = chart("", &[(name, &format!("{HEAD}{RULE}"))]);
-        assert_eq!(findings(&inventory).len(), 1, "{name}");
+        assert_eq!(findings(&inventory).len(), usize::from(!name.starts_with('_')), "{name}");
     }
     // The notes are printed, and applied nowhere.
     assert_eq!(findings(&chart("", &[("NOTES.txt", &define)])).len(), 1);
@@ -284,9 +285,15 @@ fn nothing_hides_a_grant() {
         "verbs:\n  - {{ .Values.lines }}",
         "ver{{ \"bs\" }}: [impersonate]",
         "\"{{ .Values.key }}\": [\"*\"]",
+        "verbs: [{{ .Values.tag }}]",
+        "verbs: [!!binary \"aW1wZXJzb25hdGU={{/**/}}\"]",
+        "verbs: [\"imper{{- if true -}} sonate {{- end }}\"]",
+        "verbs: [\"imper{{ range list 1 }}s{{ end }}onate\"]",
+        "verbs:\n  - {{ if .Values.a }}x{{ else }}imper{{ end }}{{ if .Values.a }}y{{ else }}sonate{{ end }}",
+        "verbs: [get]\n#{{ .Values.line }}- verbs: [impersonate]",
     ] {
         let text = bound(&role(&format!("- apiGroups: [\"\"]\n  resources: [users]\n  {verbs}\n")));
-        let values = "list: get, impersonate\nlines: \"get\\n  - impersonate\"\nkey: verbs\n";
+        let values = "list: get, impersonate\nlines: \"get\\n  - impersonate\"\nkey: verbs\ntag: '!!str impersonate'\nline: \"\\n\"\n";
         let inventory = chart(values, &[("a.yaml", &text)]);
         assert!(
             findings(&inventory)
@@ -305,6 +312,9 @@ fn nothing_hides_a_grant() {
         ("kind: ClusterRole\n", "kind: {{ \"Cluster\" }}Role\n"),
         ("kind: ClusterRole\n", "kind: {{ include \"prefix\" . }}Role\n"),
         ("kind: ClusterRole\n", "kind: \"{{ .Values.kind }}\"\n"),
+        ("kind: ClusterRole\n", "kin{{/**/}}d: ClusterRo{{/**/}}le\n"),
+        ("apiVersion: rbac.authorization.k8s.io/v1\n", "# a\n---#b\napiVersion: rbac.authorization.k8s.io/v1\n"),
+        ("rules:\n", "{{ if false }}x: '{{ end }}\nrules:\n"),
         ("kind: ClusterRole\n", "kind:\n  {{ .Values.kind }}\n"),
         ("apiVersion: rbac.authorization.k8s.io/v1\n", "{{ include \"header\" . }}\n"),
         ("apiVersion: rbac.authorization.k8s.io/v1\n", "apiVersion: '{{ .Values.x }}'\n"),
@@ -395,6 +405,102 @@ fn rules_in_blocks() {
     // A comment calls nothing, and says nothing.
     let inventory = chart("", &[("a.yaml", &format!("{{{{/* verbs: [ impersonate ] */}}}}\n{}", role("")))]);
     assert_eq!(unread(&inventory), [""; 0]);
+}
+
+/// What stands in values and is written whole is said, wherever it is written.
+#[test]
+fn lines_from_values() {
+    let rule = "{apiGroups: [''], resources: [users], verbs: ['*']}";
+    let values = format!(
+        "extra: [{rule}]\nobjects:\n- apiVersion: rbac.authorization.k8s.io/v1\n  kind: ClusterRole\n  rules: [{rule}]\ntext: \"x\\nrules: [{rule}]\"\n"
+    );
+    let rules =
+        "- {apiGroups: [''], resources: [pods], verbs: [get]}\n{{ with .Values.extra }}{{ toYaml . }}{{ end }}\n";
+    let call = role("{{ include \"r\" . }}\n") + &binding("{{ include \"x\" . }}");
+    for (what, files) in [
+        ("block", vec![("_b.tpl", format!("{{{{ define \"r\" }}}}\n{rules}{{{{ end }}}}\n")), ("a.yaml", call)]),
+        (
+            "list",
+            vec![(
+                "a.yaml",
+                format!(
+                    "apiVersion: management.cattle.io/v3\nkind: GlobalRole\nmetadata: {{name: x}}\nrules:\n{rules}"
+                ),
+            )],
+        ),
+        ("objects", vec![("a.yaml", "{{ range .Values.objects }}\n---\n{{ toYaml . }}\n{{ end }}\n".to_owned())]),
+        ("items", vec![("a.yaml", "apiVersion: v1\nkind: List\nitems:\n{{ toYaml .Values.objects }}\n".to_owned())]),
+        ("name", vec![("a.yaml", role("").replace("{{ include \"x\" . }}", "{{ .Values.text }}"))]),
+    ] {
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let inventory = chart(&values, &files);
+        assert!(!unread(&inventory).is_empty(), "{what}");
+        // Where it is empty, nothing is; but what `.` is in a block, its caller says.
+        let inventory = chart("extra: []\nobjects: []\ntext: x\n", &files);
+        assert_eq!(unread(&inventory).is_empty(), what != "block", "{what} {:?}", unread(&inventory));
+    }
+}
+
+/// A value is taken for the default only if it is what Helm takes.
+#[test]
+fn values_as_helm_reads_them() {
+    let text = role(&RULE.replace("[impersonate]", "[{{ .Values.verb | default \"impersonate\" }}]"));
+    let is_said = |files: &[(&str, &str)]| {
+        let mut all = vec![("Chart.yaml", "name: c\n"), ("templates/a.yaml", text.as_str())];
+        all.retain(|(name, _)| files.iter().all(|(own, _)| own != name));
+        all.extend(files);
+        let inventory = read(&all);
+        !findings(&inventory).is_empty() || !unread(&inventory).is_empty()
+    };
+    assert!(!is_said(&[("values.yaml", "verb: get\n")]));
+    for files in [
+        &[("values.yaml", "verb: 0x0\n")][..],
+        &[("values.yaml", "verb: 0_0\n")],
+        &[("values.yaml", "verb: get\n"), (".helmignore", "values.yaml\n")],
+        &[("values.yaml", "verb: get\n"), ("Chart.yaml", "name: c\ndependencies: [{name: d, import-values: [x]}]\n")],
+        &[
+            ("values.yaml", "verb: get\n"),
+            ("templates/Chart.yaml", "# x\n"),
+            ("templates/values.yaml", "# x\n"),
+            ("values.yaml", "verb: impersonate\n"),
+        ][1..],
+    ] {
+        assert!(is_said(files), "{files:?}");
+    }
+    // The values of a chart below are those of its name above; null takes nothing away in some versions.
+    for (path, outer, inner) in [
+        (".Values.sub.verb", "a: b\n", "verb: impersonate\n"),
+        (".Values.sub.verb", "sub: {verb: null}\n", "verb: impersonate\n"),
+        (".Values.true", "on: impersonate\n", ""),
+    ] {
+        let text = text.replace(".Values.verb | default \"impersonate\"", &format!("{path} | default \"get\""));
+        let inner =
+            [("values.yaml", outer), ("charts/sub/Chart.yaml", "name: sub\n"), ("charts/sub/values.yaml", inner)];
+        let said = is_said(&[&inner[..], &[("templates/a.yaml", text.as_str())]].concat());
+        assert_eq!(said, path.contains("sub"), "{path} {outer}");
+    }
+}
+
+/// Where a chart lies must not matter, nor how its path is given.
+#[test]
+fn paths_that_are_relative() {
+    let directory = tempfile::tempdir().unwrap();
+    let templates = directory.path().join("chart/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(directory.path().join("chart/Chart.yaml"), "name: c\n").unwrap();
+    let text = role(&RULE.replace("impersonate", "'{{ \"impersonate\" }}'")).replace("{{ include \"x\" . }}", "x");
+    std::fs::write(templates.join("a.yaml"), text).unwrap();
+    for (from, path) in
+        [("", "."), ("", "chart"), ("chart", "templates"), ("chart/templates", "."), ("chart/templates", "a.yaml")]
+    {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_deputize"))
+            .args(["check", path])
+            .current_dir(directory.path().join(from))
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(output.contains("lets its holders impersonate any user"), "{from} {path} {output}");
+    }
 }
 
 /// What ytt's comments fill in is known as far as it is written.

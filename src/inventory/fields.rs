@@ -149,8 +149,14 @@ impl<'p> FieldReader<'p> {
         }
         let mut found = [None; N];
         let mut twice = Vec::new();
+        let mut filled_in = None;
         node.visit_fields(&mut |key, entry, origin| {
-            let Some(at) = names.iter().position(|name| *name == key) else { return };
+            let Some(at) = names.iter().position(|name| *name == key) else {
+                if is_templated(key) {
+                    filled_in = Some(entry.key);
+                }
+                return;
+            };
             match (&mut found[at], origin) {
                 (slot @ None, _) => *slot = Some(entry.value),
                 (Some(_), FieldOrigin::Merged) => {}
@@ -160,6 +166,9 @@ impl<'p> FieldReader<'p> {
                 }
             }
         });
+        if let Some(key) = filled_in {
+            self.is_filled_in("a key", key);
+        }
         for (key, place) in twice {
             self.problem(
                 ProblemKind::DuplicateKey,

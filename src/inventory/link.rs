@@ -24,6 +24,9 @@ const MAX_FILLED_IN: usize = 1_000;
 /// How many lists of rules in blocks of one name a call may mean. Helm takes one.
 const MAX_BLOCKS: usize = 16;
 
+/// How deep blocks with rules that call others are followed.
+const MAX_CALLS: usize = 4;
+
 /// Roles that every cluster has, so that a binding to one means no other.
 const DEFAULT_ROLES: [&str; 4] = ["cluster-admin", "admin", "edit", "view"];
 
@@ -109,14 +112,21 @@ impl Links {
         }
         // Whoever holds a role holds the rules of the blocks that it calls.
         let blocks = blocks(inventory);
-        for (caller, role) in inventory.role_ids() {
+        // Blocks call others: roles first, then as deep as any real chart.
+        let callers =
+            inventory.role_ids().filter(|(_, role)| role.meta.template.as_ref().is_some_and(|it| !it.calls.is_empty()));
+        let callers: Vec<(RoleId, &Role)> = callers.collect();
+        for (caller, role) in (0..MAX_CALLS).flat_map(|_| callers.iter().copied()) {
             for call in role.meta.template.iter().flat_map(|template| &template.calls) {
                 let named = blocks.get(call.as_str()).map(Vec::as_slice).unwrap_or_default();
                 let called =
                     named.iter().filter(|block| inventory.role(**block).meta.may_be_called_in(&role.meta.path));
                 for block in called.take(MAX_BLOCKS) {
                     let held = bindings[caller.0].clone();
-                    bindings[block.0].extend(held);
+                    let known = &mut bindings[block.0];
+                    known.extend(held);
+                    known.sort_unstable();
+                    known.dedup();
                 }
             }
         }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
-use super::template::{TemplateView, Unknown};
+use super::template::{TemplateView, Unknown, is_of_one_chart};
 use super::{Aside, Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
@@ -20,7 +20,7 @@ use crate::source::{
     may_hold_rbac, may_hold_templated_rbac, may_read_files, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
-use crate::template::{Chart, Charts, Template, is_rendered_otherwise, is_ytt};
+use crate::template::{Chart, Charts, Part, Template, defined_in, is_rendered_otherwise, is_ytt};
 
 /// How many places of the verb in one part of a template are listed.
 const MAX_WORDS: usize = 100;
@@ -145,6 +145,8 @@ pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
 /// What can be told once all files are read.
 #[derive(Default)]
 struct Left {
+    /// The blocks of templates, each with the file that defines it.
+    blocks: Vec<(String, Arc<str>)>,
     uses: Vec<Use>,
     partial: Vec<PartialBinding>,
 }
@@ -157,7 +159,19 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory.coverage.unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
     let mut unread = std::mem::take(&mut inventory.coverage.unread);
     let blocks = link::blocks(&inventory);
+    let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, path) in &left.blocks {
+        defined.entry(name).or_default().push(path);
+    }
+    // Of several blocks of one name, Helm takes one.
+    let is_one = |block: &str, path: &str| {
+        let named = defined.get(block).map(Vec::as_slice).unwrap_or_default();
+        named.iter().filter(|known| is_of_one_chart(known, path)).take(2).count() < 2
+    };
     unread.retain(|unread| {
+        if unread.block.as_deref().is_some_and(|block| !is_one(block, &unread.path)) {
+            return true;
+        }
         let named = unread.block.as_deref().and_then(|block| blocks.get(block)).map(Vec::as_slice).unwrap_or_default();
         !named.iter().any(|block| inventory.role(*block).meta.may_be_called_in(&unread.path))
     });
@@ -185,6 +199,8 @@ struct FileResult {
     parsed: bool,
     read: bool,
     unread: Vec<Unread>,
+    /// The blocks that are defined there, each with the file.
+    blocks: Vec<(String, Arc<str>)>,
     /// Whether a document that does not parse is a template.
     has_templates: bool,
     /// Whether it is a template that may read other files.
@@ -205,6 +221,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult, left: &mut Left) {
     append(&mut inventory.coverage.mentions, result.contents.mentions);
     append(&mut inventory.coverage.aside, result.contents.aside);
     inventory.streams.extend(result.stream);
+    left.blocks.extend(result.blocks);
     append(&mut left.uses, result.contents.uses);
     append(&mut left.partial, result.contents.partial);
 }
@@ -218,6 +235,8 @@ struct Source<'s> {
     file: Option<&'s Path>,
     /// Charts that are known.
     charts: Option<&'s Charts>,
+    /// Whether it stands below a directory of templates.
+    in_templates: bool,
     /// Whether it is read only because it is a template by its place or its name: it may be no YAML at all.
     is_template: bool,
 }
@@ -225,12 +244,27 @@ struct Source<'s> {
 impl<'s> Source<'s> {
     /// Text that has a name and is no file.
     fn named(path: &'s Arc<str>) -> Self {
-        Self { path, explicit: true, file: None, charts: None, is_template: false }
+        Self { path, explicit: true, file: None, charts: None, in_templates: false, is_template: false }
     }
 
     /// The chart that it belongs to.
     fn chart(&self) -> Option<Arc<Chart>> {
         self.charts?.of(self.file?)
+    }
+
+    /// Whether Helm takes no more from the file than the blocks that are defined there: it prints notes, and does not render
+    /// files such as `_helpers.tpl`.
+    fn has_blocks_only(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        (name == "NOTES.txt" || name.starts_with('_'))
+            && self.file.zip(self.chart()).is_some_and(|(file, chart)| chart.renders(file))
+    }
+
+    /// Whether a template may write RBAC that stands in the values of its chart.
+    fn may_write_rbac(&self, bytes: &[u8]) -> bool {
+        self.in_templates
+            && memchr::memmem::find(bytes, b"{{").is_some()
+            && self.chart().is_some_and(|chart| chart.may_grant())
     }
 
     /// The language of a text that is a template though it may parse: Helm fills in what strings hold too, and ytt what
@@ -251,6 +285,7 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
         explicit: input.explicit,
         file: input.file.as_deref(),
         charts: Some(charts),
+        in_templates: input.in_templates,
         is_template: input.is_template,
     };
     if let Some(bytes) = options.instead.get(&input.name) {
@@ -286,13 +321,16 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let path = source.path;
     let mut result = FileResult { read: true, ..FileResult::default() };
-    if source.is_template && path.ends_with("NOTES.txt") && memchr::memmem::find(bytes, b"define").is_none() {
-        // Helm prints it, and renders nothing else from it than the blocks that others call.
+    let has_blocks = || ["define", "block"].iter().any(|word| memchr::memmem::find(bytes, word.as_bytes()).is_some());
+    if source.has_blocks_only() && !has_blocks() {
         return result;
     }
     // A kustomization need not say what the files are about that it names.
     let is_named = source.explicit || is_kustomization(path);
-    if !is_named && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) {
+    if !is_named && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) && !source.may_write_rbac(bytes) {
+        if source.in_templates {
+            result.blocks = defined_in(bytes).map(|name| (name, Arc::clone(path))).collect();
+        }
         return result;
     }
     if source.is_template {
@@ -342,6 +380,7 @@ fn merge_parts(result: &mut FileResult, part: FileResult) {
     result.documents += part.documents;
     result.unread.extend(part.unread);
     result.has_templates |= part.has_templates;
+    result.blocks.extend(part.blocks);
     result.contents.append(part.contents);
 }
 
@@ -356,7 +395,13 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
         languages.into_iter().find_map(|language| read_template_file(source, text, language))
     });
     match read {
-        Some(read) => FileResult { contents: read.contents, documents: read.documents, unread: read.unread, ..plain },
+        Some(read) => FileResult {
+            contents: read.contents,
+            documents: read.documents,
+            unread: read.unread,
+            blocks: read.blocks,
+            ..plain
+        },
         None => plain,
     }
 }
@@ -369,8 +414,13 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     let language = if chart.is_some() { TemplateLanguage::DoubleBraces } else { language };
     let template = Template::new(text, language, chart).ok()?;
     let mut result = FileResult::default();
+    let blocks_only = source.has_blocks_only();
     let mut masked = Vec::new();
+    result.blocks = template.block_names().map(|name| (name.to_owned(), Arc::clone(path))).collect();
     for part in template.parts() {
+        if part.block.is_none() && blocks_only {
+            continue;
+        }
         let raw = template.text_of(&part);
         let (line, _) = template.position(part.range.start);
         let piece = Piece { range: part.range.clone(), line };
@@ -389,10 +439,12 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         }
         let (trees, error) = template.parse(&part);
         result.documents += trees.len();
+        let mut unknown = Vec::new();
         if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) {
+            say_lines(&template, &part, &mut unknown);
+            say_unknown(&template, path, language, unknown, &mut result);
             continue;
         }
-        let mut unknown = Vec::new();
         let known = result.contents.roles.len() + result.contents.bindings.len();
         for tree in &trees {
             let mut view = TemplateView::new(&template, language);
@@ -414,14 +466,8 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
             result.unread.push(unread(path, raw.as_bytes(), line, error.place.line, language, &what));
         }
         masked.push(part.range.clone());
-        unknown.sort();
-        unknown.dedup();
-        result.unread.extend(unknown.into_iter().map(|Unknown { offset, what, block }| {
-            let (line, _) = template.position(offset as usize);
-            let word = text.get(offset as usize..).is_some_and(|rest| rest.starts_with("impersonate"));
-            let mentions = if word { vec![line] } else { Vec::new() };
-            Unread { path: Arc::clone(path), line, language, mentions, reason: what, block }
-        }));
+        say_lines(&template, &part, &mut unknown);
+        say_unknown(&template, path, language, unknown, &mut result);
     }
     let words = words_left(&template, text, &masked, &result);
     for (at, line) in words.iter().copied().enumerate().take(MAX_WORDS + 1) {
@@ -435,6 +481,29 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     result.contents.roles.sort_by_key(|role| role.meta.name.place);
     result.contents.bindings.sort_by_key(|binding| binding.meta.name.place);
     Some(result)
+}
+
+/// Remembers the lines that directives write in a part, nobody has read, and may be RBAC.
+fn say_lines(template: &Template<'_>, part: &Part<'_>, unknown: &mut Vec<Unknown>) {
+    let lines = template.unread_lines(part).into_iter();
+    unknown.extend(lines.map(|(offset, shown)| Unknown::new(offset as u32, format!("{shown} may write RBAC"))));
+}
+
+/// Lists what is not known of a part.
+fn say_unknown(
+    template: &Template<'_>,
+    path: &Arc<str>,
+    language: TemplateLanguage,
+    mut unknown: Vec<Unknown>,
+    result: &mut FileResult,
+) {
+    unknown.sort();
+    unknown.dedup();
+    result.unread.extend(unknown.into_iter().map(|Unknown { offset, what, block }| {
+        let (line, _) = template.position(offset as usize);
+        let mentions = if template.has_word_at(offset as usize) { vec![line] } else { Vec::new() };
+        Unread { path: Arc::clone(path), line, language, mentions, reason: what, block }
+    }));
 }
 
 /// The lines in parts of a template on which the verb stands as a word by itself, and nothing else is said of it: in the

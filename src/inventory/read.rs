@@ -168,6 +168,7 @@ pub(super) fn read_template<'p>(
 ) -> Vec<Unknown> {
     let Some(root) = tree.root() else { return Vec::new() };
     view.find_holes(root, document);
+    let template = view.template;
     let fields = FieldReader { template: Some(view), ..FieldReader::new(path) };
     let first = contents.roles.len();
     let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
@@ -190,6 +191,12 @@ pub(super) fn read_template<'p>(
         let offset = verb.place().offset;
         if !understood.contains(&offset) && !opened.harmless.iter().any(|range| range.contains(&verb.range().start)) {
             unknown.push(Unknown::new(offset, "the verb stands where no role was understood"));
+        }
+    }
+    for scalar in root.scalars().filter(|scalar| scalar.source().contains('\n')) {
+        let place = scalar.place();
+        if !template.is_balanced(place.offset as usize..place.end() as usize) && embedded::may_grant(scalar.source()) {
+            unknown.push(Unknown::new(place.offset, "a condition begins or ends within this text"));
         }
     }
     if tree.exhausted() {
@@ -381,6 +388,15 @@ impl<'p, 't> Reader<'p, '_, 't> {
             if !items.is_null() && items.kind() != NodeKind::Sequence && (known.is_some() || kind == "List") {
                 self.fields.wrong_type("items", "a list", items);
             }
+            let entry = Entry { key, value: items };
+            if let Some(view) = &mut self.fields.template {
+                let filled = std::iter::once(items).chain(items.items()).filter(|node| node.as_str().is_some());
+                let written: Vec<usize> = filled.filter_map(|node| view.template.only(node.range())).collect();
+                for hole in view.holes_of(&entry).to_vec().into_iter().chain(written) {
+                    let what = format!("items of this {kind} are written by {}", view.shown(hole));
+                    view.unknown(items.place().offset, what);
+                }
+            }
             for (index, item) in items.items().enumerate() {
                 self.object(item, inherited, Some(Item { key, list: items, index }), depth + 1);
             }
@@ -534,7 +550,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
                 let shown = view.shown(hole);
                 match view.template.evaluate(hole) {
                     Some(literal) if !literal.is_true() => {}
-                    Some(Literal::List(list)) if list.iter().all(is_rule) && list.len() <= MAX_WRITTEN => {
+                    Some(Literal::List(list)) if list.len() <= MAX_WRITTEN && list.iter().all(is_rule) => {
                         for literal in list.iter() {
                             view.notes.push((rules.len(), format!("the rule stands in {shown}")));
                             rules.push(written_rule(literal, place));

@@ -62,17 +62,22 @@ impl Templated {
 
 /// The directory of the chart in which a template stands, by its name.
 fn chart_of(path: &str) -> &str {
-    path.rfind("/templates/").map_or("", |end| &path[..end])
+    if path.starts_with("templates/") { "" } else { path.rfind("/templates/").map_or("", |end| &path[..end]) }
+}
+
+/// Whether two templates are of the same chart, or one of a chart in that of the other.
+pub(super) fn is_of_one_chart(a: &str, b: &str) -> bool {
+    let (a, b) = (chart_of(a), chart_of(b));
+    let is_around = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    };
+    is_around(a, b) || is_around(b, a)
 }
 
 impl ObjectMeta {
-    /// Whether a block that stands there may be called in a file: one of the same chart, or of one around it or in it.
+    /// Whether a block that stands there may be called in a file.
     pub(super) fn may_be_called_in(&self, caller: &str) -> bool {
-        let (own, other) = (chart_of(&self.path), chart_of(caller));
-        let is_around = |outer: &str, inner: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        is_around(own, other) || is_around(other, own)
+        is_of_one_chart(&self.path, caller)
     }
 
     /// The conditions under which what stands at a place of the object's file is there: none for a manifest.
@@ -192,7 +197,9 @@ impl<'p> TemplateView<'p> {
         let (template, start) = (self.template, root.range().start);
         let left = self.holes.assign(template, root, document.end);
         for hole in left {
-            self.holes.in_mapping.entry(start).or_default().push(hole);
+            let lists =
+                if root.kind() == NodeKind::Sequence { &mut self.holes.in_list } else { &mut self.holes.in_mapping };
+            lists.entry(start).or_default().push(hole);
         }
         self.holes.before = template.holes(document.start..start).last().map(|hole| (start, hole.directive));
     }
@@ -211,6 +218,11 @@ impl<'p> TemplateView<'p> {
     /// The lines that are missing in the value of a key.
     pub(super) fn holes_of(&self, entry: &Entry<'_>) -> &[usize] {
         self.holes.in_value.get(&entry.key.range().start).map_or(&[], Vec::as_slice)
+    }
+
+    /// The lines that are missing in a list.
+    pub(super) fn holes_in_list(&self, list: Node<'_>) -> &[usize] {
+        self.holes.in_list.get(&list.range().start).map_or(&[], Vec::as_slice)
     }
 
     /// What a hole writes, as messages show it.
@@ -454,6 +466,8 @@ struct Holes {
     in_mapping: BTreeMap<usize, Vec<usize>>,
     /// In the value of a key, by the key's first byte.
     in_value: BTreeMap<usize, Vec<usize>>,
+    /// In a list, by its first byte.
+    in_list: BTreeMap<usize, Vec<usize>>,
     /// Before the root, by its first byte.
     before: Option<(usize, usize)>,
 }
@@ -506,9 +520,10 @@ impl Holes {
                 let takes = entry.value.is_null() || entry.value.kind() == NodeKind::Sequence && is_block;
                 if in_flow || takes && hole.column >= column {
                     self.in_value.entry(key).or_default().push(hole.directive);
+                    self.in_list.entry(entry.value.range().start).or_default().push(hole.directive);
                 }
                 // What is a list, or a mapping, belongs to where there is one.
-                let written = if hole.column == column && takes { template.evaluate(hole.directive) } else { None };
+                let written = if hole.column == column && takes { template.literal(hole.directive) } else { None };
                 if in_flow || hole.column > column && takes || matches!(written, Some(Literal::List(_))) {
                     continue;
                 }

@@ -57,7 +57,17 @@ pub fn may_hide(bytes: &[u8]) -> bool {
 pub fn may_hold_templated_rbac(bytes: &[u8]) -> bool {
     let mentions = || memchr::memmem::find(bytes, b"impersonate").is_some();
     MARK.find(bytes).is_some()
-        && (mentions() || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at)))
+        && (mentions()
+            || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at))
+            || MARK.find_iter(bytes).any(|at| splits_word(bytes, at)))
+}
+
+/// Whether a directive that begins at `at` stands in the middle of a word.
+fn splits_word(bytes: &[u8], at: usize) -> bool {
+    let is_letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphabetic);
+    // The mark may stand in a string of the directive too; then a later one counts.
+    let rest = bytes.get(at..bytes.len().min(at + 1024)).unwrap_or_default();
+    is_letter(at.checked_sub(1)) && memchr::memmem::find_iter(rest, b"}}").any(|end| is_letter(Some(at + end + 2)))
 }
 
 /// Whether a template may read other files of its chart, as `.Files.Get` does.
@@ -108,6 +118,7 @@ mod tests {
             b"kind: Cluster{{ .x }}\n",
             b"kind: Clus\n{{- \"terRo\" -}}\nle\n",
             b"kind:\n  {{ .x }}\n",
+            b"kin{{/**/}}d: ClusterRo{{/**/}}le\n",
             b"{\"kind\": {{ .x | quote }}}",
             b"{{ define \"rules\" }}\n- verbs: [impersonate]\n{{ end }}\n",
         ] {

@@ -121,8 +121,11 @@ impl<'s> Tree<'s> {
             let mut tag = raw.tag;
             let kind = match raw.kind {
                 RawKind::Scalar { value, style } => match reveal(start..end) {
-                    // What is filled in is text, whatever it looks like.
-                    Some(revealed) => {
+                    // What is filled in is text, whatever it looks like. What a tag makes of it is not known.
+                    Some(mut revealed) => {
+                        if !matches!(tag, TagKind::None | TagKind::String) {
+                            revealed.push_str("{{}}");
+                        }
                         tag = TagKind::String;
                         RawKind::Scalar { value: Cow::Owned(revealed), style }
                     }

@@ -11,6 +11,8 @@ use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, parse_documents};
 const CHART: &str = "Chart.yaml";
 /// The directory below it in which everything is a template.
 const TEMPLATES: &str = "templates";
+/// Where older charts say what they depend on.
+const REQUIREMENTS: &str = "requirements.yaml";
 /// The defaults of its values.
 const VALUES: &str = "values.yaml";
 /// The directory in which a chart has others.
@@ -23,6 +25,8 @@ const MAX_VALUES_BYTES: u64 = 4 << 20;
 const MAX_PARTS: usize = 100_000;
 /// How deep they are followed.
 const MAX_DEPTH: usize = 32;
+/// How many charts in charts are looked at, all in all, before the values of the outermost are not known.
+const MAX_CHARTS: usize = 200;
 /// How far above a template its chart is looked for.
 const MAX_LEVELS: usize = 16;
 
@@ -41,6 +45,8 @@ pub(crate) enum Literal {
     List(Arc<[Literal]>),
     /// A mapping.
     Map(Arc<BTreeMap<String, Literal>>),
+    /// Something that cannot be told. A part of a value only: no expression has it.
+    Unknown,
 }
 
 impl Literal {
@@ -49,10 +55,23 @@ impl Literal {
         match self {
             Self::Null => false,
             Self::Bool(value) => *value,
-            Self::Number(number) => number.parse::<f64>() != Ok(0.0),
+            Self::Number(number) => !is_zero(number),
             Self::Text(text) => !text.is_empty(),
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => !map.is_empty(),
+            Self::Unknown => true,
+        }
+    }
+
+    /// Whether RBAC may be written from it: a part of it is called like a part of that, or says so.
+    pub(super) fn may_grant(&self) -> bool {
+        const WORDS: [&str; 3] = ["verbs", "roleRef", "impersonate"];
+        match self {
+            Self::Text(text) => WORDS.iter().any(|word| text.contains(word)),
+            Self::List(list) => list.iter().any(Self::may_grant),
+            Self::Map(map) => map.iter().any(|(key, value)| WORDS.contains(&key.as_str()) || value.may_grant()),
+            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+            Self::Unknown => true,
         }
     }
 
@@ -62,7 +81,7 @@ impl Literal {
             Self::Null => Some(String::new()),
             Self::Bool(value) => Some(value.to_string()),
             Self::Number(text) | Self::Text(text) => Some(text.to_string()),
-            Self::List(_) | Self::Map(_) => None,
+            Self::List(_) | Self::Map(_) | Self::Unknown => None,
         }
     }
 
@@ -77,8 +96,12 @@ impl Literal {
             .collect()
     }
 
-    /// Puts what a parent chart says in the place of what a chart says itself.
+    /// Puts what a parent chart says in the place of what a chart says itself. What a parent sets to null is gone in Helm 3,
+    /// and stays in Helm 4.
     fn overridden(self, by: &Self) -> Self {
+        if *by == Self::Null {
+            return if self == Self::Null { Self::Null } else { Self::Unknown };
+        }
         let (Self::Map(own), Self::Map(others)) = (&self, by) else { return by.clone() };
         let mut map = (**own).clone();
         for (key, value) in others.iter() {
@@ -112,7 +135,9 @@ impl Literal {
                 let mut map = BTreeMap::new();
                 let mut whole = true;
                 node.visit_fields(&mut |key, entry, origin| {
-                    if origin == FieldOrigin::Merged && map.contains_key(key) {
+                    // Helm reads JSON, where `on` is the key `true`.
+                    let is_text = matches!(entry.key.kind(), NodeKind::String(_));
+                    if !is_text || (origin == FieldOrigin::Merged && map.contains_key(key)) {
                         return;
                     }
                     match Self::of_node(entry.value, depth + 1, parts) {
@@ -133,21 +158,34 @@ pub(crate) struct Chart {
     root: PathBuf,
     /// What its values are by default; none if that cannot be told.
     values: Option<Literal>,
+    /// Whether RBAC may be written from some of them.
+    grants: bool,
 }
 
 impl Chart {
     #[cfg(test)]
     pub(crate) fn of_values(values: &str) -> Self {
-        Self { root: PathBuf::new(), values: literal(values) }
+        Self::new(PathBuf::new(), literal(values))
+    }
+
+    fn new(root: PathBuf, values: Option<Literal>) -> Self {
+        let grants = values.as_ref().is_some_and(Literal::may_grant);
+        Self { root, values, grants }
+    }
+
+    /// Whether RBAC may be written from its values.
+    pub(crate) fn may_grant(&self) -> bool {
+        self.grants
     }
 
     fn read(directory: &Path) -> Self {
-        Self { root: directory.to_owned(), values: values_of(directory, 0) }
+        Self::new(directory.to_owned(), values_of(directory))
     }
 
     /// Whether a file is rendered: it stands among the chart's templates.
     pub(crate) fn renders(&self, file: &Path) -> bool {
-        file.strip_prefix(&self.root).is_ok_and(|inside| inside.starts_with(TEMPLATES))
+        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        real.strip_prefix(&self.root).is_ok_and(|inside| inside.starts_with(TEMPLATES))
     }
 
     /// The default of `.Values.a.b`, given the path behind `.Values`. What is not there is null.
@@ -163,7 +201,7 @@ impl Chart {
                 _ => return None,
             }
         }
-        Some(at.clone())
+        (*at != Literal::Unknown).then(|| at.clone())
     }
 }
 
@@ -189,35 +227,120 @@ fn literal_file(path: &Path) -> Option<Literal> {
     literal(&text)
 }
 
-/// The values of a chart by default: its own, and what charts say in which it is (Helm's `ToRenderValues`, `coalesce.go`).
-fn values_of(directory: &Path, depth: usize) -> Option<Literal> {
-    let own = literal_file(&directory.join(VALUES))?;
+/// Whether a number is zero: all its digits are.
+fn is_zero(number: &str) -> bool {
+    let number = number.trim_start_matches(['+', '-']).to_ascii_lowercase();
+    let (digits, of) = match number.strip_prefix("0x") {
+        Some(digits) => (digits, "0_"),
+        None => (number.trim_start_matches("0b").trim_start_matches("0o").split('e').next().unwrap_or_default(), "0_."),
+    };
+    !number.is_empty() && digits.chars().all(|digit| of.contains(digit))
+}
+
+/// What a chart depends on, as far as it changes values.
+#[derive(Default)]
+struct Dependencies {
+    /// Those that have values under another name, with that name.
+    renamed: Vec<(String, String)>,
+    /// Whether values of one are put elsewhere.
+    imports: bool,
+}
+
+impl Dependencies {
+    /// From `Chart.yaml`, and `requirements.yaml` of older charts. None if that cannot be told.
+    fn of(directory: &Path) -> Option<Self> {
+        let mut all = Self::default();
+        for name in [CHART, REQUIREMENTS] {
+            let file = literal_file(&directory.join(name))?;
+            let Some(Literal::List(list)) = file.field("dependencies") else { continue };
+            for dependency in list.iter() {
+                let text = |key: &str| dependency.field(key).filter(|value| value.is_true()).and_then(Literal::text);
+                all.imports |= dependency.field("import-values").is_some_and(Literal::is_true);
+                if let Some(alias) = text("alias") {
+                    all.renamed.push((text("name")?, alias));
+                }
+            }
+        }
+        Some(all)
+    }
+}
+
+/// The values of a chart by default: its own, those of the charts in it, and what charts say in which it is (Helm's
+/// `coalesce.go`).
+fn values_of(directory: &Path) -> Option<Literal> {
+    let whole = values_below(directory, &mut { MAX_CHARTS })?;
     let around = directory.parent().filter(|charts| charts.ends_with(SUBCHARTS)).and_then(Path::parent);
-    let Some(parent) = around.filter(|parent| depth < MAX_LEVELS && parent.join(CHART).is_file()) else {
-        return Some(own);
-    };
-    let name = literal_file(&directory.join(CHART))?.field("name").and_then(Literal::text)?;
-    let chart = literal_file(&parent.join(CHART))?;
+    let Some(parent) = around.filter(|parent| parent.join(CHART).is_file()) else { return Some(whole) };
+    let name = name_of(directory)?;
+    let dependencies = Dependencies::of(parent)?;
     // Under another name it has other values, and may be there several times.
-    let is_renamed = |dependency: &Literal| {
-        dependency.field("alias").is_some_and(Literal::is_true)
-            && dependency.field("name").and_then(Literal::text).is_none_or(|known| known == name)
-    };
-    if let Some(Literal::List(dependencies)) = chart.field("dependencies")
-        && dependencies.iter().any(is_renamed)
-    {
+    if dependencies.imports || dependencies.renamed.iter().any(|(known, _)| *known == name) {
         return None;
     }
-    let outer = values_of(parent, depth + 1)?;
-    let given = outer.field(&name).cloned().map_or(own.clone(), |given| own.overridden(&given));
+    let outer = values_of(parent)?;
+    let given = outer.field(&name).cloned().unwrap_or(whole);
     let global = outer.field(GLOBAL).filter(|global| global.is_true()).cloned();
     let global = global.map(|global| Literal::Map(Arc::new(BTreeMap::from([(GLOBAL.to_owned(), global)]))));
     Some(global.map_or(given.clone(), |global| given.overridden(&global)))
 }
 
-/// The directory of the chart to which a file belongs: the nearest one above it with a `Chart.yaml`.
+/// The values of a chart that is in no other one, with those of the charts in it under their names.
+fn values_below(directory: &Path, left: &mut usize) -> Option<Literal> {
+    *left = left.checked_sub(1)?;
+    if is_left_out(directory) {
+        return None;
+    }
+    let own = literal_file(&directory.join(VALUES))?;
+    let dependencies = Dependencies::of(directory)?;
+    if dependencies.imports {
+        return None;
+    }
+    let mut inner = BTreeMap::new();
+    let charts = std::fs::read_dir(directory.join(SUBCHARTS)).into_iter().flatten().flatten().map(|entry| entry.path());
+    for chart in charts.filter(|chart| chart.join(CHART).is_file()) {
+        if *left == 0 {
+            return None;
+        }
+        if let Some(name) = name_of(&chart) {
+            inner.insert(name, values_below(&chart, left).unwrap_or(Literal::Unknown));
+        }
+    }
+    inner.extend(dependencies.renamed.into_iter().map(|(_, alias)| (alias, Literal::Unknown)));
+    // What is not known stays so, whatever the chart says.
+    let known = |literal: Literal| match literal {
+        Literal::Map(map) => {
+            let known = map.iter().filter(|(key, _)| inner.get(*key) != Some(&Literal::Unknown));
+            Literal::Map(Arc::new(known.map(|(key, value)| (key.clone(), value.clone())).collect()))
+        }
+        other => other,
+    };
+    let own = known(own);
+    Some(if inner.is_empty() { own } else { Literal::Map(Arc::new(inner)).overridden(&own) })
+}
+
+fn name_of(directory: &Path) -> Option<String> {
+    literal_file(&directory.join(CHART))?.field("name").and_then(Literal::text)
+}
+
+/// Whether Helm does not see a chart's values, because `.helmignore` says so.
+fn is_left_out(directory: &Path) -> bool {
+    let text = std::fs::read(directory.join(".helmignore")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut patterns = text.lines().map(|line| line.trim().trim_start_matches('/'));
+    patterns.any(|pattern| {
+        pattern.starts_with("values.")
+            || pattern.starts_with("values*")
+            || ["*", "*.yaml", "*.*", "v*"].contains(&pattern)
+    })
+}
+
+/// The directory of the chart to which a file belongs: the nearest one above it with a `Chart.yaml`, unless that is itself
+/// among the templates of another one.
 pub(crate) fn chart_root(file: &Path) -> Option<&Path> {
-    file.ancestors().skip(1).take(MAX_LEVELS).find(|directory| directory.join(CHART).is_file())
+    let mut charts = file.ancestors().skip(1).take(MAX_LEVELS).filter(|directory| directory.join(CHART).is_file());
+    let nearest = charts.next()?;
+    let is_template_of = |outer: &&Path| nearest.strip_prefix(outer).is_ok_and(|inside| inside.starts_with(TEMPLATES));
+    Some(charts.find(is_template_of).unwrap_or(nearest))
 }
 
 /// The charts of the files that are read, each read once.

@@ -79,6 +79,10 @@ fn tokens(body: &str) -> Option<Vec<Token<'_>>> {
         }
         let end = match first {
             '(' | ')' | '|' => {
+                // A field of what stands in brackets.
+                if first == ')' && rest.get(1..).is_some_and(|rest| rest.starts_with('.')) {
+                    return None;
+                }
                 tokens.push(Token::Mark(first));
                 1
             }
@@ -238,7 +242,7 @@ impl Evaluator<'_> {
                         _ => return None,
                     }
                 }
-                Some(at.clone())
+                (*at != Literal::Unknown).then(|| at.clone())
             }
             Bound::Unknown => None,
         }

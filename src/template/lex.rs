@@ -154,6 +154,8 @@ fn ytt_action(body: &str) -> Action<'_> {
     let (word, rest) = first_word(body);
     let head = rest.trim_end_matches(':').trim();
     match word {
+        // A condition of the next node alone.
+        "if" | "for" if rest.starts_with("/end") => Action::Output,
         "if" => Action::Open(Block::If(head)),
         "for" | "while" => Action::Open(Block::Each(head)),
         "def" => Action::Open(Block::Define(head)),

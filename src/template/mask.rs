@@ -132,6 +132,12 @@ impl Masker<'_, '_> {
             let beside_left = left.is_some() && first_break.is_none_or(|gap| gap > at);
             let beside_right = right.is_some() && last_break.is_none_or(|gap| gap <= at);
             let range = directive.range.clone();
+            if directive.action == Action::Output
+                && indentation(directive).is_none()
+                && directive.body.contains("indent ")
+            {
+                self.trouble(range.start, "how far lines are indented is not known here");
+            }
             if directive.action != Action::Output {
                 self.fill(range, b' ');
                 continue;

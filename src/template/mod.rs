@@ -12,22 +12,28 @@ mod mask;
 mod scope;
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use chart::{Chart, Charts, Literal, chart_root};
 use expression::{Bound, Scope, Variable, canonical, evaluate, is_path};
-use lex::{Action, Directive, directives, has_ytt_code};
+use lex::{Action, Block, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
 use mask::mask;
 use scope::{Guard, GuardKind, MAX_FAILS, Scopes};
 
 use crate::source::{TemplateLanguage, split_documents};
-use crate::syntax::{SyntaxError, Tree, parse_masked, to_u32};
+use crate::syntax::{SyntaxError, Tree, parse_documents, parse_masked, to_u32};
 
 /// How much of an expression is shown.
 const MAX_SHOWN: usize = 120;
+const IN_COMMENT: &str = "what is written into a comment may be more than a comment";
+/// How many directives are looked up for what they may write, in one part.
+const MAX_LOOKED_UP: usize = 2_000;
+/// Stands for what is not known of a text.
+const UNKNOWN: &str = "{{}}";
 /// What begins a document.
 const SEPARATOR: &str = "---";
 /// How many variables are remembered.
@@ -57,6 +63,8 @@ pub(crate) struct Template<'t> {
     lines: Vec<u32>,
     /// How many more elements of lists are written out. A short directive may stand for a long list.
     elements_left: Cell<usize>,
+    /// Directives of which somebody has read what they write.
+    asked: RefCell<BTreeSet<usize>>,
     /// A place that was asked for, and how many characters stand before it on its line.
     position: Cell<(usize, usize)>,
 }
@@ -104,16 +112,8 @@ impl<'t> Template<'t> {
             // Lines are counted in the text itself.
             masked.text.replace_range(*at..at + SEPARATOR.len(), "\n\n\n");
         }
-        let mut troubles: Vec<(usize, &'static str)> =
+        let troubles: Vec<(usize, &'static str)> =
             scopes.misfits.iter().chain(&masked.troubles).map(|misfit| (misfit.offset, misfit.what)).collect();
-        troubles.extend(
-            directives
-                .iter()
-                .filter(|it| writes_in_comment(text, it))
-                .take(MAX_VARIABLES)
-                .map(|it| (it.range.start, "what is written into a comment may be more than a comment")),
-        );
-        troubles.sort_unstable();
         let defines = scopes.all().iter().filter(|guard| matches!(guard.kind, GuardKind::Define(_)));
         let defines = defines.map(|guard| guard.range.clone()).collect();
         // Values that a template itself changes are not the defaults.
@@ -135,9 +135,15 @@ impl<'t> Template<'t> {
             chart,
             lines,
             elements_left: Cell::new(MAX_ELEMENTS),
+            asked: RefCell::default(),
             position: Cell::default(),
         };
         template.find_variables();
+        let written =
+            template.directives.iter().enumerate().filter(|(index, it)| template.writes_in_comment(*index, it));
+        let written = written.take(MAX_VARIABLES).map(|(_, it)| (it.range.start, IN_COMMENT)).collect::<Vec<_>>();
+        template.troubles.extend(written);
+        template.troubles.sort_unstable();
         Ok(template)
     }
 
@@ -162,9 +168,7 @@ impl<'t> Template<'t> {
         for define in &self.defines {
             // Blocks in blocks are read by themselves too.
             let block = self.scopes.around(define.start).find_map(|(_, guard)| match guard.kind {
-                GuardKind::Define(name) => {
-                    Some(name.split_whitespace().next().unwrap_or_default().trim_matches(['"', '`']))
-                }
+                GuardKind::Define(name) => Some(block_name(name)),
                 _ => None,
             });
             let body = self.masked.get(define.clone()).unwrap_or_default();
@@ -228,7 +232,10 @@ impl<'t> Template<'t> {
             let line = line_before(self.text, start);
             let above = line_before(self.text, start.saturating_sub(line.len() + 1));
             let names_kind = |line: &[u8]| memchr::memmem::find(line, b"kind").is_some();
-            directive.action == Action::Output && (names_kind(line) || names_kind(above))
+            let is_letter =
+                |at: Option<usize>| at.and_then(|at| self.text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
+            let splits_word = is_letter(start.checked_sub(1)) && is_letter(Some(directive.range.end));
+            splits_word || directive.action == Action::Output && (names_kind(line) || names_kind(above))
         })
     }
 
@@ -271,7 +278,11 @@ impl<'t> Template<'t> {
         let mut value = self.filled_in(inner, known);
         if quote == Some('"') && value.contains('\\') && !is_templated(&value) {
             // Not known, and it must not look so.
-            value.push_str("{{}}");
+            value.push_str(UNKNOWN);
+        }
+        // Nor is what is done with the ends of lines.
+        if quote.is_none() && source.contains('\n') && !is_templated(&value) {
+            value.push_str(UNKNOWN);
         }
         Some(value)
     }
@@ -327,11 +338,27 @@ impl<'t> Template<'t> {
         around.any(|(_, directive)| directive.action == Action::Comment)
     }
 
+    /// The names of the blocks that are defined there.
+    pub(crate) fn block_names(&self) -> impl Iterator<Item = &str> {
+        let defined = self.scopes.all().iter().filter_map(|guard| match guard.kind {
+            GuardKind::Define(name) => Some(block_name(name)),
+            _ => None,
+        });
+        let called = self.directives.iter().filter_map(|it| it.body.strip_prefix("block ")).map(block_name);
+        defined.chain(called)
+    }
+
+    /// Whether the verb begins at a place.
+    pub(crate) fn has_word_at(&self, offset: usize) -> bool {
+        self.text.get(offset..).is_some_and(|rest| rest.starts_with("impersonate"))
+    }
+
     /// The block that a directive calls, if it does nothing else.
     pub(crate) fn called(&self, index: usize) -> Option<String> {
         let body = canonical(self.directives.get(index)?.body);
-        let name = body.strip_prefix("include \"")?.split('"').next()?;
-        Some(name.to_owned())
+        let (name, rest) = body.strip_prefix("include \"")?.split_once('"')?;
+        // What else is done with it may change it.
+        (!rest.contains('|')).then(|| name.to_owned())
     }
 
     /// The directive that is all there is of a scalar in this range.
@@ -342,6 +369,55 @@ impl<'t> Template<'t> {
         (alone && directive.action == Action::Output).then_some(index)
     }
 
+    /// Whether RBAC may be written by a directive, from what the chart says by default: in the directive itself or in those
+    /// around it some value is named that looks like it.
+    pub(crate) fn may_write_rbac(&self, index: usize) -> bool {
+        let Some(directive) = self.directives.get(index) else { return false };
+        let around = self.scopes.around(directive.range.start).map(|(_, guard)| match &guard.kind {
+            GuardKind::Only { holds, .. } => holds.unwrap_or_default(),
+            GuardKind::Each(list) => list,
+            GuardKind::Define(_) | GuardKind::Other => "",
+        });
+        let code = std::iter::once(directive.body).chain(around);
+        let written = self.literal(index).is_some_and(|literal| literal.may_grant());
+        written
+            || self.chart.as_ref().is_some_and(|chart| chart.may_grant())
+                && code.flat_map(|code| code.split([' ', '(', ')', '\t', '\n', '|', ',', '='])).any(|word| {
+                    let path = word.trim_start_matches('$').strip_prefix(".Values.");
+                    let value =
+                        path.and_then(|path| self.chart.as_ref()?.default(&path.split('.').collect::<Vec<_>>()));
+                    value.is_some_and(|value| value.may_grant())
+                })
+    }
+
+    /// Directives in a part that write lines which nobody has read, and may write RBAC; where they stand, and as they are
+    /// shown.
+    pub(crate) fn unread_lines(&self, part: &Part<'_>) -> Vec<(usize, String)> {
+        let asked = self.asked.borrow();
+        let written = self.directives_in(part.range.clone()).filter(|(_, it)| it.action == Action::Output);
+        let mut left = MAX_LOOKED_UP;
+        let may_write = |index: usize| {
+            left = left.saturating_sub(1);
+            left == 0 || self.may_write_rbac(index)
+        };
+        let has_lines = |index: usize, start: usize| {
+            !self.holes(start..start + 1).is_empty()
+                || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'))
+        };
+        let mut may_write = may_write;
+        written
+            .filter(|(index, directive)| !asked.contains(index) && has_lines(*index, directive.range.start))
+            .filter(|(index, _)| may_write(*index))
+            .map(|(index, directive)| (directive.range.start, self.shown(index)))
+            .collect()
+    }
+
+    /// Whether as many conditions begin in a range as end there.
+    pub(crate) fn is_balanced(&self, range: Range<usize>) -> bool {
+        let innermost = |at: usize| self.scopes.around(at).next().map(|(index, _)| index);
+        innermost(range.start) == innermost(range.end.saturating_sub(1))
+    }
+
     /// The texts that a scalar may be, if a condition in it chooses among them. Of several conditions, each stretch of text
     /// by itself, and all of them in one.
     pub(crate) fn alternatives(&self, range: Range<usize>) -> Option<Vec<String>> {
@@ -350,12 +426,17 @@ impl<'t> Template<'t> {
             self.directives_in(range.clone()).map(|(_, it)| it).filter(|it| is_block(&it.action)).collect();
         let first = blocks.first()?;
         let mut stretches = Vec::new();
-        let mut at = range.start;
+        let (mut at, mut eats) = (range.start, false);
+        let mut push = |range: Range<usize>, left: bool, right: bool| {
+            let text = self.filled_in(range, true);
+            let text = if left { text.trim_start() } else { &text };
+            stretches.push(if right { text.trim_end() } else { text }.to_owned());
+        };
         for block in &blocks {
-            stretches.push(self.filled_in(at..block.range.start, true));
-            at = block.range.end;
+            push(at..block.range.start, eats, block.trims_left);
+            (at, eats) = (block.range.end, block.trims_right);
         }
-        stretches.push(self.filled_in(at..range.end, true));
+        push(at..range.end, eats, false);
         // The scalar may begin or end within the condition: what stands outside of it is the same for all branches then.
         let opens = matches!(first.action, Action::Open(_));
         let closes = blocks.last().is_some_and(|last| last.action == Action::Close);
@@ -366,10 +447,14 @@ impl<'t> Template<'t> {
             if !inner.iter().any(|it| it.action == Action::Else(None)) {
                 stretches.push(String::new());
             }
-            stretches.iter().map(|branch| format!("{before}{branch}{behind}")).collect()
+            // It may be there several times.
+            let repeats = blocks.iter().any(|it| matches!(it.action, Action::Open(Block::Each(_))));
+            let texts = stretches.iter().map(|branch| format!("{before}{branch}{behind}"));
+            texts.chain(repeats.then(|| UNKNOWN.to_owned())).collect()
         } else {
+            // Any of them may be there with any other, or several times.
             let whole = stretches.concat();
-            stretches.into_iter().chain(std::iter::once(whole)).collect()
+            stretches.into_iter().chain([whole, UNKNOWN.to_owned()]).collect()
         };
         for text in &mut texts {
             *text = text.trim_matches(['"', '\'', ' ', '\n']).to_owned();
@@ -381,6 +466,12 @@ impl<'t> Template<'t> {
 
     /// What a directive writes by default; none if that cannot be told.
     pub(crate) fn evaluate(&self, index: usize) -> Option<Literal> {
+        self.asked.borrow_mut().insert(index);
+        self.literal(index)
+    }
+
+    /// The same, for those who do not read what is written there.
+    pub(crate) fn literal(&self, index: usize) -> Option<Literal> {
         let directive = self.directives.get(index)?;
         if self.language != TemplateLanguage::DoubleBraces {
             return None;
@@ -392,9 +483,10 @@ impl<'t> Template<'t> {
 
     /// What a directive writes by default, if it is a word: text with marks of YAML may be anything once it is written.
     pub(crate) fn word(&self, index: usize) -> Option<String> {
-        let text = self.evaluate(index)?.text()?;
+        let text = self.literal(index)?.text()?;
         let is_word = !text.contains(['\n', '\r', ',', '[', ']', '{', '}', '#', '"', '\'', '&', '|', '>', '\\']);
-        (is_word && !text.contains(": ") && !text.ends_with(':')).then_some(text)
+        let is_plain = !text.starts_with(['!', '%', '@', '`', '?', '-']) && (text == "*" || !text.starts_with('*'));
+        (is_word && is_plain && text.trim() == text && !text.contains(": ") && !text.ends_with(':')).then_some(text)
     }
 
     /// The elements for each of which a directive is written, if it is written in a loop that goes over a known list and
@@ -465,10 +557,14 @@ impl<'t> Template<'t> {
             assigned.clear();
         }
         let name = |body: &str| body.split('=').next().map(|name| name.trim_end_matches([':', ' ']).len());
+        // Where a value is given in the middle of something else.
+        let nested = |body: &&str| body.contains("($") && body.contains('=');
+        let nested: Vec<&str> = self.directives.iter().map(|it| it.body).filter(nested).take(MAX_VARIABLES).collect();
+        let in_brackets = |name: &str| nested.iter().any(|body| body.contains(&format!("({name}")));
         for (offset, body) in &assigned {
             let Some(name) = name(body).and_then(|end| body.get(..end)) else { continue };
             let once = assigned.iter().filter(|(_, other)| name_is(other, name)).count() == 1;
-            let value = evaluate(value_of(body), &self.scope(*offset)).filter(|_| once);
+            let value = evaluate(value_of(body), &self.scope(*offset)).filter(|_| once && !in_brackets(name));
             let bound = value.map_or(Bound::Unknown, Bound::Value);
             self.variables.push(Variable { name, offset: *offset, bound });
         }
@@ -545,10 +641,16 @@ impl<'t> Template<'t> {
                         && holds.is_none_or(|holds| truth(holds) == Some(true))
                         && fails.iter().all(|fails| truth(fails) == Some(false))
                 }
-                GuardKind::Each(list) => truth(list) == Some(true),
+                GuardKind::Each(list) => truth(list) == Some(true) && !self.is_left_early(guard),
                 GuardKind::Define(_) | GuardKind::Other => false,
             }
         })
+    }
+
+    /// Whether some directive in a loop goes on to the next element, or ends it.
+    fn is_left_early(&self, guard: &Guard<'_>) -> bool {
+        let mut within = self.directives_in(guard.range.clone());
+        within.any(|(_, directive)| matches!(directive.body, "break" | "continue"))
     }
 
     /// How two places can be told apart.
@@ -592,6 +694,18 @@ impl<'t> Template<'t> {
         if text.is_empty() { format!("#{chain}") } else { text }
     }
 
+    /// Whether a directive writes into a comment what may be more than a word.
+    fn writes_in_comment(&self, index: usize, directive: &Directive<'_>) -> bool {
+        let line = line_before(self.text, directive.range.start);
+        let in_comment = || line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some();
+        if directive.action != Action::Output || !in_comment() {
+            return false;
+        }
+        let ends_line =
+            || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'));
+        !is_path(directive.body) || ends_line()
+    }
+
     /// Where lines are missing in a range.
     pub(crate) fn holes(&self, range: Range<usize>) -> &[Hole] {
         let from = self.holes.partition_point(|hole| hole.offset < range.start);
@@ -605,9 +719,21 @@ impl<'t> Template<'t> {
     }
 }
 
-/// Whether a text is one of ytt's templates, whatever else reads it takes its directives for comments.
+/// The names of blocks that are defined in a text of which no more is looked at.
+pub(crate) fn defined_in(bytes: &[u8]) -> impl Iterator<Item = String> {
+    const DEFINE: &str = "define ";
+    let names = memchr::memmem::find_iter(bytes, DEFINE).filter_map(|at| {
+        let rest = bytes.get(at + DEFINE.len()..)?.split(|byte| b" \t\r\n}".contains(byte)).next()?;
+        Some(block_name(str::from_utf8(rest).ok()?).to_owned())
+    });
+    names.filter(|name| !name.is_empty())
+}
+
+/// Whether a text is one of ytt's templates, whatever else reads it takes its directives for comments. With marks of other
+/// languages it is one if it parses.
 pub(crate) fn is_ytt(text: &str) -> bool {
-    !text.contains("{{") && has_ytt_code(text)
+    let parses = || parse_documents(text, 0, 1).1.is_none();
+    has_ytt_code(text) && (!text.contains("{{") || parses())
 }
 
 /// Whether some text holds marks of a template: something is filled in there.
@@ -615,21 +741,11 @@ pub(crate) fn is_templated(text: &str) -> bool {
     ["{{", "${", "(@", "<%", "{%"].iter().any(|mark| text.contains(mark)) || text.starts_with("#@")
 }
 
-/// Whether a directive writes into a comment what may be more than a word.
-fn writes_in_comment(text: &str, directive: &Directive<'_>) -> bool {
-    if directive.action != Action::Output || is_path(directive.body) {
-        return false;
-    }
-    let calls = ["include ", "template "].iter().any(|call| directive.body.starts_with(call));
-    let line = line_before(text, directive.range.start);
-    !calls && (line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some())
-}
-
 /// Where Helm begins a document, and YAML does not: it needs no blank behind `---`.
 fn glued_separators(text: &str) -> impl Iterator<Item = usize> {
     let begins = |at: &usize| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n');
     let next = |at: &usize| text.as_bytes().get(at + SEPARATOR.len());
-    let is_glued = move |at: &usize| next(at).is_some_and(|next| next.is_ascii_alphanumeric() || b"\"'".contains(next));
+    let is_glued = move |at: &usize| next(at).is_some_and(|next| !next.is_ascii_whitespace() && *next != b'-');
     memchr::memmem::find_iter(text.as_bytes(), SEPARATOR).filter(begins).filter(is_glued)
 }
 
@@ -650,6 +766,11 @@ fn line_starts(bytes: &[u8]) -> impl Iterator<Item = u32> {
         let in_pair = bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) == Some(&b'\n');
         (!in_pair).then(|| to_u32(at + 1))
     })
+}
+
+/// The name of a block, without quotes.
+fn block_name(code: &str) -> &str {
+    code.split_whitespace().next().unwrap_or_default().trim_matches(['"', '`'])
 }
 
 /// A condition in its common spelling.

@@ -122,7 +122,10 @@ impl<'t> Scopes<'t> {
                         Block::Unless(holds) if last.fails.is_empty() => {
                             GuardKind::Only { holds: Some(holds), fails, with: false }
                         }
-                        _ => GuardKind::Only { holds: condition, fails, with: false },
+                        _ => {
+                            let with = directive.body.starts_with("else with");
+                            GuardKind::Only { holds: condition, fails, with }
+                        }
                     };
                     last.fails.extend(condition.filter(|_| last.fails.len() < MAX_FAILS));
                     last.guard = scopes.begin(end, parent, chain, branch, kind);

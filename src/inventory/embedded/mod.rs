@@ -354,9 +354,23 @@ impl Walker<'_> {
         }
         let shaped: Vec<Option<Node<'_>>> = items.iter().map(|item| self.is_rule(*item).then_some(*item)).collect();
         let rules = read_rules(shaped.into_iter(), self.path, &meta, &mut self.view, self.contents);
+        self.say_holes(node, &meta);
         meta.template = self.templated(node);
         self.contents.roles.push(Role { meta, rules, aggregation: None });
         self.contents.bindings.extend(binding);
+    }
+
+    /// Says that lines are missing in a list of rules.
+    fn say_holes(&mut self, list: Node<'_>, meta: &ObjectMeta) {
+        let Some(view) = &mut self.view else { return };
+        for hole in view.holes_in_list(list).to_vec() {
+            // What it writes by default.
+            if view.template.evaluate(hole).is_some_and(|literal| !literal.is_true()) {
+                continue;
+            }
+            let what = format!("{} may have more, written by {}", meta.describe(), view.shown(hole));
+            view.unknown_rules(list.place().offset, what, hole);
+        }
     }
 
     /// What the template knows of what was read in a node.
