@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::embedding::Form;
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
+use super::read::is_verb;
 use super::{BindingId, Inventory, RoleId};
 use crate::template::is_templated;
 
@@ -23,6 +24,10 @@ const MAX_FILLED_IN: usize = 1_000;
 
 /// How many lists of rules in blocks of one name a call may mean. Helm takes one.
 const MAX_BLOCKS: usize = 16;
+
+/// How many pairs of a role and a binding that may be its own are remembered, all in all. The roles beyond that are told of
+/// as held by nobody that is known.
+const MAX_POSSIBLE: usize = 100_000;
 
 /// How deep blocks with rules that call others are followed.
 const MAX_CALLS: usize = 4;
@@ -98,7 +103,8 @@ impl Links {
                 targets.iter().for_each(|role| bindings[role.0].extend(members));
                 continue;
             }
-            let targets = filled_in.possible(inventory, &key, from);
+            let mut targets = filled_in.possible(inventory, &key, from);
+            targets.truncate(MAX_POSSIBLE.saturating_sub(possible.len()));
             for role in &targets {
                 bindings[role.0].extend(members);
                 possible.extend(members.iter().map(|binding| (*role, *binding)));
@@ -194,7 +200,15 @@ struct FilledIn {
 impl FilledIn {
     fn new(inventory: &Inventory, bound: &HashSet<RoleId, RandomState>) -> Self {
         // What some binding names outright is not what another one means that does not.
-        let roles = inventory.role_ids().filter(|(id, role)| role.meta.template.is_some() && !bound.contains(id));
+        // Nor does it matter who holds a role that impersonates nobody.
+        let may_impersonate = |role: &Role| {
+            let mut verbs = role.rules.iter().flat_map(|rule| &rule.verbs);
+            role.aggregation.is_some()
+                || verbs.any(|verb| is_verb(verb.as_str()) || verb.as_str() == "*" || verb.is_templated())
+        };
+        let roles = inventory
+            .role_ids()
+            .filter(|(id, role)| role.meta.template.is_some() && !bound.contains(id) && may_impersonate(role));
         Self { roles: roles.map(|(id, _)| id).take(MAX_FILLED_IN).collect() }
     }
 
