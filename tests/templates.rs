@@ -441,6 +441,17 @@ fn lines_from_values() {
     }
 }
 
+/// What one branch of a condition in a scalar says has the place and the conditions of that branch.
+#[test]
+fn branches_in_a_scalar() {
+    let verbs = "[{{ if .Values.safe }}get{{ else }}impersonate{{ end }}]";
+    let text = role(&RULE.replace("[impersonate]", verbs));
+    let found = findings(&chart("safe: false\n", &[("a.yaml", &text)]));
+    let at = text.lines().nth(7).unwrap().find("impersonate").unwrap() + 1;
+    assert!(found[0].starts_with(&format!("8:{at} ")), "{found:?}");
+    assert!(found[0].ends_with("only if not .Values.safe (true by default)"), "{found:?}");
+}
+
 /// A value is taken for the default only if it is what Helm takes.
 #[test]
 fn values_as_helm_reads_them() {

@@ -105,7 +105,7 @@ impl<'p> FieldReader<'p> {
             && let Some(texts) = view.template.alternatives(node.range())
         {
             let chosen = view.choose(format!("@{}", node.range().start), texts.len());
-            let value = texts.get(chosen).map(SmolStr::new).unwrap_or_default();
+            let value = texts.get(chosen).map(|(text, _)| SmolStr::new(text)).unwrap_or_default();
             return Some(Text { value, place: node.place() });
         }
         match node.kind() {

@@ -462,7 +462,8 @@ impl<'p, 't> Reader<'p, '_, 't> {
         let view = self.fields.template.as_mut()?;
         // A condition in the expression names the others.
         let source = kind.map_or("", |kind| kind.value.source());
-        let whole = kind.and_then(|kind| view.template.alternatives(kind.value.range())).unwrap_or_default().join(" ");
+        let whole = kind.and_then(|kind| view.template.alternatives(kind.value.range())).unwrap_or_default();
+        let whole = whole.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(" ");
         let written = kind.iter().flat_map(|kind| view.holes_of(kind)).filter_map(|hole| view.template.evaluate(*hole));
         let written = written.filter_map(|literal| literal.text()).collect::<Vec<_>>().join(" ");
         let words = format!("{} {whole} {written} {source}", text.as_deref().unwrap_or_default());

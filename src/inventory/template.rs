@@ -318,9 +318,11 @@ impl<'p> TemplateView<'p> {
         let (range, place) = (item.range(), item.place());
         let certain = self.template.is_certain(range.start, rule);
         if let Some(texts) = self.template.alternatives(range.clone()) {
-            listed.filled.extend(texts.iter().filter(|text| is_templated(text)).cloned());
-            listed.texts.extend(texts.into_iter().map(|text| Text { value: text.into(), place }));
-            return;
+            listed.filled.extend(texts.iter().map(|(text, _)| text).filter(|text| is_templated(text)).cloned());
+            let texts = texts.into_iter();
+            return listed
+                .texts
+                .extend(texts.map(|(text, branch)| Text { value: text.into(), place: branch.unwrap_or(place) }));
         }
         let NodeKind::String(text) = item.kind() else {
             if !item.is_null() {

@@ -25,7 +25,7 @@ use mask::mask;
 use scope::{Guard, GuardKind, MAX_FAILS, Scopes};
 
 use crate::source::{TemplateLanguage, split_documents};
-use crate::syntax::{SyntaxError, Tree, parse_documents, parse_masked, to_u32};
+use crate::syntax::{Place, SyntaxError, Tree, parse_documents, parse_masked, to_u32};
 
 /// How much of an expression is shown.
 const MAX_SHOWN: usize = 120;
@@ -419,15 +419,17 @@ impl<'t> Template<'t> {
     }
 
     /// The texts that a scalar may be, if a condition in it chooses among them. Of several conditions, each stretch of text
-    /// by itself, and all of them in one.
-    pub(crate) fn alternatives(&self, range: Range<usize>) -> Option<Vec<String>> {
+    /// by itself, and all of them in one. Each with the branch that says it, if it is one.
+    pub(crate) fn alternatives(&self, range: Range<usize>) -> Option<Vec<(String, Option<Place>)>> {
         let is_block = |action: &Action<'_>| matches!(action, Action::Open(_) | Action::Else(_) | Action::Close);
         let blocks: Vec<&Directive<'_>> =
             self.directives_in(range.clone()).map(|(_, it)| it).filter(|it| is_block(&it.action)).collect();
         let first = blocks.first()?;
         let mut stretches = Vec::new();
+        let mut places = Vec::new();
         let (mut at, mut eats) = (range.start, false);
         let mut push = |range: Range<usize>, left: bool, right: bool| {
+            places.push(self.place_of_word(range.clone()));
             let text = self.filled_in(range, true);
             let text = if left { text.trim_start() } else { &text };
             stretches.push(if right { text.trim_end() } else { text }.to_owned());
@@ -441,8 +443,9 @@ impl<'t> Template<'t> {
         let opens = matches!(first.action, Action::Open(_));
         let closes = blocks.last().is_some_and(|last| last.action == Action::Close);
         let inner = blocks.get(usize::from(opens)..blocks.len() - usize::from(closes)).unwrap_or_default();
-        let mut texts: Vec<String> = if inner.iter().all(|it| matches!(it.action, Action::Else(_))) {
+        let mut texts: Vec<(String, Option<Place>)> = if inner.iter().all(|it| matches!(it.action, Action::Else(_))) {
             let before = if opens { stretches.remove(0) } else { String::new() };
+            let branches = places.into_iter().skip(usize::from(opens)).map(Some).chain(std::iter::repeat(None));
             let behind = if closes { stretches.pop().unwrap_or_default() } else { String::new() };
             if !inner.iter().any(|it| it.action == Action::Else(None)) {
                 stretches.push(String::new());
@@ -450,18 +453,28 @@ impl<'t> Template<'t> {
             // It may be there several times.
             let repeats = blocks.iter().any(|it| matches!(it.action, Action::Open(Block::Each(_))));
             let texts = stretches.iter().map(|branch| format!("{before}{branch}{behind}"));
-            texts.chain(repeats.then(|| UNKNOWN.to_owned())).collect()
+            let texts = texts.zip(branches);
+            texts.chain(repeats.then(|| (UNKNOWN.to_owned(), None))).collect()
         } else {
             // Any of them may be there with any other, or several times.
             let whole = stretches.concat();
-            stretches.into_iter().chain([whole, UNKNOWN.to_owned()]).collect()
+            stretches.into_iter().chain([whole, UNKNOWN.to_owned()]).map(|text| (text, None)).collect()
         };
-        for text in &mut texts {
+        for (text, _) in &mut texts {
             *text = text.trim_matches(['"', '\'', ' ', '\n']).to_owned();
         }
-        texts.retain(|text| !text.is_empty());
-        texts.dedup();
+        texts.retain(|(text, _)| !text.is_empty());
+        texts.dedup_by(|(a, _), (b, _)| a == b);
         Some(texts)
+    }
+
+    /// The place of what is written in a range, without blanks and quotes around it.
+    fn place_of_word(&self, range: Range<usize>) -> Place {
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        let around = ['"', '\'', ' ', '\n'];
+        let start = range.start + text.len() - text.trim_start_matches(around).len();
+        let (line, column) = self.position(start);
+        Place::of_text(text.trim_matches(around), to_u32(start), line, column)
     }
 
     /// What a directive writes by default; none if that cannot be told.
