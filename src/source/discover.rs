@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rayon::slice::ParallelSliceMut;
 use walkdir::WalkDir;
 
 use super::{Input, display_name};
@@ -72,7 +73,7 @@ pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
     });
     let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     // An explicit mention of a file wins over finding it below a directory.
-    found.inputs.sort_by(|a, b| a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit)));
+    found.inputs.par_sort_by(|a, b| a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit)));
     found.inputs.dedup_by(|a, b| a.name == b.name);
     found.archives.sort_by(|a, b| a.name.cmp(&b.name));
     found.archives.dedup_by(|a, b| a.name == b.name);
