@@ -1,6 +1,7 @@
 //! Paths to an inventory: discovery, reading and parsing side by side, collected and sorted once.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use crate::source::{
     may_hold_rbac, may_hold_templated_rbac, may_read_files, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
-use crate::template::{Chart, Charts, Part, Template, defined_in, is_rendered_otherwise, is_ytt};
+use crate::template::{Chart, Charts, Part, Template, defined_in, is_rendered_otherwise, is_ytt, may_grant};
 
 /// How many places of the verb in one part of a template are listed.
 const MAX_WORDS: usize = 100;
@@ -235,6 +236,7 @@ struct Source<'s> {
     file: Option<&'s Path>,
     /// Charts that are known.
     charts: Option<&'s Charts>,
+    chart: OnceCell<Option<(Arc<Chart>, bool)>>,
     /// Whether it stands below a directory of templates.
     in_templates: bool,
     /// Whether it is read only because it is a template by its place or its name: it may be no YAML at all.
@@ -244,34 +246,44 @@ struct Source<'s> {
 impl<'s> Source<'s> {
     /// Text that has a name and is no file.
     fn named(path: &'s Arc<str>) -> Self {
-        Self { path, explicit: true, file: None, charts: None, in_templates: false, is_template: false }
+        Self {
+            path,
+            explicit: true,
+            file: None,
+            charts: None,
+            chart: OnceCell::new(),
+            in_templates: false,
+            is_template: false,
+        }
     }
 
-    /// The chart that it belongs to.
-    fn chart(&self) -> Option<Arc<Chart>> {
-        self.charts?.of(self.file?)
+    /// The chart that it belongs to, looked up where it matters, and whether Helm renders the file.
+    fn in_chart(&self) -> Option<&(Arc<Chart>, bool)> {
+        self.chart.get_or_init(|| self.charts?.of(self.file?)).as_ref()
+    }
+
+    fn is_rendered(&self) -> bool {
+        self.in_chart().is_some_and(|(_, is_rendered)| *is_rendered)
     }
 
     /// Whether Helm takes no more from the file than the blocks that are defined there: it prints notes, and does not render
     /// files such as `_helpers.tpl`.
     fn has_blocks_only(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        (name == "NOTES.txt" || name.starts_with('_'))
-            && self.file.zip(self.chart()).is_some_and(|(file, chart)| chart.renders(file))
+        (name == "NOTES.txt" || name.starts_with('_')) && self.is_rendered()
     }
 
     /// Whether a template may write RBAC that stands in the values of its chart.
     fn may_write_rbac(&self, bytes: &[u8]) -> bool {
         self.in_templates
             && memchr::memmem::find(bytes, b"{{").is_some()
-            && self.chart().is_some_and(|chart| chart.may_grant())
+            && self.in_chart().is_some_and(|(chart, _)| chart.may_grant())
     }
 
     /// The language of a text that is a template though it may parse: Helm fills in what strings hold too, and ytt what
     /// comments say.
     fn language(&self, text: &str) -> Option<TemplateLanguage> {
-        let is_rendered = || self.file.zip(self.chart()).is_some_and(|(file, chart)| chart.renders(file));
-        if is_rendered_otherwise(text) && is_rendered() {
+        if is_rendered_otherwise(text) && self.is_rendered() {
             Some(TemplateLanguage::DoubleBraces)
         } else {
             is_ytt(text).then_some(TemplateLanguage::Ytt)
@@ -285,6 +297,7 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
         explicit: input.explicit,
         file: input.file.as_deref(),
         charts: Some(charts),
+        chart: OnceCell::new(),
         in_templates: input.in_templates,
         is_template: input.is_template,
     };
@@ -408,7 +421,7 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
 
 /// Reads a file in which templates stand. None if its directives cannot be told from the rest.
 fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguage) -> Option<FileResult> {
-    let chart = source.chart();
+    let chart = source.in_chart().map(|(chart, _)| Arc::clone(chart));
     let path = source.path;
     // In a chart nothing else is a template, whatever strings hold.
     let language = if chart.is_some() { TemplateLanguage::DoubleBraces } else { language };
@@ -453,7 +466,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         }
         // What happens to the text of something else is of no interest.
         let objects = result.contents.roles.len() + result.contents.bindings.len();
-        if objects > known || error.is_some() || template.may_hold_kind(&part) || embedded::may_grant(raw) {
+        if objects > known || error.is_some() || template.may_hold_kind(&part) || may_grant(raw) {
             let troubles = template.troubles(part.range.clone());
             unknown.extend(troubles.map(|(offset, what)| Unknown::new(offset as u32, what)));
         }

@@ -18,7 +18,7 @@ use super::template::{Listed, TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::template_language;
 use crate::syntax::{Entry, FieldOrigin, Node, NodeKind, Place, ScalarType, Tree, Value};
-use crate::template::{Literal, is_templated};
+use crate::template::{Literal, is_templated, may_grant};
 
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
@@ -195,7 +195,7 @@ pub(super) fn read_template<'p>(
     }
     for scalar in root.scalars().filter(|scalar| scalar.source().contains('\n')) {
         let place = scalar.place();
-        if !template.is_balanced(place.offset as usize..place.end() as usize) && embedded::may_grant(scalar.source()) {
+        if !template.is_balanced(place.offset as usize..place.end() as usize) && may_grant(scalar.source()) {
             unknown.push(Unknown::new(place.offset, "a condition begins or ends within this text"));
         }
     }

@@ -52,13 +52,13 @@ pub fn parse_documents(text: &str, base_offset: usize, base_line: u32) -> (Vec<T
 /// Parses a text of which some parts are masked, as [`parse_documents`] parses one that is not.
 ///
 /// `masked` has as many bytes as `text`, and is what is parsed; places and slices are those of `text`. `reveal` is given
-/// the byte range of each scalar, and says what it is if some of it is masked. `locate` says on which line and in which
-/// column, both from 1, a byte of `text` stands.
+/// the byte range of each scalar, and whether a tag makes something else of it than text, and says what it is if some of it
+/// is masked. `locate` says on which line and in which column, both from 1, a byte of `text` stands.
 pub fn parse_masked<'s>(
     text: &'s str,
     masked: &str,
     base_offset: usize,
-    reveal: &mut dyn FnMut(Range<usize>) -> Option<String>,
+    reveal: &mut dyn FnMut(Range<usize>, bool) -> Option<String>,
     locate: &dyn Fn(usize) -> (u32, u32),
 ) -> (Vec<Tree<'s>>, Option<SyntaxError>) {
     let (trees, error) = parse_documents(masked, base_offset, 1);

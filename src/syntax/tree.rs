@@ -112,7 +112,7 @@ impl<'s> Tree<'s> {
     pub(super) fn unmasked<'t>(
         self,
         text: &'t str,
-        reveal: &mut dyn FnMut(Range<usize>) -> Option<String>,
+        reveal: &mut dyn FnMut(Range<usize>, bool) -> Option<String>,
         locate: &dyn Fn(usize) -> (u32, u32),
     ) -> Tree<'t> {
         let nodes = self.nodes.into_iter().map(|raw| {
@@ -120,17 +120,16 @@ impl<'s> Tree<'s> {
             let (line, column) = locate(start);
             let mut tag = raw.tag;
             let kind = match raw.kind {
-                RawKind::Scalar { value, style } => match reveal(start..end) {
-                    // What is filled in is text, whatever it looks like. What a tag makes of it is not known.
-                    Some(mut revealed) => {
-                        if !matches!(tag, TagKind::None | TagKind::String) {
-                            revealed.push_str("{{}}");
+                RawKind::Scalar { value, style } => {
+                    match reveal(start..end, !matches!(tag, TagKind::None | TagKind::String)) {
+                        // What is filled in is text, whatever it looks like.
+                        Some(revealed) => {
+                            tag = TagKind::String;
+                            RawKind::Scalar { value: Cow::Owned(revealed), style }
                         }
-                        tag = TagKind::String;
-                        RawKind::Scalar { value: Cow::Owned(revealed), style }
+                        None => RawKind::Scalar { value: Cow::Owned(value.into_owned()), style },
                     }
-                    None => RawKind::Scalar { value: Cow::Owned(value.into_owned()), style },
-                },
+                }
                 RawKind::Sequence => RawKind::Sequence,
                 RawKind::Mapping => RawKind::Mapping,
                 RawKind::Alias(index) => RawKind::Alias(index),

@@ -30,6 +30,14 @@ const MAX_CHARTS: usize = 200;
 /// How far above a template its chart is looked for.
 const MAX_LEVELS: usize = 16;
 
+/// Words without one of which nothing is granted.
+const GRANTING: [&str; 3] = ["verbs", "roleRef", "impersonate"];
+
+/// Whether a text that is not understood may hold RBAC. Much that is no manifest is written in strings.
+pub(crate) fn may_grant(text: &str) -> bool {
+    GRANTING.iter().any(|word| text.contains(word))
+}
+
 /// A value that is written out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
@@ -65,11 +73,10 @@ impl Literal {
 
     /// Whether RBAC may be written from it: a part of it is called like a part of that, or says so.
     pub(super) fn may_grant(&self) -> bool {
-        const WORDS: [&str; 3] = ["verbs", "roleRef", "impersonate"];
         match self {
-            Self::Text(text) => WORDS.iter().any(|word| text.contains(word)),
+            Self::Text(text) => may_grant(text),
             Self::List(list) => list.iter().any(Self::may_grant),
-            Self::Map(map) => map.iter().any(|(key, value)| WORDS.contains(&key.as_str()) || value.may_grant()),
+            Self::Map(map) => map.iter().any(|(key, value)| GRANTING.contains(&key.as_str()) || value.may_grant()),
             Self::Null | Self::Bool(_) | Self::Number(_) => false,
             Self::Unknown => true,
         }
@@ -154,8 +161,6 @@ impl Literal {
 /// A chart.
 #[derive(Debug)]
 pub(crate) struct Chart {
-    /// Its directory.
-    root: PathBuf,
     /// What its values are by default; none if that cannot be told.
     values: Option<Literal>,
     /// Whether RBAC may be written from some of them.
@@ -165,27 +170,17 @@ pub(crate) struct Chart {
 impl Chart {
     #[cfg(test)]
     pub(crate) fn of_values(values: &str) -> Self {
-        Self::new(PathBuf::new(), literal(values))
+        Self::new(literal(values))
     }
 
-    fn new(root: PathBuf, values: Option<Literal>) -> Self {
+    fn new(values: Option<Literal>) -> Self {
         let grants = values.as_ref().is_some_and(Literal::may_grant);
-        Self { root, values, grants }
+        Self { values, grants }
     }
 
     /// Whether RBAC may be written from its values.
     pub(crate) fn may_grant(&self) -> bool {
         self.grants
-    }
-
-    fn read(directory: &Path) -> Self {
-        Self::new(directory.to_owned(), values_of(directory))
-    }
-
-    /// Whether a file is rendered: it stands among the chart's templates.
-    pub(crate) fn renders(&self, file: &Path) -> bool {
-        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        real.strip_prefix(&self.root).is_ok_and(|inside| inside.starts_with(TEMPLATES))
     }
 
     /// The default of `.Values.a.b`, given the path behind `.Values`. What is not there is null.
@@ -306,16 +301,15 @@ fn values_below(directory: &Path, left: &mut usize) -> Option<Literal> {
         }
     }
     inner.extend(dependencies.renamed.into_iter().map(|(_, alias)| (alias, Literal::Unknown)));
-    // What is not known stays so, whatever the chart says.
-    let known = |literal: Literal| match literal {
-        Literal::Map(map) => {
-            let known = map.iter().filter(|(key, _)| inner.get(*key) != Some(&Literal::Unknown));
-            Literal::Map(Arc::new(known.map(|(key, value)| (key.clone(), value.clone())).collect()))
-        }
-        other => other,
+    let own = match own {
+        Literal::Map(own) => own,
+        Literal::Null => Arc::default(),
+        other => return Some(other),
     };
-    let own = known(own);
-    Some(if inner.is_empty() { own } else { Literal::Map(Arc::new(inner)).overridden(&own) })
+    // What is not known stays so, whatever the chart says.
+    let own = own.iter().filter(|(key, _)| inner.get(*key) != Some(&Literal::Unknown));
+    let own = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+    Some(Literal::Map(Arc::new(inner)).overridden(&Literal::Map(Arc::new(own))))
 }
 
 fn name_of(directory: &Path) -> Option<String> {
@@ -348,8 +342,9 @@ pub(crate) fn chart_root(file: &Path) -> Option<&Path> {
 pub(crate) struct Charts(Mutex<BTreeMap<PathBuf, Arc<OnceLock<Arc<Chart>>>>>);
 
 impl Charts {
-    /// The chart to which a file belongs, if it belongs to one.
-    pub(crate) fn of(&self, file: &Path) -> Option<Arc<Chart>> {
+    /// The chart to which a file belongs, if it belongs to one, and whether the file is rendered: it stands among the chart's
+    /// templates.
+    pub(crate) fn of(&self, file: &Path) -> Option<(Arc<Chart>, bool)> {
         // It may lie above what was given.
         let file = file.canonicalize().ok()?;
         let root = chart_root(&file)?;
@@ -357,7 +352,9 @@ impl Charts {
         let mut charts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let chart = Arc::clone(charts.entry(root.to_owned()).or_default());
         drop(charts);
-        Some(Arc::clone(chart.get_or_init(|| Arc::new(Chart::read(root)))))
+        let chart = chart.get_or_init(|| Arc::new(Chart::new(values_of(root))));
+        let is_rendered = file.strip_prefix(root).is_ok_and(|inside| inside.starts_with(TEMPLATES));
+        Some((Arc::clone(chart), is_rendered))
     }
 }
 

@@ -117,11 +117,13 @@ fn ytt_directives(text: &str) -> Result<Vec<Directive<'_>>, Unclosed> {
         let line = rest.split(['\n', '\r']).next().unwrap_or_default();
         let before = text.get(..at).unwrap_or_default().rsplit(['\n', '\r']).next().unwrap_or_default();
         let body = line.trim();
-        let action = match () {
+        let action = if !line.starts_with(' ') {
             // An annotation: it says how something is put elsewhere.
-            () if !line.starts_with(' ') => Action::Comment,
-            () if before.trim().is_empty() => ytt_action(body),
-            () => Action::Output,
+            Action::Comment
+        } else if before.trim().is_empty() {
+            ytt_action(body)
+        } else {
+            Action::Output
         };
         let range = at..at + YTT.len() + line.len();
         found.push(Directive { range, body, trims_left: false, trims_right: false, action });

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) use chart::{Chart, Charts, Literal, chart_root};
+pub(crate) use chart::{Chart, Charts, Literal, chart_root, may_grant};
 use expression::{Bound, Scope, Variable, canonical, evaluate, is_path};
 use lex::{Action, Block, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
@@ -243,7 +243,12 @@ impl<'t> Template<'t> {
     pub(crate) fn parse(&self, part: &Part<'_>) -> (Vec<Tree<'t>>, Option<SyntaxError>) {
         let base = part.range.start;
         let text = self.text_of(part);
-        let mut reveal = |range: Range<usize>| self.reveal(base + range.start..base + range.end);
+        let mut reveal = |range: Range<usize>, is_tagged: bool| {
+            // What a tag makes of what is filled in is not known.
+            let mut value = self.reveal(base + range.start..base + range.end)?;
+            value.push_str(if is_tagged { UNKNOWN } else { "" });
+            Some(value)
+        };
         parse_masked(text, &part.masked, base, &mut reveal, &|offset| self.position(base + offset))
     }
 
@@ -396,7 +401,7 @@ impl<'t> Template<'t> {
         let asked = self.asked.borrow();
         let written = self.directives_in(part.range.clone()).filter(|(_, it)| it.action == Action::Output);
         let mut left = MAX_LOOKED_UP;
-        let may_write = |index: usize| {
+        let mut may_write = |index: usize| {
             left = left.saturating_sub(1);
             left == 0 || self.may_write_rbac(index)
         };
@@ -404,7 +409,6 @@ impl<'t> Template<'t> {
             !self.holes(start..start + 1).is_empty()
                 || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'))
         };
-        let mut may_write = may_write;
         written
             .filter(|(index, directive)| !asked.contains(index) && has_lines(*index, directive.range.start))
             .filter(|(index, _)| may_write(*index))

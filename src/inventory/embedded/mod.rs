@@ -32,7 +32,7 @@ use super::template::{TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{is_kustomization, may_hold_rbac, split_documents, unpack};
 use crate::syntax::{BASE64, Node, NodeKind, PlaceMap, Tree, parse_nested};
-use crate::template::is_templated;
+use crate::template::{is_templated, may_grant};
 use holder::Holding;
 use patch::Target;
 
@@ -675,11 +675,6 @@ fn text_of(bytes: Vec<u8>) -> String {
 /// The Ansible modules that apply a definition.
 const MODULES: [&str; 5] =
     ["k8s", "kubernetes.core.k8s", "community.kubernetes.k8s", "community.okd.k8s", "redhat.openshift.k8s"];
-
-/// Whether a string that is not understood may hold RBAC. Much that is no manifest is written in strings.
-pub(super) fn may_grant(text: &str) -> bool {
-    ["verbs", "roleRef", "impersonate"].iter().any(|word| text.contains(word))
-}
 
 fn has_metadata(node: Node<'_>) -> bool {
     let [metadata] = fields(node, ["metadata"]);
