@@ -181,7 +181,7 @@ impl<'o> Follower<'o> {
             let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             let entries = WalkDir::new(root).into_iter().filter_entry(|entry| entry.file_name() != ".git");
             let files = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
-            let files = files.map(|entry| Input::found(entry.into_path()));
+            let files = files.map(|entry| Input::found(entry.into_path(), false));
             let files: Vec<Input> = files.filter(|input| self.file(&input.name).is_none()).collect();
             self.search(&files, "templates of its chart read files (`.Files`), and it holds the word `impersonate`");
         }

@@ -83,7 +83,8 @@ pub struct Unread {
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let found = discover(paths, &options.leave_out);
     let charts = Charts::default();
-    let read = |inputs: &[Input]| -> Vec<FileResult> {
+    // None of a file that cannot hold RBAC, as most of them.
+    let read = |inputs: &[Input]| -> Vec<Option<Box<FileResult>>> {
         let read = |buffer: &mut FileText, input| read_input(input, options, &charts, buffer);
         inputs.par_iter().map_init(FileText::default, read).collect()
     };
@@ -91,16 +92,23 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
     inventory.coverage.aside = follow::packed_charts(&found.archives, &options.limits);
-    let parsed: Vec<bool> = results.iter().map(|result| result.parsed || !result.read).collect();
-    let templates = found.inputs.iter().zip(&results).filter(|(_, result)| result.reads_files);
+    let is =
+        |result: &Option<Box<FileResult>>, question: fn(&FileResult) -> bool| result.as_deref().is_some_and(question);
+    let parsed: Vec<bool> = results.iter().map(|result| is(result, |result| result.parsed || !result.read)).collect();
+    let templates = found.inputs.iter().zip(&results).filter(|(_, result)| is(result, |result| result.reads_files));
     let templates: Vec<&Input> = templates.map(|(input, _)| input).collect();
     let mut follower = None;
     let mut left = Left::default();
     loop {
         let mut references = Vec::new();
-        for mut result in results {
+        for result in results {
+            let Some(mut result) = result else {
+                inventory.coverage.files += 1;
+                inventory.coverage.files_without_rbac += 1;
+                continue;
+            };
             append(&mut references, std::mem::take(&mut result.contents.references));
-            absorb(&mut inventory, result, &mut left);
+            absorb(&mut inventory, *result, &mut left);
         }
         if references.is_empty() && templates.is_empty() {
             break;
@@ -117,7 +125,8 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
         results = read(&more);
         // What is read once more is counted already.
         let is_known = |input: &Input| found.inputs.binary_search_by(|known| known.name.cmp(&input.name)).is_ok();
-        for (_, result) in more.iter().zip(&mut results).filter(|(input, _)| is_known(input)) {
+        let known = more.iter().zip(&mut results).filter(|(input, _)| is_known(input));
+        for result in known.filter_map(|(_, result)| result.as_deref_mut()) {
             inventory.coverage.files_without_rbac -= usize::from(std::mem::take(&mut result.read));
         }
     }
@@ -269,6 +278,9 @@ impl<'s> Source<'s> {
     /// Whether Helm takes no more from the file than the blocks that are defined there: it prints notes, and does not render
     /// files such as `_helpers.tpl`.
     fn has_blocks_only(&self) -> bool {
+        if !self.in_templates {
+            return false;
+        }
         let name = self.path.rsplit('/').next().unwrap_or_default();
         (name == "NOTES.txt" || name.starts_with('_')) && self.is_rendered()
     }
@@ -291,7 +303,7 @@ impl<'s> Source<'s> {
     }
 }
 
-fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mut FileText) -> FileResult {
+fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mut FileText) -> Option<Box<FileResult>> {
     let source = Source {
         path: &input.name,
         explicit: input.explicit,
@@ -302,7 +314,7 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
         is_template: input.is_template,
     };
     if let Some(bytes) = options.instead.get(&input.name) {
-        return read_bytes(&source, bytes);
+        return Some(Box::new(read_bytes(&source, bytes)));
     }
     if let Err(error) = read_file(input, &options.limits, buffer) {
         let (kind, message, help) = match error {
@@ -318,17 +330,16 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
             ),
         };
         let problem = Problem { path: Arc::clone(&input.name), place: None, kind, message, help: Some(help) };
-        return FileResult {
-            contents: Contents { problems: vec![problem], ..Contents::default() },
-            ..FileResult::default()
-        };
+        let contents = Contents { problems: vec![problem], ..Contents::default() };
+        return Some(Box::new(FileResult { contents, ..FileResult::default() }));
     }
     let mut result = read_bytes(&source, buffer.bytes());
     result.reads_files = input.in_templates && may_read_files(buffer.bytes());
     if input.is_stream {
         result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));
     }
-    result
+    let matters = result.parsed || result.reads_files || !result.blocks.is_empty() || result.stream.is_some();
+    matters.then(|| Box::new(result))
 }
 
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {

@@ -1,12 +1,10 @@
 //! Which files the given paths stand for.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-use rayon::slice::ParallelSliceMut;
-use walkdir::WalkDir;
 
 use super::{Input, display_name};
 use crate::problem::{Problem, ProblemKind};
@@ -43,7 +41,7 @@ pub struct Discovered {
 /// able to hide a grant), `.git` excepted; `-` is standard input. What `leave_out` says is left out.
 pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
     let exclude: Vec<PathBuf> = leave_out.directories.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let found = Mutex::new(Discovered::default());
+    let parts = Mutex::new(Vec::new());
     rayon::scope(|scope| {
         for path in paths {
             let mut part = Discovered::default();
@@ -60,20 +58,18 @@ pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
                             exclude: exclude.clone(),
                             without_outputs: leave_out.outputs,
                         };
-                        let found = &found;
-                        scope.spawn(move |scope| read_directory(scope, root.given.clone(), Arc::new(root), found));
+                        let parts = &parts;
+                        scope.spawn(move |scope| read_directory(scope, root.given.clone(), Arc::new(root), parts));
                     }
                     // A pipe that the user names, as a shell's `<(…)` does, is read like a file.
                     Ok(metadata) => part.inputs.push(Input::named(path.clone(), !metadata.is_file())),
                     Err(error) => part.problems.push(unreadable(path, &error.to_string())),
                 }
             }
-            merge(&found, part);
+            add(&parts, part);
         }
     });
-    let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // An explicit mention of a file wins over finding it below a directory.
-    found.inputs.par_sort_by(|a, b| a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit)));
+    let mut found = merge(parts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
     found.inputs.dedup_by(|a, b| a.name == b.name);
     found.archives.sort_by(|a, b| a.name.cmp(&b.name));
     found.archives.dedup_by(|a, b| a.name == b.name);
@@ -142,7 +138,7 @@ fn read_directory<'scope>(
     scope: &rayon::Scope<'scope>,
     directory: PathBuf,
     root: Arc<Root>,
-    found: &'scope Mutex<Discovered>,
+    parts: &'scope Mutex<Vec<Discovered>>,
 ) {
     let mut part = Discovered::default();
     if !root.exclude.is_empty() && directory.canonicalize().is_ok_and(|real| root.exclude.contains(&real)) {
@@ -150,50 +146,51 @@ fn read_directory<'scope>(
     }
     if root.without_outputs && is_output(&directory) {
         part.skipped.outputs.push(display_name(&directory));
-        return merge(found, part);
+        return add(parts, part);
     }
-    let mut in_templates = None;
-    for entry in WalkDir::new(&directory).min_depth(1).max_depth(1) {
-        let entry = match entry {
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) => {
+            part.problems.push(unreadable(&directory, &error.to_string()));
+            return add(parts, part);
+        }
+    };
+    let in_templates = root.in_templates || is_in_templates(&directory);
+    let mut below_templates = None;
+    for entry in entries {
+        let (path, kind) = match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
             Ok(entry) => entry,
             Err(error) => {
-                let path = error.path().unwrap_or(&directory).to_owned();
-                let reason = error.into_io_error().map_or_else(|| "cannot be listed".to_owned(), |e| e.to_string());
-                part.problems.push(unreadable(&path, &reason));
+                part.problems.push(unreadable(&directory, &error.to_string()));
                 continue;
             }
         };
-        let kind = entry.file_type();
         if kind.is_dir() {
-            if entry.file_name() != ".git" {
-                let (path, root) = (entry.into_path(), Arc::clone(&root));
-                scope.spawn(move |scope| read_directory(scope, path, root, found));
+            if path.file_name().is_some_and(|name| name != ".git") {
+                let root = Arc::clone(&root);
+                scope.spawn(move |scope| read_directory(scope, path, root, parts));
             }
-        } else if kind.is_file()
-            && !is_named_like_a_manifest(entry.path())
-            && *in_templates.get_or_insert_with(|| root.is_below_templates(&directory))
-        {
-            part.inputs.push(Input::found_in_chart(entry.into_path()));
-        } else if kind.is_file() && is_named_like_a_template(entry.path()) {
-            part.inputs.push(Input::found_template(entry.into_path()));
-        } else if kind.is_file() && is_packed_chart(entry.path()) {
-            part.archives.push(Input::found(entry.into_path()));
-        } else if !is_named_like_a_manifest(entry.path()) && !kind.is_symlink() {
-            // Not a manifest by name; counting all of these would drown what matters.
-        } else if kind.is_file() {
-            part.inputs.push(Input::found(entry.into_path()));
-        } else if kind.is_symlink() {
-            if root.leads_to_hidden_file(entry.path()) {
-                part.inputs.push(Input::found(entry.into_path()));
+        } else if is_named_like_a_manifest(&path) {
+            if kind.is_file() || kind.is_symlink() && root.leads_to_hidden_file(&path) {
+                part.inputs.push(Input::found(path, in_templates));
+            } else if kind.is_symlink() {
+                part.skipped.symlinks.push(display_name(&path));
             } else {
-                part.skipped.symlinks.push(display_name(entry.path()));
+                part.skipped.special.push(display_name(&path));
             }
-        } else {
-            part.skipped.special.push(display_name(entry.path()));
+        } else if kind.is_file() && *below_templates.get_or_insert_with(|| root.is_below_templates(&directory)) {
+            part.inputs.push(Input::found_template(path, true));
+        } else if kind.is_file() && is_named_like_a_template(&path) {
+            part.inputs.push(Input::found_template(path, in_templates));
+        } else if kind.is_file() && is_packed_chart(&path) {
+            part.archives.push(Input::found(path, in_templates));
+        } else if kind.is_symlink() {
+            part.skipped.symlinks.push(display_name(&path));
         }
+        // Whatever else there is, is no manifest by its name; counting it would drown what matters.
     }
-    part.inputs.iter_mut().for_each(|input| input.in_templates |= root.in_templates);
-    merge(found, part);
+    part.inputs.sort_unstable_by(by_name);
+    add(parts, part);
 }
 
 /// Whether a path leads through a directory that may be that of a chart's templates.
@@ -201,14 +198,31 @@ pub(super) fn is_in_templates(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == TEMPLATES)
 }
 
-fn merge(found: &Mutex<Discovered>, part: Discovered) {
-    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    found.inputs.extend(part.inputs);
-    found.archives.extend(part.archives);
-    found.problems.extend(part.problems);
-    found.skipped.symlinks.extend(part.skipped.symlinks);
-    found.skipped.special.extend(part.skipped.special);
-    found.skipped.outputs.extend(part.skipped.outputs);
+fn add(parts: &Mutex<Vec<Discovered>>, part: Discovered) {
+    parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(part);
+}
+
+/// An explicit mention of a file wins over finding it below a directory.
+fn by_name(a: &Input, b: &Input) -> Ordering {
+    a.name.cmp(&b.name).then(b.explicit.cmp(&a.explicit))
+}
+
+/// Puts together what was found, directory by directory; the files of each are sorted.
+fn merge(mut parts: Vec<Discovered>) -> Discovered {
+    // Most directories have none below them, and follow each other: little is left to sort then.
+    let first = |part: &Discovered| part.inputs.first().map(|input| Arc::clone(&input.name));
+    parts.sort_by_cached_key(first);
+    let mut found = Discovered::default();
+    for part in parts {
+        found.inputs.extend(part.inputs);
+        found.archives.extend(part.archives);
+        found.problems.extend(part.problems);
+        found.skipped.symlinks.extend(part.skipped.symlinks);
+        found.skipped.special.extend(part.skipped.special);
+        found.skipped.outputs.extend(part.skipped.outputs);
+    }
+    found.inputs.sort_by(by_name);
+    found
 }
 
 /// Whether a file is a chart that another one has packed among those that it depends on.

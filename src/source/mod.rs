@@ -69,31 +69,27 @@ impl Input {
     }
 
     /// A file below a directory that was given.
-    pub(crate) fn found(path: PathBuf) -> Self {
+    pub(crate) fn found(path: PathBuf, in_templates: bool) -> Self {
         let name = display_name(&path);
-        let in_templates = discover::is_in_templates(&path);
         Self { file: Some(path), name, explicit: false, is_stream: false, is_template: false, in_templates }
     }
 
     /// A file that another one names, by the name that it has beside that one. Like one that was given, it is parsed.
     pub(crate) fn of_another(path: PathBuf, name: &str) -> Self {
-        Self { name: Arc::from(name), explicit: true, ..Self::found(path) }
+        let in_templates = discover::is_in_templates(&path);
+        Self { name: Arc::from(name), explicit: true, ..Self::found(path, in_templates) }
     }
 
-    /// A file below a directory that was given, read because it belongs to the templates of a chart.
-    fn found_in_chart(path: PathBuf) -> Self {
-        Self { is_template: true, in_templates: true, ..Self::found(path) }
-    }
-
-    /// A file below a directory that was given, whose name says that manifests are made of it.
-    fn found_template(path: PathBuf) -> Self {
-        Self { is_template: true, ..Self::found(path) }
+    /// A file below a directory that was given, read because it belongs to the templates of a chart, or its name says that
+    /// manifests are made of it.
+    fn found_template(path: PathBuf, in_templates: bool) -> Self {
+        Self { is_template: true, ..Self::found(path, in_templates) }
     }
 
     /// A file that was given.
     pub fn named(path: PathBuf, is_stream: bool) -> Self {
         let in_templates = std::path::absolute(&path).is_ok_and(|path| discover::is_in_templates(&path));
-        Self { explicit: true, is_stream, in_templates, ..Self::found(path) }
+        Self { explicit: true, is_stream, ..Self::found(path, in_templates) }
     }
 }
 
