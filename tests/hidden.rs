@@ -273,6 +273,28 @@ fn patches_of_parts_of_rules_are_listed() {
 const CHART: (&str, &str) = ("c/Chart.yaml", "name: c\n");
 
 #[test]
+fn transformers_that_are_written_in_kustomizations_are_read() {
+    let transformer = |what: &str| format!("resources: [a.yaml]\ntransformers:\n- |-\n  apiVersion: builtin\n{what}");
+    let part = "  kind: PatchTransformer\n  target: {}\n  patch: '[{\"op\": \"add\", \"path\": \"/rules/0/resources/-\", \"value\": \"users\"}]'\n";
+    let run = check(&[("kustomization.yaml", &transformer(part)), ("a.yaml", &granted().replace("users", "pods"))]);
+    assert!(
+        run.stderr.contains("kustomization.yaml:7: not looked at: a patch changes a part of a rule"),
+        "{}",
+        run.stderr
+    );
+    let replaced = "  kind: ReplacementTransformer\n  replacements: [{targets: [{fieldPaths: [rules.0.verbs]}]}]\n";
+    let run = check(&[("kustomization.yaml", &transformer(replaced)), ("a.yaml", &granted().replace("users", "pods"))]);
+    assert!(
+        run.stderr.contains("not looked at: a replacement changes a part of a rule: rules.0.verbs"),
+        "{}",
+        run.stderr
+    );
+    let whole = "  kind: PatchTransformer\n  target: {kind: ClusterRole, name: x}\n  patch: '[{\"op\": \"add\", \"path\": \"/rules/-\", \"value\": {\"apiGroups\": [\"\"], \"resources\": [\"users\"], \"verbs\": [\"impersonate\"]}}]'\n";
+    let base = format!("{ROLE}rules: []\n---\n{BINDING}{BOB}");
+    finds(&check(&[("kustomization.yaml", &transformer(whole)), ("a.yaml", &base)]), ANY_USER);
+}
+
+#[test]
 fn all_files_below_templates_are_templates() {
     let grant = granted();
     let block = format!("{{{{ define \"x\" }}}}{ROLE}{RULES}{{{{ end }}}}Impersonate: {{{{ .Release.Name }}}}\n");

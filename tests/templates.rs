@@ -635,3 +635,171 @@ fn a_manifest_stays_a_manifest() {
     let inventory = load_bytes("a.yaml", format!("{{{{ if .x }}}}\n---\n{text}{{{{ end }}}}\n").as_bytes());
     assert!(findings(&inventory)[0].ends_with("only if .x"), "{:?}", findings(&inventory));
 }
+
+/// A role and its binding in a chart with these values and more templates; what is found, and what is listed.
+fn with(values: &str, rules: &str, more: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let text = format!("{}{}", role(rules), binding("{{ include \"x\" . }}"));
+    let templates: Vec<_> = [("a.yaml", text.as_str())].into_iter().chain(more.iter().copied()).collect();
+    let inventory = chart(values, &templates);
+    (findings(&inventory), unread(&inventory))
+}
+
+#[test]
+fn values_that_code_changes_are_not_known() {
+    let rules = "- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [{{ .Values.m.verb }}]\n";
+    let values = "m: {verb: get}\nn: {verb: get}\n";
+    let unknown =
+        ["8 `verbs` of a rule of ClusterRole \"{{ include \"x\" . }}\" are filled in by {{ .Values.m.verb }}"];
+    assert_eq!(with(values, rules, &[]), (vec![], vec![]));
+    for code in [
+        "{{- $_ := set .Values.m \"verb\" (print \"imper\" \"sonate\") }}",
+        "{{- $d := .Values }}{{- $_ := set $d.m \"verb\" .x }}",
+        "{{- if (merge .Values.m .x) }}{{ end }}",
+        "{{- range $k, $v := .Values }}{{ $_ := set $v .key .value }}{{ end }}",
+        "{{- define \"f\" }}{{ $_ := set . .key .value }}{{ end }}",
+        "{{- $_ := set\n .Values.m \"verb\" 1 }}",
+    ] {
+        let (found, unread) = with(values, rules, &[("z.yaml", code)]);
+        assert_eq!((found, unread.as_slice()), (vec![], &unknown.map(str::to_owned)[..]), "{code}");
+    }
+    for code in [
+        "{{- $_ := set .Values.m \"other\" 1 }}",
+        "{{- $d := dict }}{{ range .Values.n }}{{ $_ := set $d . 1 }}{{ end }}",
+        "{{- $d := deepCopy .Values.m | merge (dict) }}",
+        "{{- $_ := merge .Values.n .Values.m }}",
+        "# to set a value, merge it\n",
+    ] {
+        assert_eq!(with(values, rules, &[("z.yaml", code)]), (vec![], vec![]), "{code}");
+    }
+    // In the chart around, and in text that becomes a template.
+    let inner = role(rules) + &binding("{{ include \"x\" . }}");
+    for outer in ["{{ $_ := set .Values.c.m \"verb\" 1 }}", "{{ tpl (print \"{{ set }}\") . }}"] {
+        let inventory = read(&[
+            ("Chart.yaml", "name: outer\n"),
+            ("templates/z.yaml", outer),
+            ("charts/c/Chart.yaml", "name: c\n"),
+            ("charts/c/values.yaml", values),
+            ("charts/c/templates/a.yaml", &inner),
+        ]);
+        assert_eq!(unread(&inventory), unknown, "{outer}");
+    }
+    // Two conditions decide the same only if nothing changes what they ask.
+    let rules = "- apiGroups: [\"\"]\n  {{- if .Values.m.a }}\n  resources: [pods]\n  {{- else }}\n  resources: [users]\n  {{- end }}\n\
+                 \x20 {{- $_ := set .Values.m \"a\" true }}\n  {{- if .Values.m.a }}\n  verbs: [impersonate]\n  {{- end }}\n";
+    assert!(with("m: {a: false}\n", rules, &[]).0[0].contains("can impersonate any user"));
+    let fixed = rules.replace("set .Values.m", "set .Values.n");
+    let fixed = fixed.replace("\"a\"", "\"b\"");
+    assert!(with("m: {a: false}\n", &fixed, &[]).0.iter().all(|found| found.contains("no-such-resource")));
+}
+
+#[test]
+fn blocks_that_are_defined_again_are_listed() {
+    let rules = "{{ block \"r\" . }}\n- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [get]\n{{ end }}\n";
+    assert_eq!(with("", rules, &[]), (vec![], vec![]));
+    let said = ["6 block \"r\" is defined in another place too, which may be the one that counts".to_owned()];
+    for again in ["{{ define \"r\" }}{{ end }}", "{{ define\n`r` }}{{ end }}", "{{- block \"r\" . }}x: y{{ end }}"] {
+        assert_eq!(with("", rules, &[("_a.tpl", again)]), (vec![], said.to_vec()), "{again}");
+    }
+}
+
+#[test]
+fn what_begins_in_a_branch_is_not_there_without_it() {
+    let harmless = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: x}\n";
+    let wildcard = "- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [\"*\"]\n";
+    let lists = |rules: &str, what: &str| {
+        let (found, unread) = with("", rules, &[]);
+        assert!(found.is_empty() && unread.iter().any(|it| it.contains(what)), "{rules}\n{found:?}\n{unread:?}");
+    };
+    lists(
+        &format!("{{{{ if .a }}}}\n---\n{harmless}x:\n{{{{ end }}}}\n{wildcard}"),
+        "7 a document begins in a branch that ends within it",
+    );
+    lists(
+        "          - {apiGroups: [\"\"], resources: [pods], verbs: [get]}\n{{ if .a }}\nx: |\n{{ end }}\n          - {apiGroups: [\"\"], \
+         resources: [users], verbs: [\"*\"]}\n",
+        "a condition begins or ends within this text",
+    );
+    let anchors = |first: &str, second: &str| {
+        format!("- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [*v]\nx:\n{first}  a: &v \"*\"\n{second}  b: &v get\n{{{{ end }}}}\n")
+            .replace("- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [*v]\n", "")
+            + "y:\n- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [*v]\n"
+    };
+    lists(&anchors("", "{{ if .a }}\n"), "an anchor stands in several branches");
+    lists(&anchors("{{ if .a }}\n", "{{ else }}\n"), "an anchor stands in several branches");
+    // What ends where it began is nothing of the kind.
+    for fine in [
+        format!("{{{{ if .a }}}}\n---\n{harmless}{{{{ end }}}}\n"),
+        format!("{{{{ if .a }}}}\nx: y\n---\n{{{{ end }}}}\n{harmless}"),
+        "x: |\n  verbs: a\n  {{ if .a }}\n  b\n  {{ end }}\n{{ if .b }}\ny: |\n  verbs: a\n{{ end }}\n".to_owned(),
+    ] {
+        assert_eq!(with("", &fine, &[]).1, [""; 0], "{fine}");
+    }
+}
+
+#[test]
+fn what_is_written_may_be_more_than_it_looks() {
+    let rules = |verbs: &str| format!("- apiGroups: [\"\"]\n  resources: [users]\n  verbs: {verbs}\n");
+    for (values, rules, what) in [
+        ("", rules("[!!binary {{ \"aW1wZXJzb25hdGU=\" }}]"), "8 `verbs` of a rule"),
+        ("v: aW1wZXJzb25hdGU=\n", rules("!!binary {{ .Values.v }}"), "8 `verbs` of a rule"),
+        ("", rules("[get, {{ print \"x], verbs: [y\" }}]"), "holds marks of YAML"),
+        ("t: \"x\\nrules: []\"\n", rules("[get]") + "x: {{ .Values.t }}\n", "holds marks of YAML"),
+        (
+            "",
+            rules("[get]") + "x:\n  {{ toYaml .Values.x | nindent 2 | replace \"indent 4\" \"\" }}\n",
+            "how far lines",
+        ),
+    ] {
+        let (found, unread) = with(values, &rules, &[]);
+        assert!(found.is_empty() && unread.iter().any(|it| it.contains(what)), "{rules}\n{found:?}\n{unread:?}");
+    }
+    assert_eq!(with("", &(rules("[get]") + "x: {{ printf \"%s-x, y\" .a }}\n"), &[]).1, [""; 0]);
+}
+
+#[test]
+fn lists_of_different_branches_make_no_rule() {
+    let rules = "- apiGroups: [\"\"]\n  {{- if .Values.a }}\n  resources: [pods]\n  verbs: [\"*\"]\n  {{- else }}\n  \
+                 resources: [\"*\"]\n  verbs: [get]\n  {{- end }}\n";
+    assert_eq!(with("", rules, &[]), (vec![], vec![]));
+    let items = "- apiGroups: [\"\"]\n  resources:\n  - pods\n  {{- if .Values.a }}\n  - users\n  {{- end }}\n  verbs:\n  - get\n  \
+                 {{- if not .Values.a }}\n  - impersonate\n  {{- end }}\n";
+    let found = with("", items, &[]).0;
+    // Nothing is known of how two conditions go together that are spelled differently.
+    assert!(found.iter().any(|it| it.contains("can impersonate any user")), "{found:?}");
+    let items = items.replace("{{- if not .Values.a }}", "{{- if .Values.a }}{{- else }}");
+    assert!(with("", &items, &[]).0.iter().all(|it| it.contains("no-such-resource")));
+    let both = rules.replace("[get]", "[impersonate]");
+    let found = with("", &both, &[]).0;
+    assert!(found.len() == 1 && found[0].starts_with("12:11 wildcard-resource"), "{found:?}");
+    // Names that limit a verb are there where it is.
+    let names = "- apiGroups: [\"\"]\n  resources: [users]\n  {{- if .Values.a }}\n  verbs: [impersonate]\n  resourceNames: [x]\n  \
+                 {{- end }}\n";
+    let found = with("a: false\n", names, &[]).0;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("named-identities") && found[0].contains("(false by default)"), "{found:?}");
+}
+
+#[test]
+fn overlays_of_ytt_are_listed() {
+    let overlay = "#@ load(\"@ytt:overlay\", \"overlay\")\n#@overlay/match by=overlay.all, expects=\"1+\"\n---\nrules:\n\
+                   #@overlay/match by=overlay.index(0)\n- resources:\n  #@overlay/append\n  - users\n";
+    let inventory = read(&[("o.yaml", overlay)]);
+    assert_eq!(unread(&inventory), ["4 an overlay changes a part of RBAC objects"]);
+    assert_eq!(unread(&read(&[("o.yaml", &overlay.replace("rules", "spec"))])), [""; 0]);
+    let split =
+        "apiVersion: rbac.authorization.k8s.io/v1\n#@yaml/text-templated-strings\n\"ki(@= 'n' @)d\": ClusterRole\n";
+    assert_eq!(unread(&read(&[("o.yaml", split)])), ["3 a key is filled in"]);
+}
+
+#[test]
+fn comments_of_manifests_may_end() {
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: x}\nrules: []\n";
+    let lists = |comment: &str| unread(&read(&[("a.yaml", &format!("{role}{comment}\n"))]));
+    let said = ["5 what is written into a comment may be more than a comment"];
+    for comment in ["#{{ \"\\n\" }}- {verbs: [impersonate]}", "# {% if a %}{{ b | c }}", "#${A:-b}", "# <%= a() %>"] {
+        assert_eq!(lists(comment), said, "{comment}");
+    }
+    for comment in ["# {{ .Name }}", "# plain", "# {}"] {
+        assert_eq!(lists(comment), [""; 0], "{comment}");
+    }
+}

@@ -18,10 +18,12 @@ use super::{Aside, Inventory, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
-    may_hold_rbac, may_hold_templated_rbac, may_read_files, read_file, split_documents, template_language,
+    may_become_rbac, may_hold_rbac, may_read_files, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
-use crate::template::{Chart, Charts, Part, Template, defined_in, is_rendered_otherwise, is_ytt, may_grant};
+use crate::template::{
+    Chart, Charts, Part, Template, defined_in, is_rendered_otherwise, is_ytt, may_grant, written_in_comments,
+};
 
 /// How many places of the verb in one part of a template are listed.
 const MAX_WORDS: usize = 100;
@@ -157,6 +159,8 @@ pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
 struct Left {
     /// The blocks of templates, each with the file that defines it.
     blocks: Vec<(String, Arc<str>)>,
+    /// Blocks in documents with RBAC that are defined where they are called.
+    called: Vec<Unread>,
     uses: Vec<Use>,
     partial: Vec<PartialBinding>,
 }
@@ -166,7 +170,6 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
-    inventory.coverage.unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
     let mut unread = std::mem::take(&mut inventory.coverage.unread);
     let blocks = link::blocks(&inventory);
     let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -185,6 +188,10 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
         let named = unread.block.as_deref().and_then(|block| blocks.get(block)).map(Vec::as_slice).unwrap_or_default();
         !named.iter().any(|block| inventory.role(*block).meta.may_be_called_in(&unread.path))
     });
+    // What stands where a block is called is what counts, unless another one has its name.
+    let is_other = |unread: &Unread| unread.block.as_deref().is_some_and(|block| !is_one(block, &unread.path));
+    unread.extend(left.called.into_iter().filter(is_other));
+    unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
     inventory.coverage.unread = unread;
     let is_own = |embedded: bool| usize::from(!embedded);
     inventory.roles.sort_by_key(|role| role.meta.stands_apart());
@@ -211,6 +218,8 @@ struct FileResult {
     unread: Vec<Unread>,
     /// The blocks that are defined there, each with the file.
     blocks: Vec<(String, Arc<str>)>,
+    /// Those in documents with RBAC that are defined where they are called.
+    called: Vec<Unread>,
     /// Whether a document that does not parse is a template.
     has_templates: bool,
     /// Whether it is a template that may read other files.
@@ -232,6 +241,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult, left: &mut Left) {
     append(&mut inventory.coverage.aside, result.contents.aside);
     inventory.streams.extend(result.stream);
     left.blocks.extend(result.blocks);
+    append(&mut left.called, result.called);
     append(&mut left.uses, result.contents.uses);
     append(&mut left.partial, result.contents.partial);
 }
@@ -351,7 +361,7 @@ fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     }
     // A kustomization need not say what the files are about that it names.
     let is_named = source.explicit || is_kustomization(path);
-    if !is_named && !may_hold_rbac(bytes) && !may_hold_templated_rbac(bytes) && !source.may_write_rbac(bytes) {
+    if !is_named && !may_become_rbac(bytes) && !source.may_write_rbac(bytes) {
         if source.in_templates {
             result.blocks = defined_in(bytes).map(|name| (name, Arc::clone(path))).collect();
         }
@@ -405,6 +415,7 @@ fn merge_parts(result: &mut FileResult, part: FileResult) {
     result.unread.extend(part.unread);
     result.has_templates |= part.has_templates;
     result.blocks.extend(part.blocks);
+    append(&mut result.called, part.called);
     result.contents.append(part.contents);
 }
 
@@ -424,6 +435,7 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
             documents: read.documents,
             unread: read.unread,
             blocks: read.blocks,
+            called: read.called,
             ..plain
         },
         None => plain,
@@ -464,7 +476,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let (trees, error) = template.parse(&part);
         result.documents += trees.len();
         let mut unknown = Vec::new();
-        if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) {
+        if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) && !template.has_overlays() {
             say_lines(&template, &part, &mut unknown);
             say_unknown(&template, path, language, unknown, &mut result);
             continue;
@@ -478,8 +490,14 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         // What happens to the text of something else is of no interest.
         let objects = result.contents.roles.len() + result.contents.bindings.len();
         if objects > known || error.is_some() || template.may_hold_kind(&part) || may_grant(raw) {
-            let troubles = template.troubles(part.range.clone());
+            let troubles = template.troubles(part.range.clone()).into_iter();
             unknown.extend(troubles.map(|(offset, what)| Unknown::new(offset as u32, what)));
+            result.called.extend(template.blocks_in(part.range.clone()).map(|(offset, block)| {
+                let (line, _) = template.position(offset);
+                let reason =
+                    format!("block {block:?} is defined in another place too, which may be the one that counts");
+                Unread { block: Some(block.to_owned()), ..unread(path, &[], 0, line, language, &reason) }
+            }));
         }
         if let Some(error) = error {
             // Nothing that parses as it stands may be hidden by marks.
@@ -579,6 +597,7 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
         return values.iter().for_each(|value| read_piece(path, bytes, value, result));
     }
     result.documents += trees.len();
+    let known = result.contents.roles.len() + result.contents.bindings.len();
     for tree in &trees {
         read_document(tree, path, &mut result.contents);
         let unknown = std::mem::take(&mut result.contents.unknown);
@@ -586,6 +605,15 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
             let place = place_in(raw, (offset as usize).saturating_sub(piece.range.start), piece);
             let language = template_language(raw).unwrap_or(TemplateLanguage::Substitution);
             unread(path, &[], 0, place.line, language, &what)
+        }));
+    }
+    if result.contents.roles.len() + result.contents.bindings.len() > known
+        && memchr::memchr(b'#', raw).is_some()
+        && let Some(language) = template_language(raw)
+    {
+        result.unread.extend(written_in_comments(text, language).into_iter().map(|(offset, what)| {
+            let line = place_in(raw, offset, piece).line;
+            unread(path, &[], 0, line, language, what)
         }));
     }
     let Some(error) = error else { return };

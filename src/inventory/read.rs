@@ -23,6 +23,9 @@ use crate::template::{Literal, is_templated, may_grant};
 /// How deep lists of lists are followed.
 const MAX_LIST_DEPTH: usize = 16;
 
+/// The lists of a rule.
+const RULE_LISTS: [&str; 5] = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
+
 /// What a document holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
@@ -193,11 +196,15 @@ pub(super) fn read_template<'p>(
             unknown.push(Unknown::new(offset, "the verb stands where no role was understood"));
         }
     }
-    for scalar in root.scalars().filter(|scalar| scalar.source().contains('\n')) {
-        let place = scalar.place();
-        if !template.is_balanced(place.offset as usize..place.end() as usize) && may_grant(scalar.source()) {
-            unknown.push(Unknown::new(place.offset, "a condition begins or ends within this text"));
+    let has_lines = |scalar: &Node<'_>| scalar.is_block_scalar() || scalar.source().contains('\n');
+    for scalar in root.scalars().filter(has_lines) {
+        if !template.is_in_one_branch(scalar.range(), scalar.is_block_scalar()) && may_grant(scalar.source()) {
+            unknown.push(Unknown::new(scalar.place().offset, "a condition begins or ends within this text"));
         }
+    }
+    let changed = super::fields::fields(root, ["rules", "roleRef", "subjects", "aggregationRule"]);
+    if template.has_overlays() && changed.iter().any(Option::is_some) {
+        unknown.push(Unknown::new(root.place().offset, "an overlay changes a part of RBAC objects"));
     }
     if tree.exhausted() {
         unknown.push(Unknown::new(root.place().offset, "aliases stand for more nodes than are read"));
@@ -522,7 +529,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
 
     fn is_certain(&self, inner: Node<'_>, outer: Node<'_>) -> bool {
         let template = self.fields.template.as_ref().map(|view| view.template);
-        template.is_none_or(|template| template.is_certain(inner.range().start, outer.range().start))
+        template.is_none_or(|template| template.is_certain(inner.range().start, outer.range().start, &[]))
     }
 
     /// The rules of a role in a template, of all branches.
@@ -539,8 +546,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
             let value = entry.value;
             let place = entry.key.place();
             for rule in value.items() {
-                let rule = self.rule_in_branches(rule, rules.len(), meta);
-                rules.push(rule);
+                self.rules_of_branches(rule, meta, &mut rules);
             }
             let Some(view) = &mut self.fields.template else { break };
             let written = view.template.only(value.range()).filter(|_| value.as_str().is_some());
@@ -567,6 +573,28 @@ impl<'p, 't> Reader<'p, '_, 't> {
         rules
     }
 
+    /// A rule in a template, once for each way in which its lists can be there together.
+    fn rules_of_branches(&mut self, node: Node<'_>, meta: &ObjectMeta, rules: &mut Vec<PolicyRule>) {
+        let lists = self.fields.fields_in_branches(node, RULE_LISTS);
+        let ways = self.fields.template.as_ref().map(|view| view.ways_of(node, &lists)).unwrap_or_default();
+        let is_one = ways.len() < 2;
+        for way in ways {
+            self.assume(way);
+            let rule = self.rule_in_branches(node, rules.len(), meta);
+            // Where none of the branches is there that hold its verbs, there is no rule.
+            if is_one || !rule.verbs.is_empty() {
+                rules.push(rule);
+            }
+        }
+        self.assume(Vec::new());
+    }
+
+    fn assume(&mut self, branches: Vec<(String, usize)>) {
+        if let Some(view) = &mut self.fields.template {
+            view.assume(branches);
+        }
+    }
+
     /// Says that lines are missing in a mapping.
     fn say_holes(&mut self, mapping: Node<'_>, what: &str) {
         let Some(view) = &mut self.fields.template else { return };
@@ -584,8 +612,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
             self.fields.unknown(node.place(), format!("{whose} {what}"));
             return PolicyRule::default();
         }
-        let names = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
-        let found = self.fields.fields_in_branches(node, names);
+        let found = self.fields.fields_in_branches(node, RULE_LISTS);
         self.say_holes(node, &format!("{whose} may say more, written by"));
         let Some(view) = &mut self.fields.template else { return PolicyRule::default() };
         let place = node.place();
@@ -593,7 +620,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
         let mut at = 0;
         let [verbs, mut groups, mut resources, names, urls] = found.map(|found| {
             at += 1;
-            (view.texts(&found, names[at - 1], start), found.first().map_or(place, |entry| entry.key.place()))
+            (view.texts(&found, RULE_LISTS[at - 1], start), found.first().map_or(place, |entry| entry.key.place()))
         });
         let say = |view: &mut TemplateView<'_>, name: &str, (listed, place): &(Listed, Place)| {
             let filled = listed.filled.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
@@ -648,8 +675,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
             self.fields.wrong_type("rules", "a list of rules", node);
             return PolicyRule::default();
         }
-        let names = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
-        let [verbs, api_groups, resources, resource_names, urls] = self.fields.unique_fields(node, names);
+        let [verbs, api_groups, resources, resource_names, urls] = self.fields.unique_fields(node, RULE_LISTS);
         // A list that is there but could not be read must not look like an absent one: for resourceNames, absent means
         // any name.
         // Names that are filled in may be none, too.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::object::{ObjectMeta, Text};
 use crate::source::TemplateLanguage;
 use crate::syntax::{Entry, Node, NodeKind, Place};
-use crate::template::{Apart, Condition, Hole, Literal, Template, is_templated};
+use crate::template::{Apart, Condition, Hole, Literal, Template, is_open, is_templated};
 
 /// How many ways to choose among branches one object is read in.
 const MAX_WAYS: usize = 64;
@@ -134,6 +134,8 @@ pub(crate) struct TemplateView<'p> {
     /// Blocks that it calls for rules.
     calls: Vec<String>,
     choices: Choices,
+    /// The branches that are there while a rule is read, by their conditions.
+    assumed: Vec<(String, usize)>,
     holes: Holes,
 }
 
@@ -148,6 +150,7 @@ impl<'p> TemplateView<'p> {
             notes: Vec::new(),
             calls: Vec::new(),
             choices: Choices::default(),
+            assumed: Vec::new(),
             holes: Holes::default(),
         }
     }
@@ -292,14 +295,72 @@ impl<'p> TemplateView<'p> {
         branches.iter().rposition(|branch| *branch == chosen).unwrap_or(found.len() - 1)
     }
 
+    /// The ways in which the lists of a rule can be there together, each a choice of branches: one of them if no condition
+    /// decides about several lists. What two branches of one say is never there at once.
+    pub(super) fn ways_of(&self, rule: Node<'_>, lists: &[Vec<Entry<'_>>]) -> Vec<Vec<(String, usize)>> {
+        let start = rule.range().start;
+        let mut decided: BTreeMap<String, (BTreeSet<usize>, BTreeSet<usize>)> = BTreeMap::new();
+        for (list, entry) in lists.iter().enumerate().flat_map(|(list, found)| found.iter().map(move |it| (list, it))) {
+            let items = entry.value.items().take(MAX_WAYS).map(|item| item.range().start);
+            for at in std::iter::once(entry.key.range().start).chain(items) {
+                for (condition, branch) in self.template.branches(at, start) {
+                    let (lists, branches) = decided.entry(condition).or_default();
+                    lists.insert(list);
+                    branches.insert(branch);
+                }
+            }
+        }
+        decided.retain(|_, (lists, _)| lists.len() > 1);
+        let mut ways = vec![Vec::new()];
+        for (condition, (_, mut branches)) in decided {
+            // Or none of them is there.
+            branches.extend(branches.last().map(|last| last + 1));
+            if ways.len() * branches.len() > MAX_WAYS {
+                // Read as if all could be there at once, no grant is lost.
+                return vec![Vec::new()];
+            }
+            let with = |way: &Vec<(String, usize)>, branch| [way.as_slice(), &[(condition.clone(), branch)]].concat();
+            ways = ways.iter().flat_map(|way| branches.iter().map(move |branch| with(way, *branch))).collect();
+        }
+        ways
+    }
+
+    /// Reads what follows as if these branches were there.
+    pub(super) fn assume(&mut self, branches: Vec<(String, usize)>) {
+        self.assumed = branches;
+    }
+
+    /// Whether what stands at a place is there wherever the rule is, as it is read.
+    fn is_certain(&self, at: usize, rule: usize) -> bool {
+        self.template.is_certain(at, rule, &self.assumed)
+    }
+
+    /// Whether a place in a rule stands in another branch than is assumed to be there.
+    fn is_left_out(&self, at: usize, rule: usize) -> bool {
+        let other = |(condition, branch): (String, usize)| {
+            self.assumed.iter().any(|(known, chosen)| *known == condition && *chosen != branch)
+        };
+        !self.assumed.is_empty() && self.template.branches(at, rule).into_iter().any(other)
+    }
+
     /// A list of strings, from all values that a key has in some branch.
     pub(super) fn texts(&mut self, found: &[Entry<'_>], name: &str, rule: usize) -> Listed {
         let mut listed = Listed::default();
         for entry in found {
             let (value, place) = (entry.value, entry.key.place());
+            if self.is_left_out(entry.key.range().start, rule) {
+                continue;
+            }
             match value.kind() {
-                NodeKind::Sequence => value.items().for_each(|item| self.item(item, value, rule, &mut listed)),
-                NodeKind::String(_) => match self.template.only(value.range()) {
+                NodeKind::Sequence => {
+                    for item in value.items() {
+                        if !self.is_left_out(item.range().start, rule) {
+                            self.item(item, value, rule, &mut listed);
+                        }
+                    }
+                }
+                NodeKind::String(text) => match self.template.only(value.range()) {
+                    Some(hole) if is_open(&text) => listed.filled.push(self.shown(hole)),
                     Some(hole) => self.fill(hole, value.place(), rule, &mut listed),
                     None => self.unknown(place.offset, format!("`{name}` must be a list of strings")),
                 },
@@ -308,7 +369,9 @@ impl<'p> TemplateView<'p> {
             }
             let holes = self.holes_of(entry).to_vec();
             for hole in holes {
-                self.fill(hole, place, rule, &mut listed);
+                if !self.is_left_out(self.template.start_of(hole), rule) {
+                    self.fill(hole, place, rule, &mut listed);
+                }
             }
         }
         listed
@@ -316,7 +379,7 @@ impl<'p> TemplateView<'p> {
 
     fn item(&mut self, item: Node<'_>, list: Node<'_>, rule: usize, listed: &mut Listed) {
         let (range, place) = (item.range(), item.place());
-        let certain = self.template.is_certain(range.start, rule);
+        let certain = self.is_certain(range.start, rule);
         if let Some(texts) = self.template.alternatives(range.clone()) {
             listed.filled.extend(texts.iter().map(|(text, _)| text).filter(|text| is_templated(text)).cloned());
             let texts = texts.into_iter();
@@ -337,6 +400,11 @@ impl<'p> TemplateView<'p> {
             listed.certain |= certain;
             return listed.texts.push(Text { value: text.into(), place });
         };
+        // A tag, or what becomes of the ends of lines, makes something else of it.
+        if is_open(&text) {
+            listed.filled.push(self.shown(hole));
+            return listed.texts.push(Text { value: text.into(), place });
+        }
         if let Some(texts) = self.template.elements(hole) {
             listed.resolved.push(format!("{} is {}", self.shown(hole), list_of(&texts)));
             listed.certain |= certain && !texts.is_empty();
@@ -371,7 +439,7 @@ impl<'p> TemplateView<'p> {
             Some(literal) => match self.template.texts_of(&literal) {
                 Some(texts) => {
                     listed.resolved.push(format!("{shown} is {}", list_of(&texts)));
-                    listed.certain |= !texts.is_empty() && self.template.is_certain(place.offset as usize, rule);
+                    listed.certain |= !texts.is_empty() && self.is_certain(place.offset as usize, rule);
                     listed.texts.extend(texts.into_iter().map(|text| Text { value: text.into(), place }));
                 }
                 None => listed.filled.push(shown),

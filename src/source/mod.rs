@@ -1,8 +1,8 @@
 //! Paths to documents: which files are read, how much of them, and where one document ends and the
 //! next begins.
 //!
-//! Input is hostile. Nothing outside the given paths is opened (but the `Chart.yaml` and `values.yaml` of a chart of which
-//! templates were given), nothing that is not a regular file (unless the user named it), and no file beyond
+//! Input is hostile. Nothing outside the given paths is opened (but files of a chart of which templates were given: its values,
+//! and the code that may change them), nothing that is not a regular file (unless the user named it), and no file beyond
 //! [`Limits::max_file_bytes`] is held in memory.
 
 mod discover;
@@ -15,7 +15,7 @@ mod template;
 pub(crate) use discover::is_named_like_a_manifest;
 pub use discover::{Discovered, LeaveOut, Skipped, discover, is_kustomization};
 pub use packed::unpack;
-pub use prefilter::{may_hide, may_hold_rbac, may_hold_templated_rbac, may_read_files};
+pub use prefilter::{may_become_rbac, may_hide, may_hold_rbac, may_read_files};
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, split_documents};
 pub use template::{TemplateLanguage, template_language};

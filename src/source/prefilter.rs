@@ -5,28 +5,77 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use aho_corasick::{AhoCorasick, MatchKind};
 
-/// Every RBAC kind has this in its name: `Role`, `ClusterRole`, the bindings and their lists.
-static ROLE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Role"));
-/// A rule has this key, whatever object it is written in.
-static VERBS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("verbs"));
-/// The verb itself, where it stands in no rule: that is said too.
-static IMPERSONATE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("impersonate"));
-/// What stands encoded in an object does so in a Secret, or in this field of a ConfigMap.
-static SECRET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Secret"));
-static BINARY_DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("binaryData"));
+/// What is looked for, in one pass.
+const WORDS: [(&str, Word); 11] = [
+    // Every RBAC kind has this in its name: `Role`, `ClusterRole`, the bindings and their lists.
+    ("Role", Word::Rbac),
+    // A rule has this key, whatever object it is written in.
+    ("verbs", Word::Rbac),
+    // The verb itself, where it stands in no rule: that is said too.
+    ("impersonate", Word::Rbac),
+    // What stands encoded in an object does so in this field of a ConfigMap, or in a Secret.
+    ("binaryData", Word::Rbac),
+    ("Secret", Word::Secret),
+    // What begins a directive of a template.
+    ("{{", Word::Mark),
+    ("{%", Word::Mark),
+    ("${", Word::Mark),
+    ("<%", Word::Mark),
+    ("(@", Word::Mark),
+    ("#@", Word::Mark),
+];
 
-/// What begins a directive of the commonest template languages.
-static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("{{"));
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// Where it stands, RBAC may.
+    Rbac,
+    /// Likewise, if it stands alone.
+    Secret,
+    /// Something may be filled in.
+    Mark,
+}
+
+/// It is built of a few short words, which cannot fail; without it, everything would be parsed. No word begins like another,
+/// and with leftmost matches the vectorised search is used.
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(WORDS.map(|(word, _)| word)).ok()
+});
 
 /// Whether some reader could see an RBAC object, a rule of one, or data that may encode one in these bytes: the words are
 /// written out in them, or may be hidden.
 pub fn may_hold_rbac(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0xFE | 0xFF | 0x00)) || says_rbac(bytes).0 || may_hide(bytes)
+}
+
+/// The same of a file that may be a template: something of what it becomes may be filled in.
+pub fn may_become_rbac(bytes: &[u8]) -> bool {
+    let (says_rbac, is_template) = says_rbac(bytes);
     matches!(bytes.first(), Some(0xFE | 0xFF | 0x00))
-        || [&ROLE, &VERBS, &IMPERSONATE, &BINARY_DATA].into_iter().any(|word| word.find(bytes).is_some())
-        || SECRET.find_iter(bytes).any(|at| is_kind(bytes, at, "Secret".len()))
+        || says_rbac
         || may_hide(bytes)
+        || is_template && may_fill_in_rbac(bytes)
+}
+
+/// Whether words of RBAC are written out; if not, whether marks of a template are.
+fn says_rbac(bytes: &[u8]) -> (bool, bool) {
+    let Some(finder) = &*FINDER else { return (true, true) };
+    let mut is_template = false;
+    for found in finder.find_iter(bytes) {
+        let says = match WORDS.get(found.pattern().as_usize()) {
+            Some((_, Word::Mark)) => {
+                is_template = true;
+                false
+            }
+            Some((word, Word::Secret)) => is_kind(bytes, found.start(), word.len()),
+            _ => true,
+        };
+        if says {
+            return (true, is_template);
+        }
+    }
+    (false, is_template)
 }
 
 /// Whether a word stands alone, or is the kind of a list of its objects. Most files that speak of secrets have
@@ -52,27 +101,32 @@ pub fn may_hide(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether a template could become an RBAC object though [`may_hold_rbac`] does not say so, or holds a part of one: its
-/// kind may be filled in, and its rules may stand elsewhere.
-pub fn may_hold_templated_rbac(bytes: &[u8]) -> bool {
-    let mentions = || memchr::memmem::find(bytes, b"impersonate").is_some();
-    MARK.find(bytes).is_some()
-        && (mentions()
-            || memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at))
-            || MARK.find_iter(bytes).any(|at| splits_word(bytes, at)))
+/// Whether a template could become an RBAC object though it does not say so, or change a part of one: its kind may be filled
+/// in, a word may be put together, and an overlay names what it changes in code.
+fn may_fill_in_rbac(bytes: &[u8]) -> bool {
+    let is_overlay = || {
+        memchr::memmem::find(bytes, b"#@overlay").is_some()
+            && ["rules", "roleRef", "subjects"].iter().any(|key| memchr::memmem::find(bytes, key.as_bytes()).is_some())
+    };
+    memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at))
+        || [("{{", "}}"), ("(@", "@)")]
+            .iter()
+            .any(|(open, close)| memchr::memmem::find_iter(bytes, open).any(|at| splits_word(bytes, at, close)))
+        || is_overlay()
 }
 
 /// Whether a directive that begins at `at` stands in the middle of a word.
-fn splits_word(bytes: &[u8], at: usize) -> bool {
+fn splits_word(bytes: &[u8], at: usize, close: &str) -> bool {
     let is_letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphabetic);
     // The mark may stand in a string of the directive too; then a later one counts.
     let rest = bytes.get(at..bytes.len().min(at + 1024)).unwrap_or_default();
-    is_letter(at.checked_sub(1)) && memchr::memmem::find_iter(rest, b"}}").any(|end| is_letter(Some(at + end + 2)))
+    is_letter(at.checked_sub(1))
+        && memchr::memmem::find_iter(rest, close).any(|end| is_letter(Some(at + end + close.len())))
 }
 
 /// Whether a template may read other files of its chart, as `.Files.Get` does.
 pub fn may_read_files(bytes: &[u8]) -> bool {
-    MARK.find(bytes).is_some() && memchr::memmem::find(bytes, b"Files").is_some()
+    memchr::memmem::find(bytes, b"{{").is_some() && memchr::memmem::find(bytes, b"Files").is_some()
 }
 
 /// Whether a directive stands on a line behind `at`, or begins the next.
@@ -80,12 +134,15 @@ fn is_filled_in(bytes: &[u8], at: usize) -> bool {
     // Kinds are short.
     let rest = bytes.get(at..bytes.len().min(at + 256)).unwrap_or_default();
     let (line, next) = rest.iter().position(|byte| *byte == b'\n').map_or((rest, &[][..]), |end| rest.split_at(end));
-    memchr::memmem::find(line, b"{{").is_some() || next.trim_ascii_start().starts_with(b"{{")
+    let marks = || WORDS.iter().filter(|(_, word)| *word == Word::Mark).map(|(mark, _)| mark.as_bytes());
+    let next = next.trim_ascii_start();
+    // ytt writes what stands before its code on the line.
+    marks().any(|mark| memchr::memmem::find(line, mark).is_some() || mark != b"#@" && next.starts_with(mark))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{may_hold_rbac, may_hold_templated_rbac};
+    use super::{may_become_rbac, may_hold_rbac};
 
     #[test]
     fn only_files_without_any_way_to_write_a_kind_are_left_out() {
@@ -120,12 +177,19 @@ mod tests {
             b"kind:\n  {{ .x }}\n",
             b"kin{{/**/}}d: ClusterRo{{/**/}}le\n",
             b"{\"kind\": {{ .x | quote }}}",
-            b"{{ define \"rules\" }}\n- verbs: [impersonate]\n{{ end }}\n",
+            b"kind: #@ kind()\n",
+            b"kind: ${KIND}\n",
+            b"kind: <%= kind %>\n",
+            b"\"ki(@= 'n' @)d\": x\n",
+            b"#@overlay/match by=all\n---\nrules: []\n",
         ] {
-            assert!(may_hold_templated_rbac(bytes), "{bytes:?}");
+            assert!(!may_hold_rbac(bytes), "{bytes:?}");
+            assert!(may_become_rbac(bytes), "{bytes:?}");
         }
-        for bytes in [&b"kind: Service\nname: {{ .x }}\n"[..], b"verbs: [impersonate]\n", b"kind: x"] {
-            assert!(!may_hold_templated_rbac(bytes), "{bytes:?}");
+        for bytes in
+            [&b"kind: Service\nname: {{ .x }}\n"[..], b"kind: x", b"kind: x\n#@overlay/match by=all\n---\nspec: {}\n"]
+        {
+            assert!(!may_become_rbac(bytes), "{bytes:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::changes::Changes;
 use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, parse_documents};
 
 /// The file that makes a directory a chart.
@@ -161,8 +162,12 @@ impl Literal {
 /// A chart.
 #[derive(Debug)]
 pub(crate) struct Chart {
-    /// What its values are by default; none if that cannot be told.
+    /// Where it stands.
+    directory: Option<PathBuf>,
+    /// What its values are by default, before its code changes any; none if that cannot be told.
     values: Option<Literal>,
+    /// What its code changes of them, and what they are then. Few ask.
+    changed: OnceLock<(Changes, Option<Literal>)>,
     /// Whether RBAC may be written from some of them.
     grants: bool,
 }
@@ -170,12 +175,22 @@ pub(crate) struct Chart {
 impl Chart {
     #[cfg(test)]
     pub(crate) fn of_values(values: &str) -> Self {
-        Self::new(literal(values))
+        Self::new(None, literal(values))
     }
 
-    fn new(values: Option<Literal>) -> Self {
+    fn new(directory: Option<PathBuf>, values: Option<Literal>) -> Self {
         let grants = values.as_ref().is_some_and(Literal::may_grant);
-        Self { values, grants }
+        Self { directory, values, changed: OnceLock::new(), grants }
+    }
+
+    /// What the code of the chart, of those in it and of those around it changes, and the values then.
+    fn changed(&self) -> &(Changes, Option<Literal>) {
+        self.changed.get_or_init(|| {
+            let changes = self.directory.as_deref().map(|directory| Changes::below(outermost(directory)));
+            let changes = changes.unwrap_or_default();
+            let values = self.values.as_ref().map(|values| changes.applied_to(values));
+            (changes, values)
+        })
     }
 
     /// Whether RBAC may be written from its values.
@@ -183,9 +198,18 @@ impl Chart {
         self.grants
     }
 
+    /// Whether code may change a value on the way to `.Values.a.b`, given the path behind `.Values`.
+    pub(super) fn may_change(&self, path: &[&str]) -> bool {
+        self.changed().0.touch(path)
+    }
+
     /// The default of `.Values.a.b`, given the path behind `.Values`. What is not there is null.
     pub(super) fn default(&self, path: &[&str]) -> Option<Literal> {
-        let mut at = self.values.as_ref()?;
+        let (changes, values) = self.changed();
+        if changes.touch(path) {
+            return None;
+        }
+        let mut at = values.as_ref()?;
         for step in path {
             match at {
                 Literal::Map(map) => match map.get(*step) {
@@ -337,6 +361,17 @@ pub(crate) fn chart_root(file: &Path) -> Option<&Path> {
     Some(charts.find(is_template_of).unwrap_or(nearest))
 }
 
+/// The chart around a chart that is in no other one.
+fn outermost(directory: &Path) -> &Path {
+    let mut outermost = directory;
+    while let Some(parent) = outermost.parent().filter(|charts| charts.ends_with(SUBCHARTS)).and_then(Path::parent)
+        && parent.join(CHART).is_file()
+    {
+        outermost = parent;
+    }
+    outermost
+}
+
 /// The charts of the files that are read, each read once.
 #[derive(Debug, Default)]
 pub(crate) struct Charts(Mutex<BTreeMap<PathBuf, Arc<OnceLock<Arc<Chart>>>>>);
@@ -352,7 +387,7 @@ impl Charts {
         let mut charts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let chart = Arc::clone(charts.entry(root.to_owned()).or_default());
         drop(charts);
-        let chart = chart.get_or_init(|| Arc::new(Chart::new(values_of(root))));
+        let chart = chart.get_or_init(|| Arc::new(Chart::new(Some(root.to_owned()), values_of(root))));
         let is_rendered = file.strip_prefix(root).is_ok_and(|inside| inside.starts_with(TEMPLATES));
         Some((Arc::clone(chart), is_rendered))
     }

@@ -21,8 +21,9 @@ pub(super) enum Bound {
     Unknown,
 }
 
+/// A piece of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token<'e> {
+pub(super) enum Token<'e> {
     /// A word, a path, a variable or a number.
     Word(&'e str),
     /// A string without its quotes.
@@ -70,7 +71,33 @@ pub(super) fn is_path(body: &str) -> bool {
     body.strip_prefix('$').unwrap_or(body).starts_with('.') && body.chars().all(allowed)
 }
 
-fn tokens(body: &str) -> Option<Vec<Token<'_>>> {
+/// The function that is called last, and its first argument.
+pub(super) fn last_call(body: &str) -> Option<(&str, &str)> {
+    let tokens = tokens(body)?;
+    let mut depth = 0usize;
+    let mut start = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth = depth.saturating_sub(1),
+            Token::Mark(_) if depth == 0 => start = at + 1,
+            _ => {}
+        }
+    }
+    match tokens.get(start..)? {
+        [Token::Word(function), Token::Word(argument), ..] => Some((function, argument)),
+        _ => None,
+    }
+}
+
+/// The strings that are written in an expression.
+pub(super) fn texts_in(body: &str) -> Vec<String> {
+    let text = |token| if let Token::Text(text) = token { Some(text) } else { None };
+    tokens(body).unwrap_or_default().into_iter().filter_map(text).collect()
+}
+
+/// An expression in pieces; none if it is too long or holds what is not known.
+pub(super) fn tokens(body: &str) -> Option<Vec<Token<'_>>> {
     let mut tokens = Vec::new();
     let mut rest = body.trim_start();
     while let Some(first) = rest.chars().next() {

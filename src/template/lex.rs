@@ -147,9 +147,15 @@ fn is_comment(text: &str, at: usize) -> bool {
     at == 0 || text.as_bytes().get(at - 1).is_some_and(u8::is_ascii_whitespace)
 }
 
-/// Whether code of ytt's stands in a text.
+/// What ytt's annotations begin with.
+const NAMESPACES: [&str; 7] = [" ", "yaml/", "overlay/", "data/", "schema/", "template/", "library/"];
+
+/// Whether code or annotations of ytt's stand in a text.
 pub(super) fn has_ytt_code(text: &str) -> bool {
-    memchr::memmem::find_iter(text.as_bytes(), "#@ ").any(|at| is_comment(text, at))
+    let is_known = |at: usize| {
+        text.get(at + YTT.len()..).is_some_and(|rest| NAMESPACES.iter().any(|namespace| rest.starts_with(namespace)))
+    };
+    memchr::memmem::find_iter(text.as_bytes(), YTT).any(|at| is_known(at) && is_comment(text, at))
 }
 
 fn ytt_action(body: &str) -> Action<'_> {

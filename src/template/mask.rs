@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::expression::last_call;
 use super::lex::{Action, Block, Directive};
 use super::scope::{GuardKind, Misfit, Scopes};
 
@@ -255,16 +256,17 @@ struct Indentation {
     by: usize,
 }
 
-/// The argument of the last `indent` or `nindent`.
+/// The argument of `indent` or `nindent`, if nothing is done with the text behind it.
 fn indentation(directive: &Directive<'_>) -> Option<Indentation> {
     if directive.action != Action::Output {
         return None;
     }
-    let at = directive.body.rfind("indent ")?;
-    let number = directive.body.get(at + "indent ".len()..)?.trim_start();
-    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-    let by = number.get(..digits)?.parse().ok()?;
-    Some(Indentation { on_new_line: directive.body.get(..at)?.ends_with('n'), by })
+    let (function, number) = last_call(directive.body)?;
+    let on_new_line = function == "nindent";
+    if !on_new_line && function != "indent" {
+        return None;
+    }
+    Some(Indentation { on_new_line, by: number.parse().ok()? })
 }
 
 #[cfg(test)]

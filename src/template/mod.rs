@@ -5,6 +5,7 @@
 //! All branches of a condition are read as if they were there. What that makes of two branches, whoever reads the tree
 //! has to say ([`Template::apart`]).
 
+mod changes;
 mod chart;
 mod expression;
 mod lex;
@@ -12,13 +13,14 @@ mod mask;
 mod scope;
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use changes::Changes;
 pub(crate) use chart::{Chart, Charts, Literal, chart_root, may_grant};
-use expression::{Bound, Scope, Variable, canonical, evaluate, is_path};
+use expression::{Bound, Scope, Variable, canonical, evaluate, is_path, texts_in};
 use lex::{Action, Block, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
 use mask::mask;
@@ -29,6 +31,9 @@ use crate::syntax::{Place, SyntaxError, Tree, parse_documents, parse_masked, to_
 
 /// How much of an expression is shown.
 const MAX_SHOWN: usize = 120;
+/// With these, text that is written into a line may end the value there.
+const MARKS_OF_YAML: [char; 5] = ['\n', '[', ']', '{', '}'];
+const MARKS: &str = "what is written here holds marks of YAML, and may be more than a value";
 const IN_COMMENT: &str = "what is written into a comment may be more than a comment";
 /// How many directives are looked up for what they may write, in one part.
 const MAX_LOOKED_UP: usize = 2_000;
@@ -60,6 +65,8 @@ pub(crate) struct Template<'t> {
     variables: Vec<Variable<'t>>,
     /// The chart that it belongs to.
     chart: Option<Arc<Chart>>,
+    /// What its own code changes of the values, where there is no chart.
+    changes: OnceCell<Changes>,
     lines: Vec<u32>,
     /// How many more elements of lists are written out. A short directive may stand for a long list.
     elements_left: Cell<usize>,
@@ -116,9 +123,6 @@ impl<'t> Template<'t> {
             scopes.misfits.iter().chain(&masked.troubles).map(|misfit| (misfit.offset, misfit.what)).collect();
         let defines = scopes.all().iter().filter(|guard| matches!(guard.kind, GuardKind::Define(_)));
         let defines = defines.map(|guard| guard.range.clone()).collect();
-        // Values that a template itself changes are not the defaults.
-        let changes = directives.iter().any(|it| it.body.contains("set ") && it.body.contains("Values"));
-        let chart = chart.filter(|_| !changes);
         let mut lines = vec![0];
         lines.extend(line_starts(text.as_bytes()));
         let mut template = Self {
@@ -133,6 +137,7 @@ impl<'t> Template<'t> {
             defines,
             variables: Vec::new(),
             chart,
+            changes: OnceCell::new(),
             lines,
             elements_left: Cell::new(MAX_ELEMENTS),
             asked: RefCell::default(),
@@ -349,8 +354,18 @@ impl<'t> Template<'t> {
             GuardKind::Define(name) => Some(block_name(name)),
             _ => None,
         });
-        let called = self.directives.iter().filter_map(|it| it.body.strip_prefix("block ")).map(block_name);
-        defined.chain(called)
+        defined.chain(self.directives.iter().filter_map(called_block))
+    }
+
+    /// Whether documents there change others, as ytt's overlays do.
+    pub(crate) fn has_overlays(&self) -> bool {
+        self.language == TemplateLanguage::Ytt && self.text.contains("#@overlay")
+    }
+
+    /// The blocks in a document that are defined where they are called, each with its place.
+    pub(crate) fn blocks_in(&self, document: Range<usize>) -> impl Iterator<Item = (usize, &str)> {
+        let directives = self.directives_in(document);
+        directives.filter_map(|(_, it)| Some((it.range.start, called_block(it)?)))
     }
 
     /// Whether the verb begins at a place.
@@ -416,10 +431,22 @@ impl<'t> Template<'t> {
             .collect()
     }
 
-    /// Whether as many conditions begin in a range as end there.
-    pub(crate) fn is_balanced(&self, range: Range<usize>) -> bool {
-        let innermost = |at: usize| self.scopes.around(at).next().map(|(index, _)| index);
-        innermost(range.start) == innermost(range.end.saturating_sub(1))
+    /// Whether all branches in which a scalar begins hold all of it, and those that begin in it end there. The lines of a
+    /// block begin with the mark before them.
+    pub(crate) fn is_in_one_branch(&self, scalar: Range<usize>, is_block: bool) -> bool {
+        let last = |until: usize| self.masked.get(..until).unwrap_or_default().trim_end().len().saturating_sub(1);
+        let first = if is_block { last(scalar.start) } else { scalar.start };
+        let end = last(scalar.end);
+        let around: Vec<usize> = self.scopes.around(first).map(|(index, _)| index).collect();
+        let (outer, inner): (Vec<_>, Vec<_>) = self.scopes.around(end).partition(|(index, _)| around.contains(index));
+        let ends_with_it = |guard: &Guard<'_>| self.is_blank(end + 1..guard.range.end);
+        outer.len() == around.len() && inner.iter().all(|(_, guard)| ends_with_it(guard))
+    }
+
+    /// Whether nothing is written in a range but comments and directives that have their lines for themselves.
+    fn is_blank(&self, range: Range<usize>) -> bool {
+        let mut lines = self.masked.get(range).unwrap_or_default().lines();
+        lines.all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
     }
 
     /// The texts that a scalar may be, if a condition in it chooses among them. Of several conditions, each stretch of text
@@ -646,13 +673,17 @@ impl<'t> Template<'t> {
     }
 
     /// Whether what stands at a place is certainly there wherever what stands around it at another place is: no condition
-    /// lies between them, or the chart's defaults fulfil it.
-    pub(crate) fn is_certain(&self, inner: usize, outer: usize) -> bool {
+    /// lies between them, or the chart's defaults fulfil it; or it is one of these, of which the branch is taken.
+    pub(crate) fn is_certain(&self, inner: usize, outer: usize, taken: &[(String, usize)]) -> bool {
         let around: Vec<usize> = self.scopes.around(outer).map(|(index, _)| index).collect();
         let between = self.scopes.around(inner).filter(|(index, _)| !around.contains(index));
         between.map(|(_, guard)| guard).all(|guard| {
             let truth = |code: &str| self.default_of(guard, code).map(|value| value.is_true());
+            let is_taken = |(condition, branch): &(String, usize)| {
+                *branch == guard.branch && *condition == self.name_of_chain(guard.chain)
+            };
             match &guard.kind {
+                GuardKind::Only { .. } if taken.iter().any(is_taken) => true,
                 GuardKind::Only { holds, fails, .. } => {
                     fails.len() < MAX_FAILS
                         && holds.is_none_or(|holds| truth(holds) == Some(true))
@@ -668,6 +699,19 @@ impl<'t> Template<'t> {
     fn is_left_early(&self, guard: &Guard<'_>) -> bool {
         let mut within = self.directives_in(guard.range.clone());
         within.any(|(_, directive)| matches!(directive.body, "break" | "continue"))
+    }
+
+    /// The branches in which a place stands and another one around it does not: of which condition, by the name that it
+    /// shares only with those that decide the same, and which branch of it.
+    pub(crate) fn branches(&self, inner: usize, outer: usize) -> Vec<(String, usize)> {
+        let around: Vec<usize> = self.scopes.around(outer).map(|(index, _)| index).collect();
+        let between = self.scopes.around(inner).filter(|(index, _)| !around.contains(index));
+        between.map(|(_, guard)| (self.name_of_chain(guard.chain), guard.branch)).collect()
+    }
+
+    /// Where a directive stands.
+    pub(crate) fn start_of(&self, index: usize) -> usize {
+        self.directives.get(index).map_or(0, |directive| directive.range.start)
     }
 
     /// How two places can be told apart.
@@ -693,8 +737,8 @@ impl<'t> Template<'t> {
                 GuardKind::Only { holds: Some(holds), .. }
                     if holds.split_whitespace().all(|word| {
                         let word = word.trim_matches(['(', ')']);
-                        word.starts_with("$.Values.")
-                            || word.starts_with(".Values.")
+                        let path = word.strip_prefix('$').unwrap_or(word).strip_prefix(".Values.");
+                        path.is_some_and(|path| !self.may_change(path))
                             || matches!(word, "not" | "and" | "or" | "eq" | "ne")
                             || word.starts_with('"')
                     }) && !self.scopes.around(guard.range.start.saturating_sub(1)).any(|(_, guard)| {
@@ -711,16 +755,20 @@ impl<'t> Template<'t> {
         if text.is_empty() { format!("#{chain}") } else { text }
     }
 
+    /// Whether code may change a value on the way to `.Values.a.b`, given the path behind `.Values`.
+    fn may_change(&self, path: &str) -> bool {
+        let path: Vec<&str> = path.split('.').collect();
+        match &self.chart {
+            Some(chart) => chart.may_change(&path),
+            None => self.changes.get_or_init(|| Changes::of(self.text)).touch(&path),
+        }
+    }
+
     /// Whether a directive writes into a comment what may be more than a word.
     fn writes_in_comment(&self, index: usize, directive: &Directive<'_>) -> bool {
-        let line = line_before(self.text, directive.range.start);
-        let in_comment = || line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some();
-        if directive.action != Action::Output || !in_comment() {
-            return false;
-        }
         let ends_line =
             || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'));
-        !is_path(directive.body) || ends_line()
+        is_in_comment(self.text, directive) && (!is_path(directive.body) || ends_line())
     }
 
     /// Where lines are missing in a range.
@@ -730,18 +778,78 @@ impl<'t> Template<'t> {
         self.holes.get(from..until).unwrap_or_default()
     }
 
-    /// Where what is read in a range is not what would be rendered, and why.
-    pub(crate) fn troubles(&self, range: Range<usize>) -> impl Iterator<Item = (usize, &'static str)> {
-        self.troubles.iter().copied().filter(move |(offset, _)| range.contains(offset))
+    /// Where what is read in a document is not what would be rendered, and why.
+    pub(crate) fn troubles(&self, document: Range<usize>) -> Vec<(usize, &'static str)> {
+        let known = self.troubles.iter().copied().filter(|(offset, _)| document.contains(offset));
+        let begins = self.goes_on_without_its_beginning(&document);
+        let anchor = self.anchor_in_branches(&document);
+        let written = self.marks_written_in(document.clone()).map(|at| (at, MARKS));
+        known.chain(begins).chain(anchor).chain(written).collect()
     }
+
+    /// Whether a document begins in a branch that ends before the document does: without that branch, the rest of it belongs
+    /// to the one before.
+    fn goes_on_without_its_beginning(&self, document: &Range<usize>) -> Option<(usize, &'static str)> {
+        let (_, guard) = self.scopes.around(document.start).next()?;
+        let separator = if self.masked.get(document.clone())?.starts_with(SEPARATOR) { SEPARATOR.len() } else { 0 };
+        let begins = !self.is_blank(document.start + separator..guard.range.end.min(document.end));
+        let goes_on = guard.range.end < document.end && !self.is_blank(guard.range.end..document.end);
+        (begins && goes_on).then_some((document.start, "a document begins in a branch that ends within it"))
+    }
+
+    /// An anchor that several nodes of a document have, not all in one branch: which of them an alias stands for depends.
+    fn anchor_in_branches(&self, document: &Range<usize>) -> Option<(usize, &'static str)> {
+        let text = self.masked.get(document.clone())?;
+        let mut known: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+        for at in memchr::memchr_iter(b'&', text.as_bytes()) {
+            let begins = text.get(..at)?.ends_with(|c: char| c.is_whitespace() || "[{,".contains(c));
+            let name = text.get(at + 1..)?.split(|c: char| c.is_whitespace() || ",[]{}".contains(c)).next()?;
+            if !begins || name.is_empty() {
+                continue;
+            }
+            let innermost = self.scopes.around(document.start + at).next().map(|(index, _)| index);
+            let first = *known.entry(name).or_insert(innermost);
+            if first != innermost && text.contains(&format!("*{name}")) {
+                return Some((document.start + at, "an anchor stands in several branches"));
+            }
+        }
+        None
+    }
+
+    /// Directives within lines of a document that write marks of YAML, so that what they write may be more than a value.
+    fn marks_written_in(&self, document: Range<usize>) -> impl Iterator<Item = usize> {
+        let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
+        let within = written.filter(|(_, it)| self.holes(it.range.start..it.range.start + 1).is_empty());
+        let writes = |index: usize, body: &str| match self.literal(index) {
+            Some(literal) => literal.text().is_some_and(|text| text.contains(MARKS_OF_YAML)),
+            None => texts_in(body).iter().any(|text| text.contains(MARKS_OF_YAML)),
+        };
+        within.filter(move |(index, it)| writes(*index, it.body)).map(|(_, it)| it.range.start)
+    }
+}
+
+/// Whether a directive writes into a comment.
+fn is_in_comment(text: &str, directive: &Directive<'_>) -> bool {
+    let line = line_before(text, directive.range.start);
+    let in_comment = || line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some();
+    directive.action == Action::Output && in_comment()
+}
+
+/// Where directives stand in comments of a text that parses, and may write more than a comment.
+pub(crate) fn written_in_comments(text: &str, language: TemplateLanguage) -> Vec<(usize, &'static str)> {
+    let directives = directives(text, language).unwrap_or_default();
+    let written = directives.iter().filter(|it| is_in_comment(text, it) && !is_path(it.body));
+    written.take(MAX_VARIABLES).map(|it| (it.range.start, IN_COMMENT)).collect()
 }
 
 /// The names of blocks that are defined in a text of which no more is looked at.
 pub(crate) fn defined_in(bytes: &[u8]) -> impl Iterator<Item = String> {
-    const DEFINE: &str = "define ";
-    let names = memchr::memmem::find_iter(bytes, DEFINE).filter_map(|at| {
-        let rest = bytes.get(at + DEFINE.len()..)?.split(|byte| b" \t\r\n}".contains(byte)).next()?;
-        Some(block_name(str::from_utf8(rest).ok()?).to_owned())
+    let names = ["define", "block"].into_iter().flat_map(move |word| {
+        memchr::memmem::find_iter(bytes, word).filter_map(move |at| {
+            let rest = bytes.get(at + word.len()..)?.trim_ascii_start();
+            let rest = rest.split(|byte| b" \t\r\n}".contains(byte)).next()?;
+            Some(block_name(str::from_utf8(rest).ok()?).to_owned())
+        })
     });
     names.filter(|name| !name.is_empty())
 }
@@ -756,6 +864,11 @@ pub(crate) fn is_ytt(text: &str) -> bool {
 /// Whether some text holds marks of a template: something is filled in there.
 pub(crate) fn is_templated(text: &str) -> bool {
     ["{{", "${", "(@", "<%", "{%"].iter().any(|mark| text.contains(mark)) || text.starts_with("#@")
+}
+
+/// Whether more than what is written of a text is not known.
+pub(crate) fn is_open(text: &str) -> bool {
+    text.ends_with(UNKNOWN)
 }
 
 /// Where Helm begins a document, and YAML does not: it needs no blank behind `---`.
@@ -783,6 +896,12 @@ fn line_starts(bytes: &[u8]) -> impl Iterator<Item = u32> {
         let in_pair = bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) == Some(&b'\n');
         (!in_pair).then(|| to_u32(at + 1))
     })
+}
+
+/// The block that a directive defines and calls.
+fn called_block<'t>(directive: &Directive<'t>) -> Option<&'t str> {
+    let name = directive.body.strip_prefix("block")?;
+    name.starts_with(char::is_whitespace).then(|| block_name(name))
 }
 
 /// The name of a block, without quotes.

@@ -287,7 +287,22 @@ impl Walker<'_> {
             "patches" | "patchesStrategicMerge" | "patchesJson6902" if of_kustomize => {
                 walker.kustomize(value, &context, depth);
             }
-            "replacements" if of_kustomize => {
+            "transformers" if of_kustomize => walker.items(value, depth, &mut |walker, item, _| {
+                // Kustomize's own, written there: what they change need not look like RBAC.
+                if let NodeKind::String(text) = item.kind()
+                    && text.contains(':')
+                    && walker.is_new(item, &text)
+                {
+                    walker.opened.insert(item.identity());
+                    walker.nested(item, &text, &context);
+                }
+            }),
+            // What one of its transformers is told: in one string, all of it.
+            "patch" | "jsonOp" | "patches" if is_builtin && value.kind() != NodeKind::Sequence => {
+                let [target] = fields(node, ["target"]);
+                walker.value(value, &context.in_patch(Target::of(target)), node, depth);
+            }
+            "replacements" if of_kustomize || is_builtin => {
                 let fields = kustomization::replaced_in_rules(value);
                 walker.contents.aside.extend(fields.map(|field| {
                     let reason = format!("a replacement changes a part of a rule: {}", abbreviate(field.source()));
@@ -396,7 +411,7 @@ impl Walker<'_> {
 
     /// A string, which may hold manifests.
     fn text(&mut self, node: Node<'_>, text: &str, context: &Context) {
-        if !self.seen.insert(node.identity()) || !self.pay(node, text.len()) {
+        if !self.is_new(node, text) {
             return;
         }
         // A patch need not say what it changes.
@@ -408,6 +423,11 @@ impl Walker<'_> {
                 self.nested(node, text, context);
             }
         }
+    }
+
+    /// Whether a string has not been looked at yet, and may be.
+    fn is_new(&mut self, node: Node<'_>, text: &str) -> bool {
+        self.seen.insert(node.identity()) && self.pay(node, text.len())
     }
 
     /// A string in a template some of which is filled in. The lines of a block are read where they stand.

@@ -1,0 +1,285 @@
+//! Values that the code of a chart changes: what `values.yaml` says of them is not what a template finds there.
+//!
+//! Which of them that is, is told by the names of their keys alone: a value is known only if no key on the way to it is
+//! changed anywhere in the chart, in the charts in it, or in those around it.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+
+use super::chart::Literal;
+use super::expression::{Token, tokens};
+use super::lex::{Action, Block, directives};
+use crate::source::TemplateLanguage;
+
+/// How many files of a chart are searched, and how many bytes of them. In a larger one, any value may be changed.
+const MAX_FILES: usize = 5_000;
+const MAX_BYTES: u64 = 64 << 20;
+/// How many variables stand for each other, one behind the other.
+const MAX_STEPS: usize = 8;
+
+/// Functions that change a key of a mapping.
+const SETTERS: [&str; 2] = ["set", "unset"];
+/// Functions that change a mapping into which they put others.
+const MERGERS: [&str; 4] = ["merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"];
+/// Functions of which the result is nobody else's.
+const MAKERS: [&str; 11] = [
+    "dict",
+    "list",
+    "tuple",
+    "deepCopy",
+    "mustDeepCopy",
+    "fromYaml",
+    "fromJson",
+    "fromYamlArray",
+    "lookup",
+    "include",
+    "print",
+];
+
+/// The keys that are changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    keys: BTreeSet<String>,
+    /// Whether any may be.
+    any: bool,
+}
+
+impl Changes {
+    /// Those that the files below a chart's directory make.
+    pub(super) fn below(directory: &Path) -> Self {
+        let mut changes = Self::default();
+        let (mut files, mut bytes) = (MAX_FILES, MAX_BYTES);
+        let entries = walkdir::WalkDir::new(directory).into_iter().filter_entry(|entry| entry.file_name() != ".git");
+        for entry in entries {
+            let Ok(entry) = entry else { return Self::unknown() };
+            let is_link = entry.file_type().is_symlink();
+            // A link may lead anywhere.
+            let inside = || entry.path().canonicalize().is_ok_and(|real| real.starts_with(directory) && real.is_file());
+            if !(entry.file_type().is_file() || is_link && inside()) {
+                changes.any |= is_link && entry.path().exists();
+                continue;
+            }
+            let mut text = Vec::new();
+            let read = std::fs::File::open(entry.path()).and_then(|file| file.take(bytes + 1).read_to_end(&mut text));
+            let left = bytes.checked_sub(text.len() as u64).zip(files.checked_sub(1));
+            let (Ok(_), Some(left)) = (read, left) else { return Self::unknown() };
+            (bytes, files) = left;
+            changes.add(&String::from_utf8_lossy(&text));
+            if changes.any {
+                break;
+            }
+        }
+        changes
+    }
+
+    /// Those that the code in a text makes.
+    pub(super) fn of(text: &str) -> Self {
+        let mut changes = Self::default();
+        changes.add(text);
+        changes
+    }
+
+    fn unknown() -> Self {
+        Self { any: true, ..Self::default() }
+    }
+
+    /// Whether the value behind these keys may be another one.
+    pub(super) fn touch(&self, path: &[&str]) -> bool {
+        self.any || path.iter().any(|key| self.keys.contains(*key))
+    }
+
+    /// A value, of which the parts are unknown that may be others.
+    pub(super) fn applied_to(&self, value: &Literal) -> Literal {
+        match value {
+            Literal::Map(map) if !self.keys.is_empty() => {
+                let value = |(key, value): (&String, &Literal)| {
+                    let value = if self.touch(&[key]) { Literal::Unknown } else { self.applied_to(value) };
+                    (key.clone(), value)
+                };
+                Literal::Map(std::sync::Arc::new(map.iter().map(value).collect()))
+            }
+            Literal::List(list) if !self.keys.is_empty() => {
+                Literal::List(list.iter().map(|item| self.applied_to(item)).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Adds what a text changes.
+    fn add(&mut self, text: &str) {
+        // Who looks for nothing else finds out quickly.
+        if !text.contains("{{") || !["set", "merge", "Merge"].iter().any(|word| text.contains(word)) {
+            return;
+        }
+        let Ok(directives) = directives(text, TemplateLanguage::DoubleBraces) else {
+            // Values hold pieces of templates, in whatever quotes.
+            self.any |= text.split("{{").skip(1).any(|rest| may_change(rest.split("}}").next().unwrap_or_default()));
+            return;
+        };
+        let code: Vec<(&str, Option<Vec<Token<'_>>>)> = directives
+            .iter()
+            .filter(|directive| directive.action != Action::Comment)
+            .map(|directive| {
+                let code = match directive.action {
+                    Action::Open(Block::If(code) | Block::With(code) | Block::Each(code))
+                    | Action::Else(Some(code)) => code,
+                    _ => directive.body,
+                };
+                (code, tokens(code))
+            })
+            .collect();
+        let variables: Vec<(&str, &[Token<'_>])> =
+            code.iter().filter_map(|(_, tokens)| assigned(tokens.as_deref()?)).flatten().collect();
+        for (body, tokens) in &code {
+            let Some(tokens) = tokens else {
+                self.any |= may_change(body);
+                continue;
+            };
+            self.add_calls(tokens, &variables);
+        }
+    }
+
+    fn add_calls(&mut self, tokens: &[Token<'_>], variables: &[(&str, &[Token<'_>])]) {
+        // What is made a template here may hold code.
+        let is_template = tokens.contains(&Token::Word("tpl"));
+        self.any |= is_template && tokens.iter().any(|token| matches!(token, Token::Text(text) if text.contains('{')));
+        for (at, token) in tokens.iter().enumerate() {
+            let Token::Word(function) = token else { continue };
+            let (setter, merger) = (SETTERS.contains(function), MERGERS.contains(function));
+            if !setter && !merger {
+                continue;
+            }
+            let rest = tokens.get(at + 1..).unwrap_or_default();
+            let (target, rest) = rest.split_at(argument(rest));
+            let changed = changed_in(target, variables, MAX_STEPS);
+            match (rest.first(), changed) {
+                (_, Some(keys)) if keys.is_empty() => {}
+                (Some(Token::Text(key)), _) if setter => drop(self.keys.insert(key.clone())),
+                (_, Some(keys)) => self.keys.extend(keys),
+                (_, None) => self.any = true,
+            }
+        }
+    }
+}
+
+/// Whether code that is not understood may change something.
+fn may_change(code: &str) -> bool {
+    let mut words = code.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| SETTERS.contains(&word) || MERGERS.contains(&word))
+}
+
+/// How many tokens the first argument has.
+fn argument(tokens: &[Token<'_>]) -> usize {
+    let mut depth = 0usize;
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return at + 1;
+        }
+    }
+    tokens.len()
+}
+
+/// The variables that are given a value, each with that: `$a := …`, `$a = …`, `$a, $b := …`.
+fn assigned<'a, 't>(tokens: &'a [Token<'t>]) -> Option<impl Iterator<Item = (&'t str, &'a [Token<'t>])> + use<'a, 't>> {
+    let at = tokens.iter().position(|token| matches!(token, Token::Word(":=" | "=")))?;
+    let value = tokens.get(at + 1..)?;
+    Some(tokens.get(..at)?.iter().filter_map(move |token| match token {
+        Token::Word(name) => Some((name.trim_end_matches(','), value)),
+        _ => None,
+    }))
+}
+
+/// The keys below which something is changed if the value of an expression is: none if that is nobody else's. None if that
+/// cannot be told.
+fn changed_in(code: &[Token<'_>], variables: &[(&str, &[Token<'_>])], steps: usize) -> Option<Vec<String>> {
+    let steps = steps.checked_sub(1)?;
+    let last = code.iter().rposition(|token| *token == Token::Mark('|')).map_or(0, |at| at + 1);
+    let first = code.get(last..)?.iter().find(|token| !matches!(token, Token::Mark('(')));
+    if let Some(Token::Word(function)) = first
+        && MAKERS.contains(function)
+    {
+        return Some(Vec::new());
+    }
+    let mut keys = Vec::new();
+    let mut any = false;
+    for token in code {
+        let Token::Word(word) = token else { continue };
+        let (name, path) = word.split_once('.').unwrap_or((word, ""));
+        match (name, path) {
+            ("" | "$", path) if path.starts_with("Values.") => {
+                keys.extend(path.rsplit('.').next().map(str::to_owned));
+                any = true;
+            }
+            (name, path) if name.len() > 1 && name.starts_with('$') => {
+                let values = variables.iter().filter(|(known, _)| *known == name);
+                let mut is_known = false;
+                for (_, value) in values {
+                    keys.extend(changed_in(value, variables, steps)?);
+                    is_known = true;
+                }
+                if !is_known {
+                    return None;
+                }
+                any = true;
+                // What it holds may be somebody else's, whatever made it.
+                if !path.is_empty() {
+                    keys.extend(path.rsplit('.').next().map(str::to_owned));
+                }
+            }
+            ("" | "$", _) if word.starts_with(['.', '$']) => return None,
+            _ => {}
+        }
+    }
+    any.then_some(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(text: &str) -> (Vec<String>, bool) {
+        let changes = Changes::of(text);
+        (changes.keys.into_iter().collect(), changes.any)
+    }
+
+    #[test]
+    fn what_is_changed_is_told_by_its_keys() {
+        for (text, keys) in [
+            ("{{ $_ := set .Values \"verb\" \"x\" }}", &["verb"][..]),
+            ("{{ $d := .Values.m }}{{ $_ := set $d \"verb\" \"x\" }}", &["verb"]),
+            ("{{ if set .Values.a.b .k \"x\" }}{{ end }}", &["b"]),
+            ("{{ range $k, $v := .Values.all }}{{ $_ := merge $v (dict) }}{{ end }}", &["all"]),
+            ("{{ $d := dict \"m\" .Values.m }}{{ $_ := set $d.m $k \"x\" }}", &["m"]),
+            ("{{ $_ := unset (index .Values.a \"b\") \"c\" }}", &["c"]),
+        ] {
+            assert_eq!(changes(text), (keys.iter().map(|key| (*key).to_owned()).collect(), false), "{text}");
+        }
+        for text in [
+            "{{ $d := dict }}{{ $_ := set $d $k \"x\" }}",
+            "{{ $d := .Values.a | deepCopy }}{{ $_ := merge $d .Values.b }}",
+            "{{ $_ := merge (dict) .Values }}",
+            "{{/* set .Values $k */}}",
+            "set .Values \"a\"",
+            "{{ .Values.offset }}",
+        ] {
+            assert_eq!(changes(text), (Vec::new(), false), "{text}");
+        }
+        for text in [
+            "{{ $_ := set .Values $k \"x\" }}",
+            "{{ $_ := merge . (dict \"Values\" (dict)) }}",
+            "{{ $d := $e }}{{ $e := $d }}{{ $_ := set $d $k 1 }}",
+            "{{ $_ := set $e $k 1 }}",
+            "{{ (set .Values \"a\" 1).b }}",
+            "{{ tpl \"{{ set }}\" . }}",
+            "{{ $d := .x }}{{ $_ := mergeOverwrite $d .y }}",
+        ] {
+            assert!(changes(text).1, "{text}");
+        }
+    }
+}
