@@ -604,6 +604,39 @@ fn hostile_templates_end_quickly() {
         ("lists", role(&many("- verbs: {{ .Values.long | toJson }}\n", 20_000))),
         ("parens", role("- verbs: [") + "{{ " + &many("(", 100_000) + " }}]\n"),
         ("braces", role(RULE) + &many("${", 100_000)),
+        (
+            "code",
+            many("{{ $a = $b }}{{ $b = $a }}{{ $_ := set $a $k 1 }}\n", 20_000)
+                + &role("- verbs: [{{ .Values.long }}]\n"),
+        ),
+        ("anchors", role(RULE) + "x:\n" + &many("  {{ if .a }}\n  - &a [*a]\n  {{ end }}\n  - &b b\n", 10_000)),
+        (
+            "rules",
+            role(&many(
+                "- apiGroups: ['']\n  {{ if .a }}\n  resources: [users]\n  verbs: [get]\n  {{ else }}\n  verbs: [impersonate]\n  {{ end }}\n",
+                5_000,
+            )),
+        ),
+        (
+            "items",
+            role("- apiGroups: ['']\n")
+                + "  resources:\n"
+                + &many("  {{ if .a }}\n  - users\n  {{ end }}\n", 5_000)
+                + "  verbs:\n"
+                + &many("  {{ if .a }}\n  - impersonate\n  {{ end }}\n", 5_000),
+        ),
+        (
+            "conditions",
+            role("- apiGroups: ['']\n")
+                + "  resources:\n"
+                + &(0..500)
+                    .map(|at| format!("  {{{{ if .Values.a{at} }}}}\n  - users\n  {{{{ end }}}}\n"))
+                    .collect::<String>()
+                + "  verbs:\n"
+                + &(0..500)
+                    .map(|at| format!("  {{{{ if .Values.a{at} }}}}\n  - impersonate\n  {{{{ end }}}}\n"))
+                    .collect::<String>(),
+        ),
     ] {
         let start = Instant::now();
         let long = format!("long: [{}]\n", many("abc, ", 1_000));

@@ -3,9 +3,11 @@
 //! Which of them that is, is told by the names of their keys alone: a value is known only if no key on the way to it is
 //! changed anywhere in the chart, in the charts in it, or in those around it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
+
+use walkdir::{DirEntry, WalkDir};
 
 use super::chart::Literal;
 use super::expression::{Token, tokens};
@@ -15,8 +17,12 @@ use crate::source::TemplateLanguage;
 /// How many files of a chart are searched, and how many bytes of them. In a larger one, any value may be changed.
 const MAX_FILES: usize = 5_000;
 const MAX_BYTES: u64 = 64 << 20;
-/// How many variables stand for each other, one behind the other.
+/// How often variables of a file are looked up, and how many that stand for each other, one behind the other.
+const MAX_LOOKUPS: usize = 10_000;
 const MAX_STEPS: usize = 8;
+
+/// Where code stands in a chart, values that become templates included.
+const PLACES: [&str; 3] = ["templates", "charts", "values.yaml"];
 
 /// Functions that change a key of a mapping.
 const SETTERS: [&str; 2] = ["set", "unset"];
@@ -50,8 +56,9 @@ impl Changes {
     pub(super) fn below(directory: &Path) -> Self {
         let mut changes = Self::default();
         let (mut files, mut bytes) = (MAX_FILES, MAX_BYTES);
-        let entries = walkdir::WalkDir::new(directory).into_iter().filter_entry(|entry| entry.file_name() != ".git");
-        for entry in entries {
+        // What else a chart holds is no code.
+        let is_code = |entry: &DirEntry| entry.depth() != 1 || PLACES.iter().any(|place| entry.file_name() == *place);
+        for entry in WalkDir::new(directory).into_iter().filter_entry(is_code) {
             let Ok(entry) = entry else { return Self::unknown() };
             let is_link = entry.file_type().is_symlink();
             // A link may lead anywhere.
@@ -129,18 +136,20 @@ impl Changes {
                 (code, tokens(code))
             })
             .collect();
-        let variables: Vec<(&str, &[Token<'_>])> =
-            code.iter().filter_map(|(_, tokens)| assigned(tokens.as_deref()?)).flatten().collect();
+        let mut variables = Variables { values: BTreeMap::new(), lookups: MAX_LOOKUPS };
+        for (name, value) in code.iter().filter_map(|(_, tokens)| assigned(tokens.as_deref()?)).flatten() {
+            variables.values.entry(name).or_default().push(value);
+        }
         for (body, tokens) in &code {
             let Some(tokens) = tokens else {
                 self.any |= may_change(body);
                 continue;
             };
-            self.add_calls(tokens, &variables);
+            self.add_calls(tokens, &mut variables);
         }
     }
 
-    fn add_calls(&mut self, tokens: &[Token<'_>], variables: &[(&str, &[Token<'_>])]) {
+    fn add_calls(&mut self, tokens: &[Token<'_>], variables: &mut Variables<'_>) {
         // What is made a template here may hold code.
         let is_template = tokens.contains(&Token::Word("tpl"));
         self.any |= is_template && tokens.iter().any(|token| matches!(token, Token::Text(text) if text.contains('{')));
@@ -152,7 +161,7 @@ impl Changes {
             }
             let rest = tokens.get(at + 1..).unwrap_or_default();
             let (target, rest) = rest.split_at(argument(rest));
-            let changed = changed_in(target, variables, MAX_STEPS);
+            let changed = variables.changed_in(target, MAX_STEPS);
             match (rest.first(), changed) {
                 (_, Some(keys)) if keys.is_empty() => {}
                 (Some(Token::Text(key)), _) if setter => drop(self.keys.insert(key.clone())),
@@ -195,48 +204,47 @@ fn assigned<'a, 't>(tokens: &'a [Token<'t>]) -> Option<impl Iterator<Item = (&'t
     }))
 }
 
-/// The keys below which something is changed if the value of an expression is: none if that is nobody else's. None if that
-/// cannot be told.
-fn changed_in(code: &[Token<'_>], variables: &[(&str, &[Token<'_>])], steps: usize) -> Option<Vec<String>> {
-    let steps = steps.checked_sub(1)?;
-    let last = code.iter().rposition(|token| *token == Token::Mark('|')).map_or(0, |at| at + 1);
-    let first = code.get(last..)?.iter().find(|token| !matches!(token, Token::Mark('(')));
-    if let Some(Token::Word(function)) = first
-        && MAKERS.contains(function)
-    {
-        return Some(Vec::new());
-    }
-    let mut keys = Vec::new();
-    let mut any = false;
-    for token in code {
-        let Token::Word(word) = token else { continue };
-        let (name, path) = word.split_once('.').unwrap_or((word, ""));
-        match (name, path) {
-            ("" | "$", path) if path.starts_with("Values.") => {
-                keys.extend(path.rsplit('.').next().map(str::to_owned));
-                any = true;
-            }
-            (name, path) if name.len() > 1 && name.starts_with('$') => {
-                let values = variables.iter().filter(|(known, _)| *known == name);
-                let mut is_known = false;
-                for (_, value) in values {
-                    keys.extend(changed_in(value, variables, steps)?);
-                    is_known = true;
-                }
-                if !is_known {
-                    return None;
-                }
-                any = true;
-                // What it holds may be somebody else's, whatever made it.
-                if !path.is_empty() {
-                    keys.extend(path.rsplit('.').next().map(str::to_owned));
-                }
-            }
-            ("" | "$", _) if word.starts_with(['.', '$']) => return None,
-            _ => {}
+/// The variables of a file, each with what it is given anywhere in it.
+struct Variables<'a> {
+    values: BTreeMap<&'a str, Vec<&'a [Token<'a>]>>,
+    /// How many more are looked up.
+    lookups: usize,
+}
+
+impl Variables<'_> {
+    /// The keys below which something is changed if the value of an expression is: none if that is nobody else's. None if
+    /// that cannot be told.
+    fn changed_in(&mut self, code: &[Token<'_>], steps: usize) -> Option<Vec<String>> {
+        let steps = steps.checked_sub(1)?;
+        self.lookups = self.lookups.checked_sub(1)?;
+        let last = code.iter().rposition(|token| *token == Token::Mark('|')).map_or(0, |at| at + 1);
+        let first = code.get(last..)?.iter().find(|token| !matches!(token, Token::Mark('(')));
+        if let Some(Token::Word(function)) = first
+            && MAKERS.contains(function)
+        {
+            return Some(Vec::new());
         }
+        let mut keys = Vec::new();
+        let mut any = false;
+        for token in code {
+            let Token::Word(word) = token else { continue };
+            let (name, path) = word.split_once('.').unwrap_or((word, ""));
+            match name {
+                "" | "$" if path.starts_with("Values.") => {}
+                "" | "$" if word.starts_with(['.', '$']) => return None,
+                name if name.starts_with('$') => {
+                    for value in self.values.get(name)?.clone() {
+                        keys.extend(self.changed_in(value, steps)?);
+                    }
+                }
+                _ => continue,
+            }
+            // What a variable holds may be somebody else's, whatever made it.
+            keys.extend(path.rsplit('.').next().filter(|key| !key.is_empty()).map(str::to_owned));
+            any = true;
+        }
+        any.then_some(keys)
     }
-    any.then_some(keys)
 }
 
 #[cfg(test)]

@@ -730,8 +730,7 @@ impl<'t> Template<'t> {
 
     /// A name that two conditions share only if they decide the same.
     fn name_of_chain(&self, chain: usize) -> String {
-        let first = self.scopes.all().iter().find(|guard| guard.chain == chain);
-        let text = match first {
+        let text = match self.scopes.first_of(chain) {
             Some(guard) => match &guard.kind {
                 // What a variable or `.` is may differ from place to place.
                 GuardKind::Only { holds: Some(holds), .. }
@@ -800,16 +799,19 @@ impl<'t> Template<'t> {
     /// An anchor that several nodes of a document have, not all in one branch: which of them an alias stands for depends.
     fn anchor_in_branches(&self, document: &Range<usize>) -> Option<(usize, &'static str)> {
         let text = self.masked.get(document.clone())?;
+        let named = |mark: u8| {
+            memchr::memchr_iter(mark, text.as_bytes()).filter_map(|at| {
+                let begins = text.get(..at)?.ends_with(|c: char| c.is_whitespace() || "[{,".contains(c));
+                let name = text.get(at + 1..)?.split(|c: char| c.is_whitespace() || ",[]{}".contains(c)).next()?;
+                (begins && !name.is_empty()).then_some((at, name))
+            })
+        };
+        let aliases: BTreeSet<&str> = named(b'*').map(|(_, name)| name).collect();
         let mut known: BTreeMap<&str, Option<usize>> = BTreeMap::new();
-        for at in memchr::memchr_iter(b'&', text.as_bytes()) {
-            let begins = text.get(..at)?.ends_with(|c: char| c.is_whitespace() || "[{,".contains(c));
-            let name = text.get(at + 1..)?.split(|c: char| c.is_whitespace() || ",[]{}".contains(c)).next()?;
-            if !begins || name.is_empty() {
-                continue;
-            }
+        for (at, name) in named(b'&').filter(|(_, name)| aliases.contains(name)) {
             let innermost = self.scopes.around(document.start + at).next().map(|(index, _)| index);
             let first = *known.entry(name).or_insert(innermost);
-            if first != innermost && text.contains(&format!("*{name}")) {
+            if first != innermost {
                 return Some((document.start + at, "an anchor stands in several branches"));
             }
         }

@@ -59,6 +59,8 @@ pub(super) struct Misfit {
 #[derive(Debug, Default)]
 pub(super) struct Scopes<'t> {
     guards: Vec<Guard<'t>>,
+    /// The first guard of each chain; chains are counted from 1.
+    chains: Vec<usize>,
     /// From which offset on which guard is the innermost.
     changes: Vec<(usize, Option<usize>)>,
     /// What does not fit.
@@ -75,7 +77,6 @@ impl<'t> Scopes<'t> {
     pub(super) fn new(directives: &[Directive<'t>], length: usize) -> Self {
         let mut scopes = Self::default();
         let mut open: Vec<Open<'t>> = Vec::new();
-        let mut chains = 0;
         // Blocks that are too deep are not followed, but their ends are.
         let mut ignored = 0usize;
         for directive in directives {
@@ -88,7 +89,8 @@ impl<'t> Scopes<'t> {
                     ignored += 1;
                 }
                 Action::Open(block) => {
-                    chains += 1;
+                    scopes.chains.push(scopes.guards.len());
+                    let chain = scopes.chains.len();
                     let parent = open.last().map(|open| open.guard);
                     let kind = match block {
                         Block::If(holds) => GuardKind::Only { holds: Some(holds), fails: Vec::new(), with: false },
@@ -102,7 +104,7 @@ impl<'t> Scopes<'t> {
                         Block::If(holds) | Block::With(holds) | Block::Each(holds) => vec![holds],
                         _ => Vec::new(),
                     };
-                    let guard = scopes.begin(end, parent, chains, 0, kind);
+                    let guard = scopes.begin(end, parent, chain, 0, kind);
                     open.push(Open { guard, block, fails });
                 }
                 Action::Else(_) | Action::Close if ignored > 0 => {
@@ -178,6 +180,11 @@ impl<'t> Scopes<'t> {
     /// The guards, sorted by their beginnings.
     pub(super) fn all(&self) -> &[Guard<'t>] {
         &self.guards
+    }
+
+    /// The first branch of a chain.
+    pub(super) fn first_of(&self, chain: usize) -> Option<&Guard<'t>> {
+        self.guards.get(*self.chains.get(chain.checked_sub(1)?)?)
     }
 
     /// The guards around a place, the innermost first.
