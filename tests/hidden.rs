@@ -441,3 +441,66 @@ fn what_means_something_else_to_kubectl_is_not_edited() {
     let run = deputize_in(directory.path(), &["check", "a.yaml", "--fix"]);
     assert_eq!(std::fs::read_to_string(directory.path().join("a.yaml")).unwrap(), text, "{}{}", run.stdout, run.stderr);
 }
+
+/// How `kubectl` reads manifests, where that is not what YAML says.
+#[test]
+fn what_only_kubectl_reads_is_found() {
+    let rule = "- {apiGroups: [\"\"], resources: [users], \"<<\": {verbs: [impersonate]}}\n";
+    finds(&check(&[("a.yaml", &format!("{ROLE}rules:\n{rule}---\n{BINDING}{BOB}"))]), ANY_USER);
+    // What stands behind a separator that is none in YAML, and in items of whatever it may be.
+    let harmless = "apiVersion: flowcontrol.apiserver.k8s.io/v1\nkind: FlowSchema\nmetadata: {name: x}\n";
+    let role = format!("{ROLE}rules: [{{apiGroups: [\"\"], resources: [users], verbs: [\"*\"]}}]\n");
+    finds(&check(&[("a.yaml", &format!("{harmless}---#: x\n{role}---#\n{BINDING}{BOB}"))]), "impersonate any user");
+    let indented = |text: &str| text.lines().map(|line| format!("  {line}\n")).collect::<String>();
+    let items = format!("items:\n-\n{}-\n{}", indented(&role), indented(&format!("{BINDING}{BOB}")));
+    finds(&check(&[("a.yaml", &format!("{harmless}{items}"))]), "impersonate any user");
+    finds(&check(&[("a.yaml", &format!("{ROLE}rules: []\n{items}"))]), "impersonate any user");
+    // A separator with a comment is no mistake.
+    let run = check(&[("a.yaml", &format!("{ROLE}rules: []\n---# the binding\n{BINDING}{BOB}"))]);
+    assert_eq!((run.status, run.stderr.contains("2 documents")), (0, true), "{}", run.stderr);
+    // Line breaks in words, and in what only looks like JSON.
+    let text = format!("{role}---\n{BINDING}{BOB}").replace("kind: ClusterRole\n", "kind: \"ClusterRo\\\u{2028}le\"\n");
+    finds(&check(&[("a.yaml", &text)]), "impersonate any user");
+    let flow = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x}, # a\u{85}rules: [{apiGroups: [\"\"], resources: [users], verbs: [impersonate]}]}\n";
+    finds(&check(&[("a.yaml", &format!("{flow}---\n{BINDING}{BOB}"))]), ANY_USER);
+}
+
+#[test]
+fn kustomize_changes_more_than_rules() {
+    let base = format!("{ROLE}rules: []\n---\n{BINDING}{BOB}");
+    for (name, text, said) in [
+        (
+            "p.yaml",
+            "- {op: move, from: /extra, path: /rules}\n",
+            "p.yaml:1: not looked at: a patch changes a part of a rule",
+        ),
+        (
+            "p.yaml",
+            "- {op: replace, path: /roleRef/name, value: y}\n",
+            "p.yaml:1: not looked at: a patch changes the role of a binding that it does not show: replace /roleRef/name",
+        ),
+        (
+            "p.yaml",
+            "source: {kind: ConfigMap}\ntargets: [{fieldPaths: [roleRef.name]}]\n",
+            "p.yaml:2: not looked at: a replacement changes the role of a binding: roleRef.name",
+        ),
+        (
+            "p.yaml",
+            "- {source: {kind: ConfigMap}, targets: [{fieldPaths: [rules.0.verbs]}]}\n",
+            "p.yaml:1: not looked at: a replacement changes a part of a rule: rules.0.verbs",
+        ),
+    ] {
+        let kustomization = "patches: [{path: p.yaml}]\nreplacements: [{path: p.yaml}]\n";
+        let run = check(&[("a.yaml", &base), ("kustomization.yaml", kustomization), (name, text)]);
+        assert!(run.stderr.contains(said), "{text}\n{}", run.stderr);
+    }
+    let inline = |what: &str| format!("resources: [a.yaml]\ntransformers:\n- |-\n  apiVersion: builtin\n{what}");
+    let role = format!("{ROLE}{RULES}");
+    let lines: String = role.lines().map(|line| format!("    {line}\n")).collect();
+    let written = inline(&format!("  kind: PatchStrategicMergeTransformer\n  patches: |-\n{lines}"));
+    finds(&check(&[("kustomization.yaml", &written), ("a.yaml", &base)]), ANY_USER);
+    let named = inline("  kind: PatchStrategicMergeTransformer\n  paths: [p.txt]\n");
+    finds(&check(&[("kustomization.yaml", &named), ("a.yaml", &base), ("p.txt", &role)]), ANY_USER);
+    let run = check(&[("a.yaml", &granted().replace("users", "$RES"))]);
+    assert!(run.stderr.contains("`resources` of a rule of ClusterRole \"x\" are filled in by $RES"), "{}", run.stderr);
+}

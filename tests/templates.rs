@@ -836,3 +836,95 @@ fn comments_of_manifests_may_end() {
         assert_eq!(lists(comment), [""; 0], "{comment}");
     }
 }
+
+#[test]
+fn conditions_are_the_same_only_if_all_their_branches_are() {
+    let rules = |first: &str, second: &str| {
+        format!(
+            "- apiGroups: [\"\"]\n  {{{{- if .Values.a }}}}\n  resources: [pods]\n  {{{{- {first} }}}}\n  resources: [users]\n  {{{{- end }}}}\n\
+             \x20 {{{{- if .Values.a }}}}\n  verbs: [get]\n  {{{{- {second} }}}}\n  verbs: [impersonate]\n  {{{{- end }}}}\n"
+        )
+    };
+    let reaches = |first: &str, second: &str| {
+        with("", &rules(first, second), &[]).0.iter().any(|it| it.contains("can impersonate any user"))
+    };
+    assert!(reaches("else", "else"));
+    // The user is impersonated if neither holds, and if the second does.
+    for other in ["else if .Values.b", "else with .Values.b"] {
+        assert!(reaches("else", &format!("{other} }}}}\n  verbs: [list]\n  {{{{- else")), "{other}");
+        assert!(reaches("else", other), "{other}");
+    }
+    // What only looks like a value.
+    let quoted = rules("else", "else").replace("if .Values.a }}\n  verbs", "if .Values.a|quote }}\n  verbs");
+    let swapped = quoted.replace("[get]", "[impersonate]");
+    assert!(with("", &swapped, &[]).0.iter().any(|it| it.contains("can impersonate any user")));
+}
+
+#[test]
+fn values_that_may_be_rbac_are_listed_however_they_are_named() {
+    let values = "extra-objects:\n- {kind: ClusterRole, verbs: [\"*\"]}\nextra: &e\n- {kind: ClusterRole, verbs: [\"*\"]}\nother: [a]\n";
+    for code in [
+        "{{ $root := . }}{{ range $root.Values.extra }}\n---\n{{ toYaml . }}\n{{ end }}",
+        "{{ range index .Values \"extra-objects\" }}\n---\n{{ toYaml . }}\n{{ end }}",
+        "{{ $v := .Values }}{{ range $v.extra }}\n---\n{{ toYaml . }}\n{{ end }}",
+        "{{ with .Values }}\n{{ toYaml .extra }}\n{{ end }}",
+        "---\n{{ toYaml (pick .Values \"extra\") }}\n",
+        "--- {{ toJson .Values.extra }}\n",
+    ] {
+        let unread = unread(&chart(values, &[("a.yaml", code)]));
+        assert!(unread.iter().any(|it| it.contains("may write RBAC")), "{code}\n{unread:?}");
+    }
+    for code in ["a:\n{{ toYaml .Values.other }}\n", "{{ $v := .Values.other }}\na:\n{{ toYaml $v }}\n"] {
+        assert_eq!(unread(&chart(values, &[("a.yaml", code)])), [""; 0], "{code}");
+    }
+    // Nor is what values say, where that cannot be told.
+    let two = "a: 1\n---\nextra: [{verbs: [\"*\"]}]\n";
+    assert_eq!(unread(&chart(two, &[("a.yaml", "{{ toYaml .Values.extra }}\n")])).len(), 1);
+}
+
+#[test]
+fn a_role_that_is_filled_in_is_listed() {
+    let text = binding("{{ .Values.role }}");
+    let said = ["8 the role of ClusterRoleBinding \"{{ .Release.Name }}\" is filled in by {{ .Values.role }}"];
+    assert_eq!(unread(&chart("", &[("a.yaml", &text)])), said);
+    assert_eq!(unread(&chart("role: view\n", &[("a.yaml", &text)])), [""; 0]);
+    let code = "{{ $_ := set .Values \"role\" (print \"cluster-\" \"admin\") }}";
+    assert_eq!(unread(&chart("role: view\n", &[("a.yaml", &text), ("z.yaml", code)])), said);
+}
+
+#[test]
+fn blocks_that_are_changed_are_listed() {
+    let block = format!("{{{{ define \"role\" }}}}\n{}{{{{ end }}}}\n", role(&RULE.replace("impersonate", "get")));
+    let said = |call: &str, more: &str| {
+        let found = unread(&chart("", &[("_a.tpl", &block), ("a.yaml", call), ("_b.tpl", more)]));
+        found.into_iter().filter(|it| it.contains("block")).collect::<Vec<_>>()
+    };
+    assert_eq!(said("{{ include \"role\" . | trim | nindent 0 }}\n", ""), [""; 0]);
+    for call in [
+        "{{ include \"role\" . | replace \"get\" \"*\" }}\n",
+        "{{ $r := include \"role\" . | fromYaml }}\n{{ toYaml $r }}\n",
+    ] {
+        let said = said(call, "");
+        assert!(said.len() == 1 && said[0].ends_with("makes of block \"role\" is not known"), "{call}\n{said:?}");
+    }
+    let rules = "{{ block \"r\" . }}\n- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [get]\n{{ end }}\n";
+    assert_eq!(with("", rules, &[("_b.tpl", "{{ define \"\\x72\" }}{{ end }}")]).1.len(), 1);
+}
+
+#[test]
+fn lines_end_where_helm_sees_them_end() {
+    for end in ["\u{85}", "\u{2028}", "\u{2029}"] {
+        let rules = format!("- apiGroups: [\"\"]\n  resources: [users]\n  # a{end}  verbs: [impersonate]\n");
+        assert!(with("", &rules, &[]).0[0].contains("can impersonate any user"));
+        let rules = "- apiGroups: [\"\"]\n  resources: [users]\n  verbs: [{{ .Values.verb }}]\n";
+        assert!(!with(&format!("a: b # c{end}verb: impersonate\n"), rules, &[]).0.is_empty());
+    }
+    let rules = format!("{}# {{{{ .Values.c }}}}\n", RULE.replace("impersonate", "get"));
+    for (values, more, listed) in
+        [("c: word\n", "", 0), ("c: \"a\\rb\"\n", "", 1), ("c: word\n", "{{ $_ := set .Values \"c\" \"\\n\" }}", 1)]
+    {
+        assert_eq!(with(values, &rules, &[("z.yaml", more)]).1.len(), listed, "{values}{more}");
+    }
+    let tabbed = RULE.replace("impersonate", "get") + "x: y\t# {{ print \"\\x0a\" }}\n";
+    assert!(with("", &tabbed, &[]).1.iter().any(|it| it.contains("comment")));
+}

@@ -12,7 +12,7 @@ use super::Aside;
 use super::embedded::beside;
 use crate::source::{FileText, Input, Limits, is_named_like_a_manifest, read_file, unpack};
 use crate::syntax::line_breaks;
-use crate::template::chart_root;
+use crate::template::{chart_root, granting_word};
 
 const WORD: &[u8] = b"impersonate";
 /// How much of a packed chart is looked at, in bytes.
@@ -116,7 +116,7 @@ impl<'o> Follower<'o> {
             let line = references.iter().map(|it| it.line).min().unwrap_or_default();
             self.aside.push(Aside::at(path, line, reason));
         }
-        self.search(&data, "a kustomization puts it into a ConfigMap or Secret, and it holds the word `impersonate`");
+        self.search(&data, "a kustomization puts it into a ConfigMap or Secret");
         inputs
     }
 
@@ -183,7 +183,7 @@ impl<'o> Follower<'o> {
             let files = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
             let files = files.map(|entry| Input::found(entry.into_path(), false));
             let files: Vec<Input> = files.filter(|input| self.file(&input.name).is_none()).collect();
-            self.search(&files, "templates of its chart read files (`.Files`), and it holds the word `impersonate`");
+            self.search(&files, "templates of its chart read files (`.Files`)");
         }
     }
 
@@ -192,8 +192,9 @@ impl<'o> Follower<'o> {
         let search = |text: &mut FileText, input: &Input| {
             let (line, reason) = match read_file(input, self.limits, text) {
                 Ok(()) => {
-                    let at = memchr::memmem::find(text.bytes(), WORD)?;
-                    (Some(1 + line_breaks(text.bytes().get(..at)?).0), reason.to_owned())
+                    let (at, word) = granting_word(text.bytes())?;
+                    let line = 1 + line_breaks(text.bytes().get(..at)?).0;
+                    (Some(line), format!("{reason}, and it holds the word `{word}`"))
                 }
                 Err(error) => (None, error.to_string()),
             };

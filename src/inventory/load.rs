@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str;
@@ -14,15 +14,16 @@ use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
 use super::template::{TemplateView, Unknown, is_of_one_chart};
-use super::{Aside, Inventory, link};
+use super::{Aside, Inventory, abbreviate, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
-    may_become_rbac, may_hold_rbac, may_read_files, read_file, split_documents, template_language,
+    line_breaks_of_go, may_become_rbac, may_hold_rbac, may_read_files, read_file, split_documents, template_language,
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 use crate::template::{
-    Chart, Charts, Part, Template, defined_in, is_rendered_otherwise, is_ytt, may_grant, written_in_comments,
+    Chart, Charts, Part, Template, alters_blocks, defined_in, is_rendered_otherwise, is_ytt, may_grant,
+    written_in_comments,
 };
 
 /// How many places of the verb in one part of a template are listed.
@@ -161,6 +162,8 @@ struct Left {
     blocks: Vec<(String, Arc<str>)>,
     /// Blocks in documents with RBAC that are defined where they are called.
     called: Vec<Unread>,
+    /// Lines that are made of blocks.
+    altered: Vec<Unread>,
     uses: Vec<Use>,
     partial: Vec<PartialBinding>,
 }
@@ -179,7 +182,9 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     // Of several blocks of one name, Helm takes one.
     let is_one = |block: &str, path: &str| {
         let named = defined.get(block).map(Vec::as_slice).unwrap_or_default();
-        named.iter().filter(|known| is_of_one_chart(known, path)).take(2).count() < 2
+        // A name with escapes may be any.
+        let escaped = defined.iter().filter(|(name, _)| name.contains('\\')).flat_map(|(_, paths)| paths);
+        named.iter().chain(escaped).filter(|known| is_of_one_chart(known, path)).take(2).count() < 2
     };
     unread.retain(|unread| {
         if unread.block.as_deref().is_some_and(|block| !is_one(block, &unread.path)) {
@@ -191,6 +196,19 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     // What stands where a block is called is what counts, unless another one has its name.
     let is_other = |unread: &Unread| unread.block.as_deref().is_some_and(|block| !is_one(block, &unread.path));
     unread.extend(left.called.into_iter().filter(is_other));
+    let has_rbac = |path: &str| {
+        let roles = inventory.roles.iter().map(|role| &role.meta);
+        roles.chain(inventory.bindings.iter().map(|binding| &binding.meta)).any(|meta| *meta.path == *path)
+    };
+    let with_rbac: BTreeSet<&str> = left
+        .altered
+        .iter()
+        .filter_map(|it| it.block.as_deref())
+        .filter(|block| defined.get(block).is_some_and(|paths| paths.iter().any(|path| has_rbac(path))))
+        .collect();
+    unread
+        .extend(left.altered.iter().filter(|it| it.block.as_deref().is_some_and(|it| with_rbac.contains(it))).cloned());
+    unread.extend(unknown_roles(&inventory));
     unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
     inventory.coverage.unread = unread;
     let is_own = |embedded: bool| usize::from(!embedded);
@@ -208,6 +226,19 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory
 }
 
+/// Bindings in templates whose role is filled in by what is not known, and is none that is here.
+fn unknown_roles(inventory: &Inventory) -> Vec<Unread> {
+    let known: HashSet<&str> = inventory.roles.iter().map(|role| role.meta.name.as_str()).collect();
+    let unknown = inventory.bindings.iter().filter_map(|binding| {
+        let (meta, name) = (&binding.meta, &binding.role_ref.name);
+        let language =
+            meta.template.as_ref().filter(|_| name.is_templated() && !known.contains(name.as_str()))?.language;
+        let reason = format!("the role of {} is filled in by {}", meta.describe(), abbreviate(name.as_str()));
+        Some(unread(&meta.path, &[], 0, name.place.line, language, &reason))
+    });
+    unknown.collect()
+}
+
 /// What one file yields.
 #[derive(Default)]
 struct FileResult {
@@ -220,6 +251,8 @@ struct FileResult {
     blocks: Vec<(String, Arc<str>)>,
     /// Those in documents with RBAC that are defined where they are called.
     called: Vec<Unread>,
+    /// Lines that are made of blocks.
+    altered: Vec<Unread>,
     /// Whether a document that does not parse is a template.
     has_templates: bool,
     /// Whether it is a template that may read other files.
@@ -242,6 +275,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult, left: &mut Left) {
     inventory.streams.extend(result.stream);
     left.blocks.extend(result.blocks);
     append(&mut left.called, result.called);
+    append(&mut left.altered, result.altered);
     append(&mut left.uses, result.contents.uses);
     append(&mut left.partial, result.contents.partial);
 }
@@ -295,11 +329,11 @@ impl<'s> Source<'s> {
         (name == "NOTES.txt" || name.starts_with('_')) && self.is_rendered()
     }
 
-    /// Whether a template may write RBAC that stands in the values of its chart.
+    /// Whether a template may write RBAC that stands in the values of its chart, or in a block.
     fn may_write_rbac(&self, bytes: &[u8]) -> bool {
         self.in_templates
             && memchr::memmem::find(bytes, b"{{").is_some()
-            && self.in_chart().is_some_and(|(chart, _)| chart.may_grant())
+            && self.in_chart().is_some_and(|(chart, _)| chart.may_grant() || alters_blocks(bytes))
     }
 
     /// The language of a text that is a template though it may parse: Helm fills in what strings hold too, and ytt what
@@ -416,6 +450,7 @@ fn merge_parts(result: &mut FileResult, part: FileResult) {
     result.has_templates |= part.has_templates;
     result.blocks.extend(part.blocks);
     append(&mut result.called, part.called);
+    append(&mut result.altered, part.altered);
     result.contents.append(part.contents);
 }
 
@@ -436,6 +471,7 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
             unread: read.unread,
             blocks: read.blocks,
             called: read.called,
+            altered: read.altered,
             ..plain
         },
         None => plain,
@@ -444,6 +480,7 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
 
 /// Reads a file in which templates stand. None if its directives cannot be told from the rest.
 fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguage) -> Option<FileResult> {
+    let text = &*line_breaks_of_go(text);
     let chart = source.in_chart().map(|(chart, _)| Arc::clone(chart));
     let path = source.path;
     // In a chart nothing else is a template, whatever strings hold.
@@ -476,6 +513,11 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let (trees, error) = template.parse(&part);
         result.documents += trees.len();
         let mut unknown = Vec::new();
+        result.altered.extend(template.altered_blocks(part.range.clone()).into_iter().map(|(offset, block, shown)| {
+            let (line, _) = template.position(offset);
+            let reason = format!("what {shown} makes of block {block:?} is not known");
+            Unread { block: Some(block), ..unread(path, &[], 0, line, language, &reason) }
+        }));
         if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) && !template.has_overlays() {
             say_lines(&template, &part, &mut unknown);
             say_unknown(&template, path, language, unknown, &mut result);
@@ -634,20 +676,6 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
     });
 }
 
-/// The text with the line breaks that the reader of `kubectl` sees, which is one of YAML 1.1: a next line, a line
-/// separator or a paragraph separator ends a comment for it, and so may hide what stands behind it from others. Of JSON it
-/// has another reader. The text stays as long as it is.
-fn line_breaks_of_go(text: &str) -> Cow<'_, str> {
-    const BREAKS: [(char, &str); 3] = [('\u{85}', " \n"), ('\u{2028}', "  \n"), ('\u{2029}', "  \n")];
-    if text.is_ascii() || !text.contains(BREAKS.map(|(c, _)| c)) || text.trim_start().starts_with('{') {
-        return Cow::Borrowed(text);
-    }
-    // Behind a backslash, in quotes, a break is none, as long as it follows at once.
-    let escaped = |(c, plain): &(char, &str)| (format!("\\{c}"), format!("\\\n{}", " ".repeat(plain.len() - 1)));
-    let text = BREAKS.iter().map(escaped).fold(text.to_owned(), |text, (c, plain)| text.replace(&c, &plain));
-    Cow::Owned(BREAKS.iter().fold(text, |text, (c, plain)| text.replace(*c, plain)))
-}
-
 /// A document of a file, for whoever edits it.
 pub(crate) struct Document<'b> {
     /// Its text, with its separator and comments.
@@ -672,7 +700,7 @@ fn push_document<'b>(bytes: &'b [u8], piece: &Piece, documents: &mut Vec<Documen
         return documents.push(Document { text: "", trees: None });
     };
     // What `kubectl` reads otherwise than it looks is not edited.
-    if matches!(line_breaks_of_go(text), Cow::Owned(_)) {
+    if matches!(line_breaks_of_go(text), Cow::Owned(_)) || text.starts_with("---#") {
         return documents.push(Document { text, trees: None });
     }
     let (trees, error) = parse_documents(text, piece.range.start, piece.line);

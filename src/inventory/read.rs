@@ -148,7 +148,7 @@ fn rule_filled_in(role: &Role, rule: &PolicyRule) -> Option<Unknown> {
     let others = [("apiGroups", &rule.api_groups), ("resources", &rule.resources)];
     let other = || {
         let mut texts = others.into_iter().flat_map(|(name, list)| list.iter().map(move |text| (name, text)));
-        texts.find(|(_, text)| impersonates && text.is_templated())
+        texts.find(|(_, text)| impersonates && is_placeholder(text))
     };
     let (name, text) = verb.or_else(other)?;
     let what = format!("`{name}` of a rule of {} are filled in by {}", role.meta.describe(), abbreviate(text.as_str()));
@@ -418,6 +418,11 @@ impl<'p, 't> Reader<'p, '_, 't> {
         let Some(kind) = ObjectKind::parse(kind) else { return };
         let Some(api) = api else { return };
         let api_version = SmolStr::new(api_version);
+        // Of whatever has items, `kubectl` takes these.
+        if self.fields.template.is_none() && depth < MAX_LIST_DEPTH {
+            let items = items.iter().flat_map(|entry| entry.value.items());
+            items.for_each(|item| self.object(item, None, None, depth + 1));
+        }
         let before = (self.contents.roles.len(), self.contents.bindings.len());
         self.fields.language = None;
         match kind {

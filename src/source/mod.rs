@@ -17,7 +17,7 @@ pub use discover::{Discovered, LeaveOut, Skipped, discover, is_kustomization};
 pub use packed::unpack;
 pub use prefilter::{may_become_rbac, may_hide, may_hold_rbac, may_read_files};
 pub use read::{FileText, ReadError, read_file, read_stream};
-pub use split::{Piece, split_documents};
+pub use split::{Piece, line_breaks_of_go, split_documents};
 pub use template::{TemplateLanguage, template_language};
 
 use std::path::{Path, PathBuf};

@@ -94,7 +94,8 @@ pub fn may_hide(bytes: &[u8]) -> bool {
     memchr::memchr3_iter(b'\\', b'!', b'%', bytes).any(|at| {
         let rest = bytes.get(at..).unwrap_or_default();
         match rest {
-            [b'\\', next, ..] => matches!(next, b'x' | b'u' | b'U' | b'\n' | b'\r'),
+            // The last two begin line breaks that are longer than a byte.
+            [b'\\', next, ..] => matches!(next, b'x' | b'u' | b'U' | b'\n' | b'\r' | 0xc2 | 0xe2),
             [b'!', next, ..] => matches!(next, b'!' | b'<'),
             _ => rest.starts_with(b"%TAG"),
         }
@@ -102,7 +103,7 @@ pub fn may_hide(bytes: &[u8]) -> bool {
 }
 
 /// Whether a template could become an RBAC object though it does not say so, or change a part of one: its kind may be filled
-/// in, a word may be put together, and an overlay names what it changes in code.
+/// in, or all of it, a word may be put together, and an overlay names what it changes in code.
 fn may_fill_in_rbac(bytes: &[u8]) -> bool {
     let is_overlay = || {
         memchr::memmem::find(bytes, b"#@overlay").is_some()
@@ -113,6 +114,7 @@ fn may_fill_in_rbac(bytes: &[u8]) -> bool {
             .iter()
             .any(|(open, close)| memchr::memmem::find_iter(bytes, open).any(|at| splits_word(bytes, at, close)))
         || is_overlay()
+        || memchr::memmem::find(bytes, b"--- #@ ").is_some()
 }
 
 /// Whether a directive that begins at `at` stands in the middle of a word.
@@ -151,6 +153,7 @@ mod tests {
             b"kind: \"\\u0052ole\"\n",
             b"kind: \"\\x52ole\"\n",
             b"kind: \"Ro\\\n  le\"\n",
+            b"kind: \"Ro\\\xe2\x80\xa8le\"\n",
             b"kind: !!binary Um9sZQ==\n",
             b"kind: !<tag:yaml.org,2002:binary> Um9sZQ==\n",
             b"%TAG ! tag:yaml.org,2002:\n---\nkind: !binary Um9sZQ==\n",
@@ -182,6 +185,7 @@ mod tests {
             b"kind: <%= kind %>\n",
             b"\"ki(@= 'n' @)d\": x\n",
             b"#@overlay/match by=all\n---\nrules: []\n",
+            b"--- #@ role()\n",
         ] {
             assert!(!may_hold_rbac(bytes), "{bytes:?}");
             assert!(may_become_rbac(bytes), "{bytes:?}");

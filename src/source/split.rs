@@ -3,6 +3,7 @@
 //! Cutting before parsing makes recovery independent of the parser's state: a broken document costs
 //! itself only, and the documents of one large file can be parsed side by side.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::syntax::line_breaks;
@@ -17,7 +18,8 @@ pub struct Piece {
 }
 
 /// Cuts a file at its `---` lines. `---` in the first column ends a document wherever it stands,
-/// in a quoted string or a block scalar too (YAML 1.2.2, section 9.1.2), so the cut needs no parser.
+/// in a quoted string or a block scalar too (YAML 1.2.2, section 9.1.2), so the cut needs no parser. So does `---#` for
+/// `kubectl`, though not in YAML (`YAMLReader` in `k8s.io/apimachinery/pkg/util/yaml/decoder.go`).
 pub fn split_documents(bytes: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut start = 0;
@@ -25,7 +27,7 @@ pub fn split_documents(bytes: &[u8]) -> Vec<Piece> {
     for found in memchr::memmem::find_iter(bytes, b"\n---") {
         let marker = found + 1;
         let after = bytes.get(marker + 3);
-        if !matches!(after, None | Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        if !matches!(after, None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'#')) {
             continue;
         }
         let range = start..marker;
@@ -40,6 +42,21 @@ pub fn split_documents(bytes: &[u8]) -> Vec<Piece> {
     }
     pieces.push(Piece { range: start..bytes.len(), line });
     pieces
+}
+
+/// The text with the line breaks that the reader of `kubectl` and Helm sees, which is one of YAML 1.1: a next line, a line
+/// separator or a paragraph separator ends a comment for it, and so may hide what stands behind it from others. Of JSON
+/// `kubectl` has another reader. The text stays as long as it is.
+pub fn line_breaks_of_go(text: &str) -> Cow<'_, str> {
+    const BREAKS: [(char, &str); 3] = [('\u{85}', " \n"), ('\u{2028}', "  \n"), ('\u{2029}', "  \n")];
+    let is_json = || text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if text.is_ascii() || !text.contains(BREAKS.map(|(c, _)| c)) || is_json() {
+        return Cow::Borrowed(text);
+    }
+    // Behind a backslash, in quotes, a break is none, as long as it follows at once.
+    let escaped = |(c, plain): &(char, &str)| (format!("\\{c}"), format!("\\\n{}", " ".repeat(plain.len() - 1)));
+    let text = BREAKS.iter().map(escaped).fold(text.to_owned(), |text, (c, plain)| text.replace(&c, &plain));
+    Cow::Owned(BREAKS.iter().fold(text, |text, (c, plain)| text.replace(*c, plain)))
 }
 
 /// Whether the piece holds nothing but directives, comments and blank lines, with one directive at least.
@@ -70,6 +87,7 @@ mod tests {
         assert_eq!(texts("---\r\na: b\r\n---\r\nc: d\r\n"), [("---\r\na: b\r\n", 1), ("---\r\nc: d\r\n", 3)]);
         assert_eq!(texts("a: |\n  ---\nb: '\n----\n'\n---x: y\n").len(), 1);
         assert_eq!(texts("a: b\n---"), [("a: b\n", 1), ("---", 2)]);
+        assert_eq!(texts("a: b\n---# c\nd: e\n"), [("a: b\n", 1), ("---# c\nd: e\n", 2)]);
         assert_eq!(texts(""), [("", 1)]);
     }
 

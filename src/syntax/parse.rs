@@ -30,6 +30,11 @@ impl std::error::Error for SyntaxError {}
 /// `base_offset` and `base_line` say where `text` starts in its file (bytes from 0, lines from 1);
 /// it must start at the beginning of a line. The trees before an error are returned with it.
 pub fn parse_documents(text: &str, base_offset: usize, base_line: u32) -> (Vec<Tree<'_>>, Option<SyntaxError>) {
+    // A separator for `kubectl`, which YAML takes for text.
+    if text.starts_with("---#") {
+        let end = text.find('\n').map_or(text.len(), |end| end + 1);
+        return parse_documents(text.get(end..).unwrap_or_default(), base_offset + end, base_line + 1);
+    }
     // A node takes some ten bytes of text; most documents are small, and moving their nodes as they grow shows.
     let nodes = Vec::with_capacity((text.len() / 10).min(4096));
     let mut builder = Builder { text, base_offset: to_u32(base_offset), base_line, nodes, ..Builder::default() };

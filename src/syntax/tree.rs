@@ -306,7 +306,7 @@ impl<'t> Node<'t> {
         let mut merges = false;
         for entry in self.entries() {
             match entry.key.key_text() {
-                Some(key) if key == "<<" && entry.key.is_plain() => merges = true,
+                Some(key) if entry.key.is_merge(&key) => merges = true,
                 Some(key) => visit(&key, entry, origin),
                 None => {}
             }
@@ -319,7 +319,7 @@ impl<'t> Node<'t> {
         let mut before: Vec<Cow<'t, str>> = Vec::new();
         for entry in self.entries() {
             let Some(key) = entry.key.key_text() else { continue };
-            if !entry.key.is_plain() || key != "<<" {
+            if !entry.key.is_merge(&key) {
                 before.push(key);
                 continue;
             }
@@ -347,8 +347,9 @@ impl<'t> Node<'t> {
         }
     }
 
-    fn is_plain(self) -> bool {
-        matches!(&self.raw().kind, RawKind::Scalar { style: Style::Plain, .. })
+    /// Whether a key of that text merges what it has. For the reader of `kubectl` quotes around it do not matter.
+    fn is_merge(self, key: &str) -> bool {
+        key == "<<" && self.target().raw().tag == TagKind::None
     }
 
     /// The direct children of a collection, each one paid for.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::chart::Literal;
+use super::chart::{Literal, VALUES, literal};
 use super::expression::{Token, tokens};
 use super::lex::{Action, Block, directives};
 use crate::source::TemplateLanguage;
@@ -22,25 +22,46 @@ const MAX_LOOKUPS: usize = 10_000;
 const MAX_STEPS: usize = 8;
 
 /// Where code stands in a chart, values that become templates included.
-const PLACES: [&str; 3] = ["templates", "charts", "values.yaml"];
+const PLACES: [&str; 3] = ["templates", "charts", VALUES];
 
 /// Functions that change a key of a mapping.
 const SETTERS: [&str; 2] = ["set", "unset"];
 /// Functions that change a mapping into which they put others.
 const MERGERS: [&str; 4] = ["merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"];
-/// Functions of which the result is nobody else's.
-const MAKERS: [&str; 11] = [
-    "dict",
-    "list",
-    "tuple",
+/// Functions of which the result is nobody else's, nor anything in it.
+const COPIERS: [&str; 9] = [
     "deepCopy",
     "mustDeepCopy",
     "fromYaml",
     "fromJson",
     "fromYamlArray",
+    "fromJsonArray",
     "lookup",
     "include",
     "print",
+];
+/// Functions that make a mapping of its own, with what others have in it.
+const MAKERS: [&str; 3] = ["dict", "omit", "pick"];
+/// Functions that pass text on to `tpl`, and make no directives of it.
+const PASSING: [&str; 18] = [
+    "tpl",
+    "toYaml",
+    "toJson",
+    "toString",
+    "default",
+    "quote",
+    "squote",
+    "indent",
+    "nindent",
+    "trim",
+    "trimSuffix",
+    "trimPrefix",
+    "required",
+    "coalesce",
+    "ternary",
+    "index",
+    "get",
+    "dig",
 ];
 
 /// The keys that are changed.
@@ -72,7 +93,12 @@ impl Changes {
             let left = bytes.checked_sub(text.len() as u64).zip(files.checked_sub(1));
             let (Ok(_), Some(left)) = (read, left) else { return Self::unknown() };
             (bytes, files) = left;
-            changes.add(&String::from_utf8_lossy(&text));
+            let text = String::from_utf8_lossy(&text);
+            changes.add(&text);
+            // What is written in values may be made a template, whatever quotes and escapes hide of it.
+            if entry.file_name() == VALUES {
+                literal(&text).iter().for_each(|values| values.visit_texts(&mut |text| changes.add(text)));
+            }
             if changes.any {
                 break;
             }
@@ -116,7 +142,7 @@ impl Changes {
     /// Adds what a text changes.
     fn add(&mut self, text: &str) {
         // Who looks for nothing else finds out quickly.
-        if !text.contains("{{") || !["set", "merge", "Merge"].iter().any(|word| text.contains(word)) {
+        if !text.contains("{{") || !["set", "merge", "Merge", "tpl"].iter().any(|word| text.contains(word)) {
             return;
         }
         let Ok(directives) = directives(text, TemplateLanguage::DoubleBraces) else {
@@ -124,7 +150,7 @@ impl Changes {
             self.any |= text.split("{{").skip(1).any(|rest| may_change(rest.split("}}").next().unwrap_or_default()));
             return;
         };
-        let code: Vec<(&str, Option<Vec<Token<'_>>>)> = directives
+        let code: Vec<(&str, Option<Vec<Token<'_>>>, bool)> = directives
             .iter()
             .filter(|directive| directive.action != Action::Comment)
             .map(|directive| {
@@ -133,14 +159,16 @@ impl Changes {
                     | Action::Else(Some(code)) => code,
                     _ => directive.body,
                 };
-                (code, tokens(code))
+                (code, tokens(code), matches!(directive.action, Action::Open(Block::Each(_))))
             })
             .collect();
         let mut variables = Variables { values: BTreeMap::new(), lookups: MAX_LOOKUPS };
-        for (name, value) in code.iter().filter_map(|(_, tokens)| assigned(tokens.as_deref()?)).flatten() {
-            variables.values.entry(name).or_default().push(value);
+        for (_, tokens, is_each) in &code {
+            for (name, value) in tokens.as_deref().and_then(assigned).into_iter().flatten() {
+                variables.values.entry(name).or_default().push((value, *is_each));
+            }
         }
-        for (body, tokens) in &code {
+        for (body, tokens, _) in &code {
             let Some(tokens) = tokens else {
                 self.any |= may_change(body);
                 continue;
@@ -150,23 +178,44 @@ impl Changes {
     }
 
     fn add_calls(&mut self, tokens: &[Token<'_>], variables: &mut Variables<'_>) {
-        // What is made a template here may hold code.
-        let is_template = tokens.contains(&Token::Word("tpl"));
-        self.any |= is_template && tokens.iter().any(|token| matches!(token, Token::Text(text) if text.contains('{')));
         for (at, token) in tokens.iter().enumerate() {
             let Token::Word(function) = token else { continue };
-            let (setter, merger) = (SETTERS.contains(function), MERGERS.contains(function));
-            if !setter && !merger {
+            let rest = tokens.get(at + 1..).unwrap_or_default();
+            // Text that is made a template may hold code.
+            self.any |= *function == "tpl" && !variables.passes_on(&rest[..argument(rest)], MAX_STEPS);
+            if SETTERS.contains(function) {
+                let (target, rest) = rest.split_at(argument(rest));
+                if variables.is_own(target) {
+                    continue;
+                }
+                match (rest.first(), variables.changed_in(target, MAX_STEPS)) {
+                    (_, Some(keys)) if keys.is_empty() => {}
+                    (Some(Token::Text(key)), _) => drop(self.keys.insert(key.clone())),
+                    (_, Some(keys)) => self.keys.extend(keys),
+                    (_, None) => self.any = true,
+                }
+            } else if MERGERS.contains(function) {
+                self.add_merge(rest, at > 0 && tokens.get(at - 1) == Some(&Token::Mark('|')), variables);
+            }
+        }
+    }
+
+    /// A merge changes its first argument, and mappings in all the others but the last, since it does not copy them.
+    fn add_merge(&mut self, mut rest: &[Token<'_>], is_piped: bool, variables: &mut Variables<'_>) {
+        let mut arguments = Vec::new();
+        while !rest.is_empty() && !matches!(rest.first(), Some(Token::Mark('|' | ')'))) {
+            let (argument, behind) = rest.split_at(argument(rest));
+            arguments.push(argument);
+            rest = behind;
+        }
+        let last = if is_piped { arguments.len() } else { arguments.len().saturating_sub(1) };
+        for (index, argument) in arguments.iter().take(last.max(1)).enumerate() {
+            if index == 0 && last <= 1 && variables.is_own(argument) && variables.holds_nothing(argument) {
                 continue;
             }
-            let rest = tokens.get(at + 1..).unwrap_or_default();
-            let (target, rest) = rest.split_at(argument(rest));
-            let changed = variables.changed_in(target, MAX_STEPS);
-            match (rest.first(), changed) {
-                (_, Some(keys)) if keys.is_empty() => {}
-                (Some(Token::Text(key)), _) if setter => drop(self.keys.insert(key.clone())),
-                (_, Some(keys)) => self.keys.extend(keys),
-                (_, None) => self.any = true,
+            match variables.changed_in(argument, MAX_STEPS) {
+                Some(keys) => self.keys.extend(keys),
+                None => self.any = true,
             }
         }
     }
@@ -175,7 +224,7 @@ impl Changes {
 /// Whether code that is not understood may change something.
 fn may_change(code: &str) -> bool {
     let mut words = code.split(|c: char| !c.is_alphanumeric());
-    words.any(|word| SETTERS.contains(&word) || MERGERS.contains(&word))
+    words.any(|word| SETTERS.contains(&word) || MERGERS.contains(&word) || word == "tpl")
 }
 
 /// How many tokens the first argument has.
@@ -204,28 +253,67 @@ fn assigned<'a, 't>(tokens: &'a [Token<'t>]) -> Option<impl Iterator<Item = (&'t
     }))
 }
 
-/// The variables of a file, each with what it is given anywhere in it.
+/// The variables of a file, each with what it is given anywhere in it, and whether that is each element of something.
 struct Variables<'a> {
-    values: BTreeMap<&'a str, Vec<&'a [Token<'a>]>>,
+    values: BTreeMap<&'a str, Vec<(&'a [Token<'a>], bool)>>,
     /// How many more are looked up.
     lookups: usize,
 }
 
 impl Variables<'_> {
-    /// The keys below which something is changed if the value of an expression is: none if that is nobody else's. None if
-    /// that cannot be told.
+    /// Whether an expression is a mapping that was made for it, whatever that holds.
+    fn is_own(&mut self, code: &[Token<'_>]) -> bool {
+        match code {
+            [Token::Word(name)] if name.starts_with('$') => {
+                let values = self.values.get(name).map(Vec::as_slice).unwrap_or_default();
+                let is_made = |(value, is_each): &(&[Token<'_>], bool)| {
+                    !is_each && maker(value).is_some_and(|made| MAKERS.contains(&made) || COPIERS.contains(&made))
+                };
+                !values.is_empty() && values.iter().all(is_made)
+            }
+            _ => maker(code).is_some_and(|made| MAKERS.contains(&made) || COPIERS.contains(&made)),
+        }
+    }
+
+    /// Whether an expression passes on what is written in values or in it, and makes nothing of that.
+    fn passes_on(&mut self, code: &[Token<'_>], steps: usize) -> bool {
+        let Some(steps) = steps.checked_sub(1) else { return false };
+        self.lookups = self.lookups.saturating_sub(1);
+        self.lookups > 0
+            && code.iter().all(|token| match token {
+                Token::Word(word) => match word.split_once('.').unwrap_or((word, "")) {
+                    ("" | "$", path) => !path.starts_with("Files") && !path.starts_with("Chart"),
+                    (name, _) if name.starts_with('$') => {
+                        let values = self.values.get(name).cloned().unwrap_or_default();
+                        values.iter().all(|(value, _)| self.passes_on(value, steps))
+                    }
+                    _ => {
+                        let is_made =
+                            MAKERS.contains(word) || ["list", "tuple", "deepCopy", "mustDeepCopy"].contains(word);
+                        is_made || PASSING.contains(word) || word.parse::<u32>().is_ok()
+                    }
+                },
+                Token::Text(text) => !text.contains('{'),
+                Token::Mark(_) => true,
+            })
+    }
+
+    /// Whether it holds nothing of others, too.
+    fn holds_nothing(&mut self, code: &[Token<'_>]) -> bool {
+        self.changed_in(code, MAX_STEPS).is_none_or(|keys| keys.is_empty())
+    }
+
+    /// The keys below which something is changed if the value of an expression is, or something in it: none if that is
+    /// nobody else's. None if that cannot be told.
     fn changed_in(&mut self, code: &[Token<'_>], steps: usize) -> Option<Vec<String>> {
         let steps = steps.checked_sub(1)?;
         self.lookups = self.lookups.checked_sub(1)?;
-        let last = code.iter().rposition(|token| *token == Token::Mark('|')).map_or(0, |at| at + 1);
-        let first = code.get(last..)?.iter().find(|token| !matches!(token, Token::Mark('(')));
-        if let Some(Token::Word(function)) = first
-            && MAKERS.contains(function)
-        {
+        let made = maker(code);
+        if made.is_some_and(|made| COPIERS.contains(&made)) {
             return Some(Vec::new());
         }
         let mut keys = Vec::new();
-        let mut any = false;
+        let mut any = made.is_some_and(|made| MAKERS.contains(&made) || made == "list" || made == "tuple");
         for token in code {
             let Token::Word(word) = token else { continue };
             let (name, path) = word.split_once('.').unwrap_or((word, ""));
@@ -233,7 +321,7 @@ impl Variables<'_> {
                 "" | "$" if path.starts_with("Values.") => {}
                 "" | "$" if word.starts_with(['.', '$']) => return None,
                 name if name.starts_with('$') => {
-                    for value in self.values.get(name)?.clone() {
+                    for (value, _) in self.values.get(name)?.clone() {
                         keys.extend(self.changed_in(value, steps)?);
                     }
                 }
@@ -244,6 +332,28 @@ impl Variables<'_> {
             any = true;
         }
         any.then_some(keys)
+    }
+}
+
+/// The function of which an expression is the result.
+fn maker<'t>(mut code: &[Token<'t>]) -> Option<&'t str> {
+    while let [Token::Mark('('), inner @ .., Token::Mark(')')] = code
+        && argument(code) == code.len()
+    {
+        code = inner;
+    }
+    let (mut depth, mut start) = (0usize, 0);
+    for (at, token) in code.iter().enumerate() {
+        match token {
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth = depth.saturating_sub(1),
+            Token::Mark(_) if depth == 0 => start = at + 1,
+            _ => {}
+        }
+    }
+    match code.get(start)? {
+        Token::Word(function) if !function.starts_with(['.', '$']) => Some(function),
+        _ => None,
     }
 }
 
@@ -265,6 +375,13 @@ mod tests {
             ("{{ range $k, $v := .Values.all }}{{ $_ := merge $v (dict) }}{{ end }}", &["all"]),
             ("{{ $d := dict \"m\" .Values.m }}{{ $_ := set $d.m $k \"x\" }}", &["m"]),
             ("{{ $_ := unset (index .Values.a \"b\") \"c\" }}", &["c"]),
+            ("{{$_:=set .Values \"verb\" \"*\"}}", &["verb"]),
+            ("{{ $_ := set (first (.Values.a | list)) .k 1 }}", &["a"]),
+            ("{{ range $m := list .Values.a }}{{ $_ := set $m .k 1 }}{{ end }}", &["a"]),
+            ("{{ $c := dict \"r\" .Values.a }}{{ $_ := set (get $c \"r\") .k 1 }}", &["a"]),
+            ("{{ $_ := mergeOverwrite (dict \"r\" .Values.a) (dict \"r\" 1) }}", &["a"]),
+            ("{{ $_ := merge (dict) .Values.a .Values.b }}", &["a"]),
+            ("{{ $_ := .Values.b | merge (dict) .Values.a }}", &["a"]),
         ] {
             assert_eq!(changes(text), (keys.iter().map(|key| (*key).to_owned()).collect(), false), "{text}");
         }
@@ -275,6 +392,9 @@ mod tests {
             "{{/* set .Values $k */}}",
             "set .Values \"a\"",
             "{{ .Values.offset }}",
+            "{{ tpl (toYaml .Values.a | nindent 4) . | upper | print }}",
+            "{{ range $k, $v := .Values.a }}{{ tpl $v . }}{{ end }}",
+            "{{ $d := dict \"a\" .Values.a }}{{ $_ := set $d .k 1 }}",
         ] {
             assert_eq!(changes(text), (Vec::new(), false), "{text}");
         }
@@ -285,6 +405,11 @@ mod tests {
             "{{ $_ := set $e $k 1 }}",
             "{{ (set .Values \"a\" 1).b }}",
             "{{ tpl \"{{ set }}\" . }}",
+            "{{ tpl (.Files.Get .a) . }}",
+            "{{ $f := .Files.Get .a }}{{ tpl $f . }}",
+            "{{ tpl .Chart.Description . }}",
+            "{{ tpl (.a | b64dec) . }}",
+            "{{ tpl \"\\x7b\\x7b\" . }}",
             "{{ $d := .x }}{{ $_ := mergeOverwrite $d .y }}",
         ] {
             assert!(changes(text).1, "{text}");

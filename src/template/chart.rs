@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::changes::Changes;
+use crate::source::{line_breaks_of_go, split_documents};
 use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, parse_documents};
 
 /// The file that makes a directory a chart.
@@ -15,7 +16,7 @@ const TEMPLATES: &str = "templates";
 /// Where older charts say what they depend on.
 const REQUIREMENTS: &str = "requirements.yaml";
 /// The defaults of its values.
-const VALUES: &str = "values.yaml";
+pub(super) const VALUES: &str = "values.yaml";
 /// The directory in which a chart has others.
 const SUBCHARTS: &str = "charts";
 /// The values that a chart shares with those in it.
@@ -37,6 +38,11 @@ const GRANTING: [&str; 3] = ["verbs", "roleRef", "impersonate"];
 /// Whether a text that is not understood may hold RBAC. Much that is no manifest is written in strings.
 pub(crate) fn may_grant(text: &str) -> bool {
     GRANTING.iter().any(|word| text.contains(word))
+}
+
+/// The first word in some bytes for which they may hold RBAC, the verb itself before others, and where it stands.
+pub(crate) fn granting_word(bytes: &[u8]) -> Option<(usize, &'static str)> {
+    GRANTING.iter().rev().find_map(|word| Some((memchr::memmem::find(bytes, word.as_bytes())?, *word)))
 }
 
 /// A value that is written out.
@@ -122,6 +128,16 @@ impl Literal {
         Self::Map(Arc::new(map))
     }
 
+    /// Calls `visit` with each text in it.
+    pub(super) fn visit_texts(&self, visit: &mut dyn FnMut(&str)) {
+        match self {
+            Self::Text(text) => visit(text),
+            Self::List(list) => list.iter().for_each(|item| item.visit_texts(visit)),
+            Self::Map(map) => map.values().for_each(|value| value.visit_texts(visit)),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Unknown => {}
+        }
+    }
+
     fn field(&self, key: &str) -> Option<&Self> {
         if let Self::Map(map) = self { map.get(key) } else { None }
     }
@@ -179,7 +195,7 @@ impl Chart {
     }
 
     fn new(directory: Option<PathBuf>, values: Option<Literal>) -> Self {
-        let grants = values.as_ref().is_some_and(Literal::may_grant);
+        let grants = values.as_ref().is_none_or(Literal::may_grant);
         Self { directory, values, changed: OnceLock::new(), grants }
     }
 
@@ -225,12 +241,21 @@ impl Chart {
 }
 
 /// What a YAML file says; nothing if it is empty, none if that cannot be told.
-fn literal(text: &str) -> Option<Literal> {
-    let (trees, error) = parse_documents(text, 0, 1);
+pub(super) fn literal(text: &str) -> Option<Literal> {
+    let text = &*line_breaks_of_go(text);
+    let mut trees = Vec::new();
+    for piece in split_documents(text.as_bytes()) {
+        let (found, error) = parse_documents(text.get(piece.range)?, 0, 1);
+        if error.is_some() {
+            return None;
+        }
+        trees.extend(found);
+    }
     let mut parts = MAX_PARTS;
-    match (trees.as_slice(), error) {
-        ([], None) => Some(Literal::Map(Arc::default())),
-        ([tree], None) => tree.root().and_then(|root| Literal::of_node(root, 0, &mut parts)),
+    // What Helm makes of several documents is not known.
+    match trees.as_slice() {
+        [] => Some(Literal::Map(Arc::default())),
+        [tree] => tree.root().and_then(|root| Literal::of_node(root, 0, &mut parts)),
         _ => None,
     }
 }

@@ -123,8 +123,16 @@ pub(super) fn tokens(body: &str) -> Option<Vec<Token<'_>>> {
                 tokens.push(Token::Text(text.to_owned()));
                 text.len() + 2
             }
+            ':' | '=' | ',' => {
+                let end = if rest.starts_with(":=") { 2 } else { 1 };
+                tokens.push(Token::Word(rest.get(..end)?));
+                end
+            }
             _ => {
-                let end = rest.find(|c: char| c.is_whitespace() || "()|\"`".contains(c)).unwrap_or(rest.len());
+                // What is given a value may stand glued to that.
+                let glued = if first == '$' { ":=," } else { "" };
+                let ends = |c: char| c.is_whitespace() || "()|\"`".contains(c) || glued.contains(c);
+                let end = rest.find(ends).unwrap_or(rest.len());
                 tokens.push(Token::Word(rest.get(..end)?));
                 end
             }
@@ -134,21 +142,42 @@ pub(super) fn tokens(body: &str) -> Option<Vec<Token<'_>>> {
     Some(tokens)
 }
 
-/// A string with the commonest escapes, and where it ends.
+/// A string of Go without its quotes and escapes, and where it ends. None if an escape is none, or stands for a byte that
+/// is no character.
 fn quoted(text: &str) -> Option<(String, usize)> {
     let mut value = String::new();
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((value, at + 1)),
-            '\\' => value.push(match chars.next()?.1 {
-                'n' => '\n',
-                't' => '\t',
-                escaped @ ('"' | '\\' | '/') => escaped,
-                _ => return None,
-            }),
-            _ => value.push(c),
+        if c == '"' {
+            return Some((value, at + 1));
         }
+        if c != '\\' {
+            value.push(c);
+            continue;
+        }
+        let (at, escape) = chars.next()?;
+        let mut code = |from: usize, digits: usize, radix: u32| {
+            for _ in 1..digits + from - at {
+                chars.next();
+            }
+            let code = u32::from_str_radix(text.get(from..from + digits)?, radix).ok()?;
+            char::from_u32(code).filter(|_| code < 0x80 || escape == 'u' || escape == 'U')
+        };
+        value.push(match escape {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'a' => '\u{7}',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'v' => '\u{b}',
+            '"' | '\\' => escape,
+            'x' => code(at + 1, 2, 16)?,
+            'u' => code(at + 1, 4, 16)?,
+            'U' => code(at + 1, 8, 16)?,
+            '0'..='7' => code(at, 3, 8)?,
+            _ => return None,
+        });
     }
     None
 }
@@ -321,6 +350,9 @@ mod tests {
             ("$.Values.a | quote", ".Values.a"),
             ("( .a )", "(.a)"),
             ("include `x` .", "include \"x\" ."),
+            ("include \"\\x78\" .", "include \"\\u0078\" ."),
+            ("include \"\\170\" .", "include \"\\U00000078\" ."),
+            ("$a:=.b", "$a := .b"),
         ] {
             assert_eq!(canonical(a), canonical(b));
         }

@@ -19,8 +19,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use changes::Changes;
-pub(crate) use chart::{Chart, Charts, Literal, chart_root, may_grant};
-use expression::{Bound, Scope, Variable, canonical, evaluate, is_path, texts_in};
+pub(crate) use chart::{Chart, Charts, Literal, chart_root, granting_word, may_grant};
+use expression::{Bound, Scope, Token, Variable, canonical, evaluate, is_path, texts_in, tokens};
 use lex::{Action, Block, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
 use mask::mask;
@@ -32,7 +32,9 @@ use crate::syntax::{Place, SyntaxError, Tree, parse_documents, parse_masked, to_
 /// How much of an expression is shown.
 const MAX_SHOWN: usize = 120;
 /// With these, text that is written into a line may end the value there.
-const MARKS_OF_YAML: [char; 5] = ['\n', '[', ']', '{', '}'];
+const MARKS_OF_YAML: [char; 9] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}', '[', ']', '{', '}'];
+/// With these, a line ends.
+const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 const MARKS: &str = "what is written here holds marks of YAML, and may be more than a value";
 const IN_COMMENT: &str = "what is written into a comment may be more than a comment";
 /// How many directives are looked up for what they may write, in one part.
@@ -41,6 +43,13 @@ const MAX_LOOKED_UP: usize = 2_000;
 const UNKNOWN: &str = "{{}}";
 /// What begins a document.
 const SEPARATOR: &str = "---";
+/// How much code is looked at before and behind a word, in bytes.
+const MAX_CODE: usize = 512;
+/// How many variables stand for each other, one behind the other, and how often one is given a value that is looked at.
+const MAX_STEPS: usize = 4;
+const MAX_GIVEN: usize = 4;
+/// How many branches a condition may have that is compared with others.
+const MAX_BRANCHES: usize = 8;
 /// How many variables are remembered.
 const MAX_VARIABLES: usize = 200;
 /// How many elements of lists are written out, all in all.
@@ -65,6 +74,8 @@ pub(crate) struct Template<'t> {
     variables: Vec<Variable<'t>>,
     /// The chart that it belongs to.
     chart: Option<Arc<Chart>>,
+    /// What variables are given, as code.
+    given: BTreeMap<&'t str, Vec<&'t str>>,
     /// What its own code changes of the values, where there is no chart.
     changes: OnceCell<Changes>,
     lines: Vec<u32>,
@@ -130,6 +141,7 @@ impl<'t> Template<'t> {
             language,
             masked: masked.text,
             holes: masked.holes,
+            given: given(&directives),
             directives,
             scopes,
             troubles,
@@ -381,6 +393,46 @@ impl<'t> Template<'t> {
         (!rest.contains('|')).then(|| name.to_owned())
     }
 
+    /// Lines in a document that are made of blocks, and of which it is not known what is made: where, of which block, and as
+    /// they are shown.
+    pub(crate) fn altered_blocks(&self, document: Range<usize>) -> Vec<(usize, String, String)> {
+        let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
+        let lines = written.filter(|(_, it)| !self.holes(it.range.start..it.range.start + 1).is_empty());
+        lines
+            .take(MAX_LOOKED_UP)
+            .flat_map(|(index, directive)| {
+                let mut blocks = BTreeSet::new();
+                let is_altered = self.find_blocks(directive.body, &mut blocks, MAX_STEPS);
+                blocks.retain(|_| is_altered);
+                blocks.into_iter().map(move |block| (directive.range.start, block, self.shown(index)))
+            })
+            .collect()
+    }
+
+    /// Finds the blocks that code includes, in variables too, and tells whether it does more with them than to indent them.
+    fn find_blocks(&self, code: &str, blocks: &mut BTreeSet<String>, steps: usize) -> bool {
+        let Some(tokens) = tokens(code) else { return false };
+        let mut is_altered = false;
+        for (at, token) in tokens.iter().enumerate() {
+            let Token::Word(word) = token else { continue };
+            if let ("include", Some(Token::Text(name))) = (*word, tokens.get(at + 1))
+                && blocks.len() < MAX_GIVEN
+            {
+                blocks.insert(name.clone());
+            }
+            let name = word.split('.').next().unwrap_or_default();
+            if let Some(steps) = steps.checked_sub(1)
+                && let Some(values) = self.given.get(name)
+            {
+                for value in values {
+                    is_altered |= self.find_blocks(value, blocks, steps);
+                }
+            }
+            is_altered |= alters(word);
+        }
+        is_altered
+    }
+
     /// The directive that is all there is of a scalar in this range.
     pub(crate) fn only(&self, range: Range<usize>) -> Option<usize> {
         let mut found = self.directives_in(range.clone());
@@ -390,24 +442,40 @@ impl<'t> Template<'t> {
     }
 
     /// Whether RBAC may be written by a directive, from what the chart says by default: in the directive itself or in those
-    /// around it some value is named that looks like it.
+    /// around it some value is named that looks like it, or that is not known.
     pub(crate) fn may_write_rbac(&self, index: usize) -> bool {
         let Some(directive) = self.directives.get(index) else { return false };
+        if let Some(literal) = self.literal(index) {
+            return literal.may_grant();
+        }
         let around = self.scopes.around(directive.range.start).map(|(_, guard)| match &guard.kind {
             GuardKind::Only { holds, .. } => holds.unwrap_or_default(),
             GuardKind::Each(list) => list,
             GuardKind::Define(_) | GuardKind::Other => "",
         });
-        let code = std::iter::once(directive.body).chain(around);
-        let written = self.literal(index).is_some_and(|literal| literal.may_grant());
-        written
-            || self.chart.as_ref().is_some_and(|chart| chart.may_grant())
-                && code.flat_map(|code| code.split([' ', '(', ')', '\t', '\n', '|', ',', '='])).any(|word| {
-                    let path = word.trim_start_matches('$').strip_prefix(".Values.");
-                    let value =
-                        path.and_then(|path| self.chart.as_ref()?.default(&path.split('.').collect::<Vec<_>>()));
-                    value.is_some_and(|value| value.may_grant())
-                })
+        self.chart.as_ref().is_some_and(|chart| chart.may_grant())
+            && std::iter::once(directive.body).chain(around).any(|code| self.names_rbac(code, MAX_STEPS))
+    }
+
+    /// Whether code names values of which RBAC may be written, or that are not known.
+    fn names_rbac(&self, code: &str, steps: usize) -> bool {
+        const VALUES: &str = ".Values";
+        let mut words = code.split(|c: char| c.is_whitespace() || "(),|=".contains(c));
+        words.any(|word| {
+            if let Some(at) = word.find(VALUES) {
+                let rest = word.get(at + VALUES.len()..).unwrap_or_default();
+                let path: Vec<&str> = rest.split('.').filter(|step| !step.is_empty()).collect();
+                let value = self.chart.as_ref().and_then(|chart| chart.default(&path));
+                return value.is_none_or(|value| value.may_grant());
+            }
+            // What a variable was given.
+            let name = word.split('.').next().unwrap_or_default();
+            let Some(steps) = steps.checked_sub(1).filter(|_| name.len() > 1 && name.starts_with('$')) else {
+                return false;
+            };
+            let given = self.given.get(name).map(Vec::as_slice).unwrap_or_default();
+            given.iter().any(|value| self.names_rbac(value, steps))
+        })
     }
 
     /// Directives in a part that write lines which nobody has read, and may write RBAC; where they stand, and as they are
@@ -420,13 +488,18 @@ impl<'t> Template<'t> {
             left = left.saturating_sub(1);
             left == 0 || self.may_write_rbac(index)
         };
+        let is_document = |start: usize| line_before(self.text, start).trim_ascii() == SEPARATOR.as_bytes();
         let has_lines = |index: usize, start: usize| {
             !self.holes(start..start + 1).is_empty()
+                || is_document(start)
                 || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'))
         };
         written
             .filter(|(index, directive)| !asked.contains(index) && has_lines(*index, directive.range.start))
-            .filter(|(index, _)| may_write(*index))
+            // Nothing is known of what functions of ytt's return.
+            .filter(|(index, it)| {
+                may_write(*index) || self.language == TemplateLanguage::Ytt && is_document(it.range.start)
+            })
             .map(|(index, directive)| (directive.range.start, self.shown(index)))
             .collect()
     }
@@ -728,30 +801,36 @@ impl<'t> Template<'t> {
         Apart::Not
     }
 
-    /// A name that two conditions share only if they decide the same.
+    /// A name that two conditions share only if they decide the same: all that their branches ask, in order.
     fn name_of_chain(&self, chain: usize) -> String {
-        let text = match self.scopes.first_of(chain) {
-            Some(guard) => match &guard.kind {
-                // What a variable or `.` is may differ from place to place.
-                GuardKind::Only { holds: Some(holds), .. }
-                    if holds.split_whitespace().all(|word| {
-                        let word = word.trim_matches(['(', ')']);
-                        let path = word.strip_prefix('$').unwrap_or(word).strip_prefix(".Values.");
-                        path.is_some_and(|path| !self.may_change(path))
-                            || matches!(word, "not" | "and" | "or" | "eq" | "ne")
-                            || word.starts_with('"')
-                    }) && !self.scopes.around(guard.range.start.saturating_sub(1)).any(|(_, guard)| {
-                        matches!(guard.kind, GuardKind::Each(_) | GuardKind::Other)
-                            || matches!(guard.kind, GuardKind::Only { with: true, .. })
-                    }) =>
-                {
-                    canonical(holds)
-                }
-                _ => String::new(),
-            },
-            None => String::new(),
+        let branches = self.scopes.branches_of(chain);
+        // In a longer one, each would name all the others.
+        let names = branches.take(MAX_BRANCHES + 1).map(|guard| self.name_of_branch(guard)).collect::<Option<Vec<_>>>();
+        let names = names.filter(|names| names.len() <= MAX_BRANCHES);
+        // What is left needs no name.
+        let names =
+            names.unwrap_or_default().into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" / ");
+        if names.is_empty() { format!("#{chain}") } else { names }
+    }
+
+    /// What a branch asks, if that is the same wherever it is asked; empty for what is left.
+    fn name_of_branch(&self, guard: &Guard<'_>) -> Option<String> {
+        let GuardKind::Only { holds, .. } = guard.kind else { return None };
+        let Some(holds) = holds else { return Some(String::new()) };
+        let is_fixed = |word: &str| {
+            let word = word.trim_matches(['(', ')']);
+            let path = word.strip_prefix('$').unwrap_or(word).strip_prefix(".Values.");
+            path.is_some_and(|path| is_path(word) && !self.may_change(path))
+                || matches!(word, "not" | "and" | "or" | "eq" | "ne")
+                || word.len() > 1 && word.starts_with('"') && word.ends_with('"')
         };
-        if text.is_empty() { format!("#{chain}") } else { text }
+        // What a variable or `.` is may differ from place to place.
+        let moves = |guard: &Guard<'_>| match guard.kind {
+            GuardKind::Each(_) | GuardKind::Other | GuardKind::Define(_) => true,
+            GuardKind::Only { with, .. } => with,
+        };
+        let around = self.scopes.around(guard.range.start).skip(1);
+        (holds.split_whitespace().all(is_fixed) && !around.map(|(_, guard)| guard).any(moves)).then(|| canonical(holds))
     }
 
     /// Whether code may change a value on the way to `.Values.a.b`, given the path behind `.Values`.
@@ -765,9 +844,13 @@ impl<'t> Template<'t> {
 
     /// Whether a directive writes into a comment what may be more than a word.
     fn writes_in_comment(&self, index: usize, directive: &Directive<'_>) -> bool {
-        let ends_line =
-            || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'));
-        is_in_comment(self.text, directive) && (!is_path(directive.body) || ends_line())
+        let written = || match self.literal(index) {
+            Some(literal) => literal.text(),
+            // Of what is no value, such as the name of a release, nobody makes lines.
+            None => (!directive.body.contains(".Values")).then(String::new),
+        };
+        let ends_line = || written().is_none_or(|text| text.contains(LINE_BREAKS));
+        is_in_comment(self.text, directive) && (!is_named(directive.body) || ends_line())
     }
 
     /// Where lines are missing in a range.
@@ -826,15 +909,38 @@ impl<'t> Template<'t> {
             Some(literal) => literal.text().is_some_and(|text| text.contains(MARKS_OF_YAML)),
             None => texts_in(body).iter().any(|text| text.contains(MARKS_OF_YAML)),
         };
+        let within = within.filter(|(_, it)| !is_in_comment(self.text, it));
         within.filter(move |(index, it)| writes(*index, it.body)).map(|(_, it)| it.range.start)
     }
+}
+
+/// What variables are given, as code, some of each.
+fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&'t str>> {
+    let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let assigning = directives.iter().filter(|it| it.action != Action::Output);
+    for (names, value) in assigning.filter_map(|it| it.body.split_once('=')) {
+        for name in names.split(|c: char| c.is_whitespace() || ",:".contains(c)).filter(|it| it.starts_with('$')) {
+            let values = given.entry(name).or_default();
+            if values.len() < MAX_GIVEN {
+                values.push(value);
+            }
+        }
+    }
+    given
 }
 
 /// Whether a directive writes into a comment.
 fn is_in_comment(text: &str, directive: &Directive<'_>) -> bool {
     let line = line_before(text, directive.range.start);
-    let in_comment = || line.trim_ascii_start().starts_with(b"#") || memchr::memmem::find(line, b" #").is_some();
+    let begins = |at: usize| at.checked_sub(1).is_none_or(|at| line.get(at).is_some_and(u8::is_ascii_whitespace));
+    let in_comment = || memchr::memchr_iter(b'#', line).any(begins);
     directive.action == Action::Output && in_comment()
+}
+
+/// Whether code is a path from the root that names something: what `.` and variables are depends.
+fn is_named(body: &str) -> bool {
+    let path = body.strip_prefix('$').unwrap_or(body);
+    is_path(body) && [".Values.", ".Release.", ".Capabilities."].iter().any(|root| path.starts_with(root))
 }
 
 /// Where directives stand in comments of a text that parses, and may write more than a comment.
@@ -842,6 +948,25 @@ pub(crate) fn written_in_comments(text: &str, language: TemplateLanguage) -> Vec
     let directives = directives(text, language).unwrap_or_default();
     let written = directives.iter().filter(|it| is_in_comment(text, it) && !is_path(it.body));
     written.take(MAX_VARIABLES).map(|it| (it.range.start, IN_COMMENT)).collect()
+}
+
+/// Whether a word is a function that makes something else of text.
+fn alters(word: &str) -> bool {
+    const KEEPING: [&str; 7] = ["include", "template", "indent", "nindent", "trim", "tpl", "toString"];
+    word.starts_with(|c: char| c.is_ascii_alphabetic()) && !KEEPING.contains(&word)
+}
+
+/// Whether a text includes a block to make something else of it.
+pub(crate) fn alters_blocks(bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, "include").any(|at| {
+        let before = bytes.get(at.saturating_sub(MAX_CODE)..at).unwrap_or_default();
+        let behind = bytes.get(at..bytes.len().min(at + MAX_CODE)).unwrap_or_default();
+        let start = memchr::memmem::rfind(before, b"{{").map_or(0, |at| at + 2);
+        let end = memchr::memmem::find(behind, b"}}").unwrap_or(behind.len());
+        let code = [before.get(start..).unwrap_or_default(), behind.get(..end).unwrap_or_default()].concat();
+        tokens(&String::from_utf8_lossy(&code))
+            .is_none_or(|tokens| tokens.iter().any(|token| matches!(token, Token::Word(word) if alters(word))))
+    })
 }
 
 /// The names of blocks that are defined in a text of which no more is looked at.

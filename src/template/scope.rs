@@ -59,8 +59,8 @@ pub(super) struct Misfit {
 #[derive(Debug, Default)]
 pub(super) struct Scopes<'t> {
     guards: Vec<Guard<'t>>,
-    /// The first guard of each chain; chains are counted from 1.
-    chains: Vec<usize>,
+    /// The branches of each chain; chains are counted from 1.
+    chains: Vec<Vec<usize>>,
     /// From which offset on which guard is the innermost.
     changes: Vec<(usize, Option<usize>)>,
     /// What does not fit.
@@ -89,7 +89,7 @@ impl<'t> Scopes<'t> {
                     ignored += 1;
                 }
                 Action::Open(block) => {
-                    scopes.chains.push(scopes.guards.len());
+                    scopes.chains.push(Vec::new());
                     let chain = scopes.chains.len();
                     let parent = open.last().map(|open| open.guard);
                     let kind = match block {
@@ -165,6 +165,9 @@ impl<'t> Scopes<'t> {
         kind: GuardKind<'t>,
     ) -> usize {
         let index = self.guards.len();
+        if let Some(branches) = chain.checked_sub(1).and_then(|at| self.chains.get_mut(at)) {
+            branches.push(index);
+        }
         self.guards.push(Guard { range: start..start, parent, chain, branch, kind });
         self.changes.push((start, Some(index)));
         index
@@ -182,9 +185,10 @@ impl<'t> Scopes<'t> {
         &self.guards
     }
 
-    /// The first branch of a chain.
-    pub(super) fn first_of(&self, chain: usize) -> Option<&Guard<'t>> {
-        self.guards.get(*self.chains.get(chain.checked_sub(1)?)?)
+    /// The branches of a chain.
+    pub(super) fn branches_of(&self, chain: usize) -> impl Iterator<Item = &Guard<'t>> {
+        let branches = chain.checked_sub(1).and_then(|at| self.chains.get(at));
+        branches.into_iter().flatten().filter_map(|index| self.guards.get(*index))
     }
 
     /// The guards around a place, the innermost first.

@@ -44,9 +44,11 @@ fn reference(node: Node<'_>, what: Named, path: &Arc<str>) -> Option<Reference> 
     names_something.then(|| Reference { path, line, target: target.to_owned(), what })
 }
 
-/// The fields of rules that replacements fill in.
-pub(super) fn replaced_in_rules(replacements: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    let targets = replacements.items().flat_map(|item| items(fields(item, ["targets"])[0]));
+/// The fields of rules and roleRefs that a replacement fills in.
+pub(super) fn replaced_fields(replacement: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    let targets = items(fields(replacement, ["targets"])[0]);
     let paths = targets.flat_map(|target| items(fields(target, ["fieldPaths"])[0]));
-    paths.filter(|path| path.as_str().is_some_and(|path| path.starts_with("rules")))
+    paths.filter(|path| {
+        path.as_str().is_some_and(|path| ["rules", "roleRef", "*"].iter().any(|field| path.starts_with(field)))
+    })
 }

@@ -260,7 +260,13 @@ impl Walker<'_> {
 
     fn walk_carrier(&mut self, node: Node<'_>, carrier: Carrier, depth: usize) {
         if grants_nothing(&carrier) {
-            return self.harmless.push(node.range());
+            self.harmless.push(node.range());
+            // But of whatever has items, `kubectl` takes these.
+            let [items] = fields(node, ["items"]);
+            let context = Context::new(carrier);
+            return items.into_iter().for_each(|items| {
+                self.items(items, depth, &mut |walker, item, depth| walker.object(item, None, Some(&context), depth));
+            });
         }
         let (is_secret, is_config_map) = (
             carrier.kind == "Secret" && carrier.api_version == "v1",
@@ -268,7 +274,9 @@ impl Walker<'_> {
         );
         let of_kustomize = carrier.group() == "kustomize.config.k8s.io" || is_kustomization(self.path);
         let is_builtin = carrier.api_version == "builtin";
-        if depth == 0 && self.text_depth == 0 && (is_kustomization(self.path) || is_builtin) {
+        // Its own transformers may be written in it.
+        let is_own = self.text_depth == 0 && is_kustomization(self.path) || is_builtin && self.text_depth <= 1;
+        if depth == 0 && is_own {
             let mut references = kustomization::references(node, self.path);
             if let Some(more) = references.len().checked_sub(kustomization::MAX_REFERENCES).filter(|more| *more > 0) {
                 let reason = format!("it names {more} more files than are followed");
@@ -284,6 +292,11 @@ impl Walker<'_> {
             "apiVersion" | "kind" | "metadata" | "status" => {}
             "data" if is_secret => walker.encoded(value, &context),
             "binaryData" if is_config_map => walker.encoded(value, &context),
+            // What one of its transformers is told: in one string, all of it.
+            "patch" | "jsonOp" | "patches" if is_builtin && value.kind() != NodeKind::Sequence => {
+                let [target] = fields(node, ["target"]);
+                walker.value(value, &context.in_patch(Target::of(target)), node, depth);
+            }
             "patches" | "patchesStrategicMerge" | "patchesJson6902" if of_kustomize => {
                 walker.kustomize(value, &context, depth);
             }
@@ -297,20 +310,18 @@ impl Walker<'_> {
                     walker.nested(item, &text, &context);
                 }
             }),
-            // What one of its transformers is told: in one string, all of it.
-            "patch" | "jsonOp" | "patches" if is_builtin && value.kind() != NodeKind::Sequence => {
-                let [target] = fields(node, ["target"]);
-                walker.value(value, &context.in_patch(Target::of(target)), node, depth);
-            }
-            "replacements" if of_kustomize || is_builtin => {
-                let fields = kustomization::replaced_in_rules(value);
-                walker.contents.aside.extend(fields.map(|field| {
-                    let reason = format!("a replacement changes a part of a rule: {}", abbreviate(field.source()));
-                    Aside::at(walker.path, field.place().line, reason)
-                }));
-            }
+            "replacements" if of_kustomize || is_builtin => walker.replacements(value.items()),
             _ => walker.value(value, &context, node, depth),
         });
+    }
+
+    /// Says which replacements change a part of a rule, or whom a binding binds to what.
+    fn replacements<'t>(&mut self, replacements: impl Iterator<Item = Node<'t>>) {
+        for field in replacements.flat_map(kustomization::replaced_fields) {
+            let what = if field.source().contains("roleRef") { "the role of a binding" } else { "a part of a rule" };
+            let reason = format!("a replacement changes {what}: {}", abbreviate(field.source()));
+            self.contents.aside.push(Aside::at(self.path, field.place().line, reason));
+        }
     }
 
     /// Any part of a carrier. `parent` is the mapping in which it stands.
@@ -584,6 +595,10 @@ impl Walker<'_> {
                 self.patch(node, &context.in_patch(None), depth);
             }
             NodeKind::Sequence => self.items(node, depth, &mut |walker, item, depth| walker.tasks(item, depth)),
+            // A replacement in a file of its own.
+            NodeKind::Mapping if fields(node, ["source", "targets"]).iter().all(Option::is_some) => {
+                self.replacements(std::iter::once(node));
+            }
             NodeKind::Mapping => {
                 let [name] = fields(node, ["name"]);
                 self.entries(node, depth, &mut |walker, key, value, depth| {
@@ -630,9 +645,13 @@ impl Walker<'_> {
     /// the verb is written, that is said of the verb.
     fn part_of_a_rule(&mut self, operation: Node<'_>, op: &str, pointer: Option<Node<'_>>, value: Option<Node<'_>>) {
         let pointer = pointer.and_then(Node::as_str).unwrap_or_default();
-        let Some(rest) = pointer.strip_prefix("/rules/") else { return };
+        let (what, rest) = match (pointer.strip_prefix("/rules"), pointer.strip_prefix("/roleRef")) {
+            (Some(rest), _) if rest.is_empty() || rest.starts_with('/') => ("a part of a rule", rest),
+            (_, Some(rest)) if rest.is_empty() || rest.starts_with('/') => ("the role of a binding", "/role/name"),
+            _ => return,
+        };
         let changes = match op {
-            "add" | "replace" | "remove" => rest.contains('/'),
+            "add" | "replace" | "remove" => rest.matches('/').count() > 1,
             "copy" | "move" => true,
             _ => false,
         };
@@ -640,8 +659,7 @@ impl Walker<'_> {
             value.scalars().any(|scalar| scalar.as_str().is_some_and(|text| super::read::is_verb(&text)))
         });
         if changes && !has_verb {
-            let reason =
-                format!("a patch changes a part of a rule that it does not show: {op} {}", abbreviate(&pointer));
+            let reason = format!("a patch changes {what} that it does not show: {op} {}", abbreviate(&pointer));
             self.contents.aside.push(Aside::at(self.path, operation.place().line, reason));
         }
     }
