@@ -481,6 +481,11 @@ fn kustomize_changes_more_than_rules() {
         ),
         (
             "p.yaml",
+            "- {op: replace, path: /kind, value: ClusterRole}\n",
+            "p.yaml:1: not looked at: a patch changes the type of an object: replace /kind",
+        ),
+        (
+            "p.yaml",
             "source: {kind: ConfigMap}\ntargets: [{fieldPaths: [roleRef.name]}]\n",
             "p.yaml:2: not looked at: a replacement changes the role of a binding: roleRef.name",
         ),

@@ -786,6 +786,8 @@ fn what_is_written_may_be_more_than_it_looks() {
         let (found, unread) = with(values, &rules, &[]);
         assert!(found.is_empty() && unread.iter().any(|it| it.contains(what)), "{rules}\n{found:?}\n{unread:?}");
     }
+    let text = rules("[get]") + "x: |\n  {{ printf \"%c\" 10 -}}\n  verbs: [\"*\"]\n";
+    assert_eq!(with("", &text, &[]).1, ["10 text with words of RBAC in it is filled in"]);
     assert_eq!(with("", &(rules("[get]") + "x: {{ printf \"%s-x, y\" .a }}\n"), &[]).1, [""; 0]);
 }
 

@@ -181,8 +181,15 @@ impl<'o> Follower<'o> {
             let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             let entries = WalkDir::new(root).into_iter().filter_entry(|entry| entry.file_name() != ".git");
             let files = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
-            let files = files.map(|entry| Input::found(entry.into_path(), false));
-            let files: Vec<Input> = files.filter(|input| self.file(&input.name).is_none()).collect();
+            // What is read is known, but not what templates make of it.
+            let is_applied = |file: &Path| {
+                let inside = file.strip_prefix(root).unwrap_or(file);
+                let is_named = |name: &str| inside.starts_with(name) || inside == Path::new(name);
+                ["templates", "charts", "crds", "Chart.yaml", "values.yaml"].into_iter().any(is_named)
+            };
+            let files = files.map(|entry| (is_applied(entry.path()), Input::found(entry.into_path(), false)));
+            let files = files.filter(|(is_applied, input)| !is_applied || self.file(&input.name).is_none());
+            let files: Vec<Input> = files.map(|(_, input)| input).collect();
             self.search(&files, "templates of its chart read files (`.Files`)");
         }
     }

@@ -1,7 +1,7 @@
 //! One document to the RBAC objects in it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -177,7 +177,8 @@ pub(super) fn read_template<'p>(
     let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
     reader.object(root, None, None, 0);
     let (found, view) = reader.finish();
-    let own = found.iter().map(|found| found.node.range().start).collect();
+    let own: HashSet<usize> = found.iter().map(|found| found.node.range().start).collect();
+    let has_objects = !own.is_empty();
     let opened = embedded::read(tree, path, view.map(|view| (view, own)), contents);
     let mut unknown = opened.unknown;
     unknown.append(&mut contents.unknown);
@@ -197,9 +198,12 @@ pub(super) fn read_template<'p>(
         }
     }
     let has_lines = |scalar: &Node<'_>| scalar.is_block_scalar() || scalar.source().contains('\n');
-    for scalar in root.scalars().filter(has_lines) {
-        if !template.is_in_one_branch(scalar.range(), scalar.is_block_scalar()) && may_grant(scalar.source()) {
+    for scalar in root.scalars().filter(has_lines).filter(|scalar| may_grant(scalar.source())) {
+        if !template.is_in_one_branch(scalar.range(), scalar.is_block_scalar()) {
             unknown.push(Unknown::new(scalar.place().offset, "a condition begins or ends within this text"));
+        } else if has_objects && template.is_filled_in(scalar.range()) {
+            // In text beside rules, a line may end that looks like a part of it.
+            unknown.push(Unknown::new(scalar.place().offset, "text with words of RBAC in it is filled in"));
         }
     }
     let changed = super::fields::fields(root, ["rules", "roleRef", "subjects", "aggregationRule"]);

@@ -162,10 +162,13 @@ impl Changes {
                 (code, tokens(code), matches!(directive.action, Action::Open(Block::Each(_))))
             })
             .collect();
-        let mut variables = Variables { values: BTreeMap::new(), lookups: MAX_LOOKUPS };
+        let mut variables = Variables { values: BTreeMap::new(), held: BTreeMap::new(), lookups: MAX_LOOKUPS };
         for (_, tokens, is_each) in &code {
             for (name, value) in tokens.as_deref().and_then(assigned).into_iter().flatten() {
                 variables.values.entry(name).or_default().push((value, *is_each));
+            }
+            for (name, value) in tokens.as_deref().into_iter().flat_map(put) {
+                variables.held.entry(name).or_default().push(value);
             }
         }
         for (body, tokens, _) in &code {
@@ -253,9 +256,21 @@ fn assigned<'a, 't>(tokens: &'a [Token<'t>]) -> Option<impl Iterator<Item = (&'t
     }))
 }
 
+/// What is put into variables: `set $a "key" …`.
+fn put<'a, 't>(tokens: &'a [Token<'t>]) -> impl Iterator<Item = (&'t str, &'a [Token<'t>])> {
+    let sets = tokens.iter().enumerate().filter(|(_, token)| **token == Token::Word("set"));
+    sets.filter_map(|(at, _)| {
+        let [Token::Word(name), rest @ ..] = tokens.get(at + 1..)? else { return None };
+        let value = rest.get(argument(rest)..)?;
+        Some((*name, value.get(..argument(value))?)).filter(|(_, value)| !value.is_empty())
+    })
+}
+
 /// The variables of a file, each with what it is given anywhere in it, and whether that is each element of something.
 struct Variables<'a> {
     values: BTreeMap<&'a str, Vec<(&'a [Token<'a>], bool)>>,
+    /// What is put into them.
+    held: BTreeMap<&'a str, Vec<&'a [Token<'a>]>>,
     /// How many more are looked up.
     lookups: usize,
 }
@@ -324,6 +339,14 @@ impl Variables<'_> {
                     for (value, _) in self.values.get(name)?.clone() {
                         keys.extend(self.changed_in(value, steps)?);
                     }
+                    for value in self.held.get(name).cloned().unwrap_or_default() {
+                        let is_plain = match value {
+                            [Token::Text(_)] => true,
+                            [Token::Word(word)] => !word.starts_with(['.', '$']),
+                            _ => false,
+                        };
+                        keys.extend(if is_plain { Vec::new() } else { self.changed_in(value, steps)? });
+                    }
                 }
                 _ => continue,
             }
@@ -381,6 +404,7 @@ mod tests {
             ("{{ $c := dict \"r\" .Values.a }}{{ $_ := set (get $c \"r\") .k 1 }}", &["a"]),
             ("{{ $_ := mergeOverwrite (dict \"r\" .Values.a) (dict \"r\" 1) }}", &["a"]),
             ("{{ $_ := merge (dict) .Values.a .Values.b }}", &["a"]),
+            ("{{ $d := dict }}{{ $_ := set $d \"r\" .Values.a }}{{ $_ := merge $d (dict) }}", &["a"]),
             ("{{ $_ := .Values.b | merge (dict) .Values.a }}", &["a"]),
         ] {
             assert_eq!(changes(text), (keys.iter().map(|key| (*key).to_owned()).collect(), false), "{text}");

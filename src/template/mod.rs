@@ -516,6 +516,11 @@ impl<'t> Template<'t> {
         outer.len() == around.len() && inner.iter().all(|(_, guard)| ends_with_it(guard))
     }
 
+    /// Whether something is written into a range.
+    pub(crate) fn is_filled_in(&self, range: Range<usize>) -> bool {
+        self.directives_in(range).any(|(_, directive)| directive.action == Action::Output)
+    }
+
     /// Whether nothing is written in a range but comments and directives that have their lines for themselves.
     fn is_blank(&self, range: Range<usize>) -> bool {
         let mut lines = self.masked.get(range).unwrap_or_default().lines();

@@ -645,6 +645,10 @@ impl Walker<'_> {
     /// the verb is written, that is said of the verb.
     fn part_of_a_rule(&mut self, operation: Node<'_>, op: &str, pointer: Option<Node<'_>>, value: Option<Node<'_>>) {
         let pointer = pointer.and_then(Node::as_str).unwrap_or_default();
+        if pointer == "/kind" || pointer == "/apiVersion" {
+            let reason = format!("a patch changes the type of an object: {op} {pointer}");
+            return self.contents.aside.push(Aside::at(self.path, operation.place().line, reason));
+        }
         let (what, rest) = match (pointer.strip_prefix("/rules"), pointer.strip_prefix("/roleRef")) {
             (Some(rest), _) if rest.is_empty() || rest.starts_with('/') => ("a part of a rule", rest),
             (_, Some(rest)) if rest.is_empty() || rest.starts_with('/') => ("the role of a binding", "/role/name"),
