@@ -10,7 +10,7 @@ use std::path::Path;
 use walkdir::{DirEntry, WalkDir};
 
 use super::chart::{Literal, VALUES, literal};
-use super::expression::{Token, tokens};
+use super::expression::{Token, last_command, tokens};
 use super::lex::{Action, Block, directives};
 use crate::source::TemplateLanguage;
 
@@ -365,16 +365,7 @@ fn maker<'t>(mut code: &[Token<'t>]) -> Option<&'t str> {
     {
         code = inner;
     }
-    let (mut depth, mut start) = (0usize, 0);
-    for (at, token) in code.iter().enumerate() {
-        match token {
-            Token::Mark('(') => depth += 1,
-            Token::Mark(')') => depth = depth.saturating_sub(1),
-            Token::Mark(_) if depth == 0 => start = at + 1,
-            _ => {}
-        }
-    }
-    match code.get(start)? {
+    match last_command(code).first()? {
         Token::Word(function) if !function.starts_with(['.', '$']) => Some(function),
         _ => None,
     }

@@ -71,11 +71,9 @@ pub(super) fn is_path(body: &str) -> bool {
     body.strip_prefix('$').unwrap_or(body).starts_with('.') && body.chars().all(allowed)
 }
 
-/// The function that is called last, and its first argument.
-pub(super) fn last_call(body: &str) -> Option<(&str, &str)> {
-    let tokens = tokens(body)?;
-    let mut depth = 0usize;
-    let mut start = 0;
+/// What stands behind the last `|`, those in brackets aside.
+pub(super) fn last_command<'a, 't>(tokens: &'a [Token<'t>]) -> &'a [Token<'t>] {
+    let (mut depth, mut start) = (0usize, 0);
     for (at, token) in tokens.iter().enumerate() {
         match token {
             Token::Mark('(') => depth += 1,
@@ -84,7 +82,12 @@ pub(super) fn last_call(body: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
-    match tokens.get(start..)? {
+    tokens.get(start..).unwrap_or_default()
+}
+
+/// The function that is called last, and its first argument.
+pub(super) fn last_call(body: &str) -> Option<(&str, &str)> {
+    match last_command(&tokens(body)?) {
         [Token::Word(function), Token::Word(argument), ..] => Some((function, argument)),
         _ => None,
     }

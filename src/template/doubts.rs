@@ -1,0 +1,272 @@
+//! What of a template may not be what it looks like: text that may be more than a value, and lines of which nobody knows
+//! what they are. Whoever reads the tree lists it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::expression::{Token, is_path, texts_in, tokens};
+use super::lex::{Action, Directive, directives};
+use super::scope::{Guard, GuardKind};
+use super::{MAX_VARIABLES, Part, SEPARATOR, Template, line_before};
+use crate::source::TemplateLanguage;
+
+/// With these, text that is written into a line may end the value there.
+const MARKS_OF_YAML: [char; 9] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}', '[', ']', '{', '}'];
+/// With these, a line ends.
+const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+const MARKS: &str = "what is written here holds marks of YAML, and may be more than a value";
+pub(super) const IN_COMMENT: &str = "what is written into a comment may be more than a comment";
+/// How many directives are looked up for what they may write, in one part.
+const MAX_LOOKED_UP: usize = 2_000;
+/// How much code is looked at before and behind a word, in bytes.
+const MAX_CODE: usize = 512;
+/// How many variables stand for each other, one behind the other, and how often one is given a value that is looked at.
+const MAX_STEPS: usize = 4;
+const MAX_GIVEN: usize = 4;
+
+impl<'t> Template<'t> {
+    /// Where what is read in a document is not what would be rendered, and why.
+    pub(crate) fn troubles(&self, document: Range<usize>) -> Vec<(usize, &'static str)> {
+        let known = self.troubles.iter().copied().filter(|(offset, _)| document.contains(offset));
+        let begins = self.goes_on_without_its_beginning(&document);
+        let anchor = self.anchor_in_branches(&document);
+        let written = self.marks_written_in(document.clone()).map(|at| (at, MARKS));
+        known.chain(begins).chain(anchor).chain(written).collect()
+    }
+
+    /// Whether a document begins in a branch that ends before the document does: without that branch, the rest of it belongs
+    /// to the one before.
+    fn goes_on_without_its_beginning(&self, document: &Range<usize>) -> Option<(usize, &'static str)> {
+        let (_, guard) = self.scopes.around(document.start).next()?;
+        let separator = if self.masked.get(document.clone())?.starts_with(SEPARATOR) { SEPARATOR.len() } else { 0 };
+        let begins = !self.is_blank(document.start + separator..guard.range.end.min(document.end));
+        let goes_on = guard.range.end < document.end && !self.is_blank(guard.range.end..document.end);
+        (begins && goes_on).then_some((document.start, "a document begins in a branch that ends within it"))
+    }
+
+    /// An anchor that several nodes of a document have, not all in one branch: which of them an alias stands for depends.
+    fn anchor_in_branches(&self, document: &Range<usize>) -> Option<(usize, &'static str)> {
+        let text = self.masked.get(document.clone())?;
+        let named = |mark: u8| {
+            memchr::memchr_iter(mark, text.as_bytes()).filter_map(|at| {
+                let begins = text.get(..at)?.ends_with(|c: char| c.is_whitespace() || "[{,".contains(c));
+                let name = text.get(at + 1..)?.split(|c: char| c.is_whitespace() || ",[]{}".contains(c)).next()?;
+                (begins && !name.is_empty()).then_some((at, name))
+            })
+        };
+        let aliases: BTreeSet<&str> = named(b'*').map(|(_, name)| name).collect();
+        let mut known: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+        for (at, name) in named(b'&').filter(|(_, name)| aliases.contains(name)) {
+            let innermost = self.scopes.around(document.start + at).next().map(|(index, _)| index);
+            let first = *known.entry(name).or_insert(innermost);
+            if first != innermost {
+                return Some((document.start + at, "an anchor stands in several branches"));
+            }
+        }
+        None
+    }
+
+    /// Directives within lines of a document that write marks of YAML, so that what they write may be more than a value.
+    fn marks_written_in(&self, document: Range<usize>) -> impl Iterator<Item = usize> {
+        let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
+        let within = written.filter(|(_, it)| self.holes(it.range.start..it.range.start + 1).is_empty());
+        let writes = |index: usize, body: &str| match self.literal(index) {
+            Some(literal) => literal.text().is_some_and(|text| text.contains(MARKS_OF_YAML)),
+            None => texts_in(body).iter().any(|text| text.contains(MARKS_OF_YAML)),
+        };
+        let within = within.filter(|(_, it)| !is_in_comment(self.text, it));
+        within.filter(move |(index, it)| writes(*index, it.body)).map(|(_, it)| it.range.start)
+    }
+
+    /// Whether a directive writes into a comment what may be more than a word.
+    pub(super) fn writes_in_comment(&self, index: usize, directive: &Directive<'_>) -> bool {
+        let written = || match self.literal(index) {
+            Some(literal) => literal.text(),
+            // Of what is no value, such as the name of a release, nobody makes lines.
+            None => (!directive.body.contains(".Values")).then(String::new),
+        };
+        let ends_line = || written().is_none_or(|text| text.contains(LINE_BREAKS));
+        is_in_comment(self.text, directive) && (!is_named(directive.body) || ends_line())
+    }
+
+    /// Whether all branches in which a scalar begins hold all of it, and those that begin in it end there. The lines of a
+    /// block begin with the mark before them.
+    pub(crate) fn is_in_one_branch(&self, scalar: Range<usize>, is_block: bool) -> bool {
+        let last = |until: usize| self.masked.get(..until).unwrap_or_default().trim_end().len().saturating_sub(1);
+        let first = if is_block { last(scalar.start) } else { scalar.start };
+        let end = last(scalar.end);
+        let around: Vec<usize> = self.scopes.around(first).map(|(index, _)| index).collect();
+        let (outer, inner): (Vec<_>, Vec<_>) = self.scopes.around(end).partition(|(index, _)| around.contains(index));
+        let ends_with_it = |guard: &Guard<'_>| self.is_blank(end + 1..guard.range.end);
+        outer.len() == around.len() && inner.iter().all(|(_, guard)| ends_with_it(guard))
+    }
+
+    /// Whether something is written into a range.
+    pub(crate) fn is_filled_in(&self, range: Range<usize>) -> bool {
+        self.directives_in(range).any(|(_, directive)| directive.action == Action::Output)
+    }
+
+    /// Whether nothing is written in a range but comments and directives that have their lines for themselves.
+    fn is_blank(&self, range: Range<usize>) -> bool {
+        let mut lines = self.masked.get(range).unwrap_or_default().lines();
+        lines.all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    }
+
+    /// Directives in a part that write lines which nobody has read, and may write RBAC; where they stand, and as they are
+    /// shown.
+    pub(crate) fn unread_lines(&self, part: &Part<'_>) -> Vec<(usize, String)> {
+        let asked = self.asked.borrow();
+        let written = self.directives_in(part.range.clone()).filter(|(_, it)| it.action == Action::Output);
+        let mut left = MAX_LOOKED_UP;
+        let mut may_write = |index: usize| {
+            left = left.saturating_sub(1);
+            left == 0 || self.may_write_rbac(index)
+        };
+        let is_document = |start: usize| line_before(self.text, start).trim_ascii() == SEPARATOR.as_bytes();
+        let has_lines = |index: usize, start: usize| {
+            !self.holes(start..start + 1).is_empty()
+                || is_document(start)
+                || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'))
+        };
+        written
+            .filter(|(index, directive)| !asked.contains(index) && has_lines(*index, directive.range.start))
+            // Nothing is known of what functions of ytt's return.
+            .filter(|(index, it)| {
+                may_write(*index) || self.language == TemplateLanguage::Ytt && is_document(it.range.start)
+            })
+            .map(|(index, directive)| (directive.range.start, self.shown(index)))
+            .collect()
+    }
+
+    /// Whether RBAC may be written by a directive, from what the chart says by default: in the directive itself or in those
+    /// around it some value is named that looks like it, or that is not known.
+    pub(crate) fn may_write_rbac(&self, index: usize) -> bool {
+        let Some(directive) = self.directives.get(index) else { return false };
+        if let Some(literal) = self.literal(index) {
+            return literal.may_grant();
+        }
+        let around = self.scopes.around(directive.range.start).map(|(_, guard)| match &guard.kind {
+            GuardKind::Only { holds, .. } => holds.unwrap_or_default(),
+            GuardKind::Each(list) => list,
+            GuardKind::Define(_) | GuardKind::Other => "",
+        });
+        self.chart.as_ref().is_some_and(|chart| chart.may_grant())
+            && std::iter::once(directive.body).chain(around).any(|code| self.names_rbac(code, MAX_STEPS))
+    }
+
+    /// Whether code names values of which RBAC may be written, or that are not known.
+    fn names_rbac(&self, code: &str, steps: usize) -> bool {
+        const VALUES: &str = ".Values";
+        let mut words = code.split(|c: char| c.is_whitespace() || "(),|=".contains(c));
+        words.any(|word| {
+            if let Some(at) = word.find(VALUES) {
+                let rest = word.get(at + VALUES.len()..).unwrap_or_default();
+                let path: Vec<&str> = rest.split('.').filter(|step| !step.is_empty()).collect();
+                let value = self.chart.as_ref().and_then(|chart| chart.default(&path));
+                return value.is_none_or(|value| value.may_grant());
+            }
+            // What a variable was given.
+            let name = word.split('.').next().unwrap_or_default();
+            let Some(steps) = steps.checked_sub(1).filter(|_| name.len() > 1 && name.starts_with('$')) else {
+                return false;
+            };
+            let given = self.given.get(name).map(Vec::as_slice).unwrap_or_default();
+            given.iter().any(|value| self.names_rbac(value, steps))
+        })
+    }
+
+    /// Lines in a document that are made of blocks, and of which it is not known what is made: where, of which block, and as
+    /// they are shown.
+    pub(crate) fn altered_blocks(&self, document: Range<usize>) -> Vec<(usize, String, String)> {
+        let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
+        let lines = written.filter(|(_, it)| !self.holes(it.range.start..it.range.start + 1).is_empty());
+        lines
+            .take(MAX_LOOKED_UP)
+            .flat_map(|(index, directive)| {
+                let mut blocks = BTreeSet::new();
+                let is_altered = self.find_blocks(directive.body, &mut blocks, MAX_STEPS);
+                blocks.retain(|_| is_altered);
+                blocks.into_iter().map(move |block| (directive.range.start, block, self.shown(index)))
+            })
+            .collect()
+    }
+
+    /// Finds the blocks that code includes, in variables too, and tells whether it does more with them than to indent them.
+    fn find_blocks(&self, code: &str, blocks: &mut BTreeSet<String>, steps: usize) -> bool {
+        let Some(tokens) = tokens(code) else { return false };
+        let mut is_altered = false;
+        for (at, token) in tokens.iter().enumerate() {
+            let Token::Word(word) = token else { continue };
+            if let ("include", Some(Token::Text(name))) = (*word, tokens.get(at + 1))
+                && blocks.len() < MAX_GIVEN
+            {
+                blocks.insert(name.clone());
+            }
+            let name = word.split('.').next().unwrap_or_default();
+            if let Some(steps) = steps.checked_sub(1)
+                && let Some(values) = self.given.get(name)
+            {
+                for value in values {
+                    is_altered |= self.find_blocks(value, blocks, steps);
+                }
+            }
+            is_altered |= alters(word);
+        }
+        is_altered
+    }
+}
+
+/// What variables are given, as code, some of each.
+pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&'t str>> {
+    let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let assigning = directives.iter().filter(|it| it.action != Action::Output);
+    for (names, value) in assigning.filter_map(|it| it.body.split_once('=')) {
+        for name in names.split(|c: char| c.is_whitespace() || ",:".contains(c)).filter(|it| it.starts_with('$')) {
+            let values = given.entry(name).or_default();
+            if values.len() < MAX_GIVEN {
+                values.push(value);
+            }
+        }
+    }
+    given
+}
+
+/// Whether a directive writes into a comment.
+fn is_in_comment(text: &str, directive: &Directive<'_>) -> bool {
+    let line = line_before(text, directive.range.start);
+    let begins = |at: usize| at.checked_sub(1).is_none_or(|at| line.get(at).is_some_and(u8::is_ascii_whitespace));
+    let in_comment = || memchr::memchr_iter(b'#', line).any(begins);
+    directive.action == Action::Output && in_comment()
+}
+
+/// Whether code is a path from the root that names something: what `.` and variables are depends.
+fn is_named(body: &str) -> bool {
+    let path = body.strip_prefix('$').unwrap_or(body);
+    is_path(body) && [".Values.", ".Release.", ".Capabilities."].iter().any(|root| path.starts_with(root))
+}
+
+/// Where directives stand in comments of a text that parses, and may write more than a comment.
+pub(crate) fn written_in_comments(text: &str, language: TemplateLanguage) -> Vec<(usize, &'static str)> {
+    let directives = directives(text, language).unwrap_or_default();
+    let written = directives.iter().filter(|it| is_in_comment(text, it) && !is_path(it.body));
+    written.take(MAX_VARIABLES).map(|it| (it.range.start, IN_COMMENT)).collect()
+}
+
+/// Whether a word is a function that makes something else of text.
+fn alters(word: &str) -> bool {
+    const KEEPING: [&str; 7] = ["include", "template", "indent", "nindent", "trim", "tpl", "toString"];
+    word.starts_with(|c: char| c.is_ascii_alphabetic()) && !KEEPING.contains(&word)
+}
+
+/// Whether a text includes a block to make something else of it.
+pub(crate) fn alters_blocks(bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, "include").any(|at| {
+        let before = bytes.get(at.saturating_sub(MAX_CODE)..at).unwrap_or_default();
+        let behind = bytes.get(at..bytes.len().min(at + MAX_CODE)).unwrap_or_default();
+        let start = memchr::memmem::rfind(before, b"{{").map_or(0, |at| at + 2);
+        let end = memchr::memmem::find(behind, b"}}").unwrap_or(behind.len());
+        let code = [before.get(start..).unwrap_or_default(), behind.get(..end).unwrap_or_default()].concat();
+        tokens(&String::from_utf8_lossy(&code))
+            .is_none_or(|tokens| tokens.iter().any(|token| matches!(token, Token::Word(word) if alters(word))))
+    })
+}
