@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str;
@@ -14,7 +14,7 @@ use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
 use super::template::{TemplateView, Unknown, is_of_one_chart};
-use super::{Aside, Inventory, abbreviate, link};
+use super::{Aside, Inventory, RoleId, abbreviate, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
@@ -173,44 +173,8 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
-    let mut unread = std::mem::take(&mut inventory.coverage.unread);
-    let blocks = link::blocks(&inventory);
-    let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, path) in &left.blocks {
-        defined.entry(name).or_default().push(path);
-    }
-    // Of several blocks of one name, Helm takes one.
-    let is_one = |block: &str, path: &str| {
-        let named = defined.get(block).map(Vec::as_slice).unwrap_or_default();
-        // A name with escapes may be any.
-        let escaped = defined.iter().filter(|(name, _)| name.contains('\\')).flat_map(|(_, paths)| paths);
-        named.iter().chain(escaped).filter(|known| is_of_one_chart(known, path)).take(2).count() < 2
-    };
-    unread.retain(|unread| {
-        if unread.block.as_deref().is_some_and(|block| !is_one(block, &unread.path)) {
-            return true;
-        }
-        let named = unread.block.as_deref().and_then(|block| blocks.get(block)).map(Vec::as_slice).unwrap_or_default();
-        !named.iter().any(|block| inventory.role(*block).meta.may_be_called_in(&unread.path))
-    });
-    // What stands where a block is called is what counts, unless another one has its name.
-    let is_other = |unread: &Unread| unread.block.as_deref().is_some_and(|block| !is_one(block, &unread.path));
-    unread.extend(left.called.into_iter().filter(is_other));
-    let has_rbac = |path: &str| {
-        let roles = inventory.roles.iter().map(|role| &role.meta);
-        roles.chain(inventory.bindings.iter().map(|binding| &binding.meta)).any(|meta| *meta.path == *path)
-    };
-    let with_rbac: BTreeSet<&str> = left
-        .altered
-        .iter()
-        .filter_map(|it| it.block.as_deref())
-        .filter(|block| defined.get(block).is_some_and(|paths| paths.iter().any(|path| has_rbac(path))))
-        .collect();
-    unread
-        .extend(left.altered.iter().filter(|it| it.block.as_deref().is_some_and(|it| with_rbac.contains(it))).cloned());
-    unread.extend(unknown_roles(&inventory));
-    unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
-    inventory.coverage.unread = unread;
+    let unread = std::mem::take(&mut inventory.coverage.unread);
+    inventory.coverage.unread = settled(&inventory, unread, left.called, left.altered, &left.blocks);
     let is_own = |embedded: bool| usize::from(!embedded);
     inventory.roles.sort_by_key(|role| role.meta.stands_apart());
     inventory.bindings.sort_by_key(|binding| binding.meta.stands_apart());
@@ -224,6 +188,47 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory.coverage.aside.dedup();
     link::merge_copies(&mut inventory);
     inventory
+}
+
+/// What was not looked at, now that all blocks of templates are known: of what calls one that was read, nothing is left to
+/// say. `called` are calls of blocks that are defined there, and `altered` lines that are made of blocks.
+fn settled(
+    inventory: &Inventory,
+    mut unread: Vec<Unread>,
+    called: Vec<Unread>,
+    altered: Vec<Unread>,
+    blocks: &[(String, Arc<str>)],
+) -> Vec<Unread> {
+    let mut defined: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (name, path) in blocks {
+        // A name with escapes may be any.
+        defined.entry(if name.contains('\\') { "" } else { name }).or_default().push(path);
+    }
+    let paths = |block: &str| defined.get(block).map(Vec::as_slice).unwrap_or_default();
+    // Of several blocks of one name, Helm takes one.
+    let is_one = |block: &str, path: &str| {
+        let named = paths(block).iter().chain(paths(""));
+        named.filter(|known| is_of_one_chart(known, path)).take(2).count() < 2
+    };
+    let block_of = |unread: &Unread| unread.block.clone().unwrap_or_default();
+    let lists = link::blocks(inventory);
+    unread.retain(|unread| {
+        let Some(block) = unread.block.as_deref() else { return true };
+        let lists = lists.get(block).map(Vec::as_slice).unwrap_or_default();
+        let is_read = |list: &RoleId| inventory.role(*list).meta.may_be_called_in(&unread.path);
+        !is_one(block, &unread.path) || !lists.iter().any(is_read)
+    });
+    unread.extend(called.into_iter().filter(|unread| !is_one(&block_of(unread), &unread.path)));
+    let roles = inventory.roles.iter().map(|role| &role.meta);
+    let metas = roles.chain(inventory.bindings.iter().map(|binding| &binding.meta));
+    let with_rbac: HashSet<&str> = metas.map(|meta| &*meta.path).collect();
+    unread.extend(altered.into_iter().filter(|unread| {
+        let is_of_rbac = |path: &&str| with_rbac.contains(path) && is_of_one_chart(path, &unread.path);
+        paths(&block_of(unread)).iter().any(is_of_rbac)
+    }));
+    unread.extend(unknown_roles(inventory));
+    unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
+    unread
 }
 
 /// Bindings in templates whose role is filled in by what is not known, and is none that is here.
