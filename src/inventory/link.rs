@@ -82,12 +82,18 @@ impl Links {
                     || binding.meta.kind == ObjectKind::RoleBinding,
                 name: binding.role_ref.name.as_str(),
             };
-            let group = (key, directory(&binding.meta.path));
-            let bindings = groups.entry(group).or_default();
-            if bindings.is_empty() {
-                order.push(group);
+            // Beside a copy another role of that name may stand.
+            let copies = binding.meta.copies.iter().map(|(path, _)| path);
+            for path in std::iter::once(&binding.meta.path).chain(copies) {
+                let group = (key, directory(path));
+                let bindings = groups.entry(group).or_default();
+                if bindings.is_empty() {
+                    order.push(group);
+                }
+                if bindings.last() != Some(&id) {
+                    bindings.push(id);
+                }
             }
-            bindings.push(id);
         }
         let mut bindings: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
         let mut near_misses: Vec<Vec<BindingId>> = vec![Vec::new(); inventory.roles.len()];
@@ -415,6 +421,24 @@ mod tests {
         let links = Links::new(&all);
         assert_eq!(links.bindings_of(RoleId(0)), [BindingId(0), BindingId(1)]);
         assert_eq!(links.bindings_of(RoleId(1)), [BindingId(1)]);
+    }
+
+    #[test]
+    fn a_copy_of_a_binding_reaches_the_role_beside_it() {
+        let binding = "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: x}\n\
+                       roleRef: {kind: ClusterRole, name: x}\nsubjects: [{kind: User, name: bob}]\n";
+        let role = |verb: &str| {
+            format!(
+                "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: x}}\n\
+                 rules: [{{apiGroups: [''], resources: [users], verbs: [{verb}]}}]\n{binding}"
+            )
+        };
+        let inventory = combine(&[("a/x.yaml", &role("get")), ("b/x.yaml", &role("impersonate"))]);
+        assert_eq!((inventory.roles.len(), inventory.bindings.len()), (2, 1));
+        let links = Links::new(&inventory);
+        for (id, _) in inventory.role_ids() {
+            assert_eq!(links.bindings_of(id).len(), 1);
+        }
     }
 
     #[test]
