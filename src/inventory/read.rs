@@ -126,7 +126,10 @@ pub(super) fn read_rules<'t, 'p>(
     let mut rules = Vec::new();
     for node in nodes {
         let rule = match node {
-            Some(node) if reader.fields.template.is_some() => reader.rule_in_branches(node, rules.len(), meta),
+            Some(node) if reader.fields.template.is_some() => {
+                let lists = reader.fields.fields_in_branches(node, RULE_LISTS);
+                reader.rule_in_branches(node, &lists, rules.len(), meta)
+            }
             Some(node) => reader.rule(node),
             None => PolicyRule::default(),
         };
@@ -589,7 +592,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
         let is_one = ways.len() < 2;
         for way in ways {
             self.assume(way);
-            let rule = self.rule_in_branches(node, rules.len(), meta);
+            let rule = self.rule_in_branches(node, &lists, rules.len(), meta);
             // Where none of the branches is there that hold its verbs, there is no rule.
             if is_one || !rule.verbs.is_empty() {
                 rules.push(rule);
@@ -614,22 +617,27 @@ impl<'p, 't> Reader<'p, '_, 't> {
     }
 
     /// A rule in a template. What may be anything is taken as anything, if the rule has a verb of impersonation.
-    fn rule_in_branches(&mut self, node: Node<'_>, index: usize, meta: &ObjectMeta) -> PolicyRule {
+    fn rule_in_branches(
+        &mut self,
+        node: Node<'_>,
+        lists: &[Vec<Entry<'_>>; RULE_LISTS.len()],
+        index: usize,
+        meta: &ObjectMeta,
+    ) -> PolicyRule {
         let whose = format!("a rule of {}", meta.describe());
         if node.kind() != NodeKind::Mapping {
             let what = if node.is_null() { "is missing" } else { "is filled in" };
             self.fields.unknown(node.place(), format!("{whose} {what}"));
             return PolicyRule::default();
         }
-        let found = self.fields.fields_in_branches(node, RULE_LISTS);
         self.say_holes(node, &format!("{whose} may say more, written by"));
         let Some(view) = &mut self.fields.template else { return PolicyRule::default() };
         let place = node.place();
         let start = node.range().start;
         let mut at = 0;
-        let [verbs, mut groups, mut resources, names, urls] = found.map(|found| {
+        let [verbs, mut groups, mut resources, names, urls] = lists.each_ref().map(|found| {
             at += 1;
-            (view.texts(&found, RULE_LISTS[at - 1], start), found.first().map_or(place, |entry| entry.key.place()))
+            (view.texts(found, RULE_LISTS[at - 1], start), found.first().map_or(place, |entry| entry.key.place()))
         });
         let say = |view: &mut TemplateView<'_>, name: &str, (listed, place): &(Listed, Place)| {
             let filled = listed.filled.iter().take(3).cloned().collect::<Vec<_>>().join(", ");

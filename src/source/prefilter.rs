@@ -46,16 +46,13 @@ static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 /// Whether some reader could see an RBAC object, a rule of one, or data that may encode one in these bytes: the words are
 /// written out in them, or may be hidden.
 pub fn may_hold_rbac(bytes: &[u8]) -> bool {
-    matches!(bytes.first(), Some(0xFE | 0xFF | 0x00)) || says_rbac(bytes).0 || may_hide(bytes)
+    says_rbac(bytes).0 || may_hide(bytes)
 }
 
 /// The same of a file that may be a template: something of what it becomes may be filled in.
 pub fn may_become_rbac(bytes: &[u8]) -> bool {
     let (says_rbac, is_template) = says_rbac(bytes);
-    matches!(bytes.first(), Some(0xFE | 0xFF | 0x00))
-        || says_rbac
-        || may_hide(bytes)
-        || is_template && may_fill_in_rbac(bytes)
+    says_rbac || may_hide(bytes) || is_template && may_fill_in_rbac(bytes)
 }
 
 /// Whether words of RBAC are written out; if not, whether marks of a template are.
@@ -91,7 +88,8 @@ fn is_kind(bytes: &[u8], at: usize, length: usize) -> bool {
 /// or a line continued by a backslash), a tag (`!!binary`), or an encoding in which the bytes differ (UTF-16 and UTF-32,
 /// which YAML readers recognise by their byte order mark).
 pub fn may_hide(bytes: &[u8]) -> bool {
-    memchr::memchr3_iter(b'\\', b'!', b'%', bytes).any(|at| {
+    let mut marks = memchr::memchr3_iter(b'\\', b'!', b'%', bytes);
+    let is_mark = |at: usize| {
         let rest = bytes.get(at..).unwrap_or_default();
         match rest {
             // The last two begin line breaks that are longer than a byte.
@@ -99,7 +97,8 @@ pub fn may_hide(bytes: &[u8]) -> bool {
             [b'!', next, ..] => matches!(next, b'!' | b'<'),
             _ => rest.starts_with(b"%TAG"),
         }
-    })
+    };
+    matches!(bytes.first(), Some(0xFE | 0xFF | 0x00)) || marks.any(is_mark)
 }
 
 /// Whether a template could become an RBAC object though it does not say so, or change a part of one: its kind may be filled

@@ -42,8 +42,12 @@ const COPIERS: [&str; 9] = [
 ];
 /// Functions that make a mapping of its own, with what others have in it.
 const MAKERS: [&str; 3] = ["dict", "omit", "pick"];
-/// Functions that pass text on to `tpl`, and make no directives of it.
-const PASSING: [&str; 18] = [
+/// Functions that make a list, with what others have in it.
+const LISTERS: [&str; 2] = ["list", "tuple"];
+/// Functions that pass text on to `tpl`, and make no directives of it, beside those that make mappings and lists.
+const PASSING: [&str; 20] = [
+    "deepCopy",
+    "mustDeepCopy",
     "tpl",
     "toYaml",
     "toJson",
@@ -213,11 +217,9 @@ impl Changes {
         }
         let last = if is_piped { arguments.len() } else { arguments.len().saturating_sub(1) };
         for (index, argument) in arguments.iter().take(last.max(1)).enumerate() {
-            if index == 0 && last <= 1 && variables.is_own(argument) && variables.holds_nothing(argument) {
-                continue;
-            }
             match variables.changed_in(argument, MAX_STEPS) {
                 Some(keys) => self.keys.extend(keys),
+                None if index == 0 && last <= 1 && variables.is_own(argument) => {}
                 None => self.any = true,
             }
         }
@@ -277,16 +279,15 @@ struct Variables<'a> {
 
 impl Variables<'_> {
     /// Whether an expression is a mapping that was made for it, whatever that holds.
-    fn is_own(&mut self, code: &[Token<'_>]) -> bool {
+    fn is_own(&self, code: &[Token<'_>]) -> bool {
+        let is_made =
+            |code: &[Token<'_>]| maker(code).is_some_and(|made| MAKERS.contains(&made) || COPIERS.contains(&made));
         match code {
             [Token::Word(name)] if name.starts_with('$') => {
                 let values = self.values.get(name).map(Vec::as_slice).unwrap_or_default();
-                let is_made = |(value, is_each): &(&[Token<'_>], bool)| {
-                    !is_each && maker(value).is_some_and(|made| MAKERS.contains(&made) || COPIERS.contains(&made))
-                };
-                !values.is_empty() && values.iter().all(is_made)
+                !values.is_empty() && values.iter().all(|(value, is_each)| !is_each && is_made(value))
             }
-            _ => maker(code).is_some_and(|made| MAKERS.contains(&made) || COPIERS.contains(&made)),
+            _ => is_made(code),
         }
     }
 
@@ -303,19 +304,13 @@ impl Variables<'_> {
                         values.iter().all(|(value, _)| self.passes_on(value, steps))
                     }
                     _ => {
-                        let is_made =
-                            MAKERS.contains(word) || ["list", "tuple", "deepCopy", "mustDeepCopy"].contains(word);
-                        is_made || PASSING.contains(word) || word.parse::<u32>().is_ok()
+                        let known = MAKERS.iter().chain(&LISTERS).chain(&PASSING);
+                        known.into_iter().any(|known| known == word) || word.parse::<u32>().is_ok()
                     }
                 },
                 Token::Text(text) => !text.contains('{'),
                 Token::Mark(_) => true,
             })
-    }
-
-    /// Whether it holds nothing of others, too.
-    fn holds_nothing(&mut self, code: &[Token<'_>]) -> bool {
-        self.changed_in(code, MAX_STEPS).is_none_or(|keys| keys.is_empty())
     }
 
     /// The keys below which something is changed if the value of an expression is, or something in it: none if that is
@@ -328,7 +323,7 @@ impl Variables<'_> {
             return Some(Vec::new());
         }
         let mut keys = Vec::new();
-        let mut any = made.is_some_and(|made| MAKERS.contains(&made) || made == "list" || made == "tuple");
+        let mut any = made.is_some_and(|made| MAKERS.contains(&made) || LISTERS.contains(&made));
         for token in code {
             let Token::Word(word) = token else { continue };
             let (name, path) = word.split_once('.').unwrap_or((word, ""));

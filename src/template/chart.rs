@@ -37,7 +37,7 @@ const GRANTING: [&str; 3] = ["verbs", "roleRef", "impersonate"];
 
 /// Whether a text that is not understood may hold RBAC. Much that is no manifest is written in strings.
 pub(crate) fn may_grant(text: &str) -> bool {
-    GRANTING.iter().any(|word| text.contains(word))
+    granting_word(text.as_bytes()).is_some()
 }
 
 /// The first word in some bytes for which they may hold RBAC, the verb itself before others, and where it stands.
@@ -313,8 +313,7 @@ impl Dependencies {
 /// `coalesce.go`).
 fn values_of(directory: &Path) -> Option<Literal> {
     let whole = values_below(directory, &mut { MAX_CHARTS })?;
-    let around = directory.parent().filter(|charts| charts.ends_with(SUBCHARTS)).and_then(Path::parent);
-    let Some(parent) = around.filter(|parent| parent.join(CHART).is_file()) else { return Some(whole) };
+    let Some(parent) = around(directory) else { return Some(whole) };
     let name = name_of(directory)?;
     let dependencies = Dependencies::of(parent)?;
     // Under another name it has other values, and may be there several times.
@@ -386,15 +385,15 @@ pub(crate) fn chart_root(file: &Path) -> Option<&Path> {
     Some(charts.find(is_template_of).unwrap_or(nearest))
 }
 
+/// The chart in which a chart is.
+fn around(directory: &Path) -> Option<&Path> {
+    let parent = directory.parent().filter(|charts| charts.ends_with(SUBCHARTS)).and_then(Path::parent);
+    parent.filter(|parent| parent.join(CHART).is_file())
+}
+
 /// The chart around a chart that is in no other one.
 fn outermost(directory: &Path) -> &Path {
-    let mut outermost = directory;
-    while let Some(parent) = outermost.parent().filter(|charts| charts.ends_with(SUBCHARTS)).and_then(Path::parent)
-        && parent.join(CHART).is_file()
-    {
-        outermost = parent;
-    }
-    outermost
+    std::iter::successors(Some(directory), |directory| around(directory)).last().unwrap_or(directory)
 }
 
 /// The charts of the files that are read, each read once.

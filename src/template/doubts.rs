@@ -10,8 +10,8 @@ use super::scope::{Guard, GuardKind};
 use super::{MAX_VARIABLES, Part, SEPARATOR, Template, line_before};
 use crate::source::TemplateLanguage;
 
-/// With these, text that is written into a line may end the value there.
-const MARKS_OF_YAML: [char; 9] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}', '[', ']', '{', '}'];
+/// With these, and where a line ends, text that is written into a line may end the value there.
+const BRACKETS: [char; 4] = ['[', ']', '{', '}'];
 /// With these, a line ends.
 const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 const MARKS: &str = "what is written here holds marks of YAML, and may be more than a value";
@@ -70,9 +70,10 @@ impl<'t> Template<'t> {
     fn marks_written_in(&self, document: Range<usize>) -> impl Iterator<Item = usize> {
         let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
         let within = written.filter(|(_, it)| self.holes(it.range.start..it.range.start + 1).is_empty());
-        let writes = |index: usize, body: &str| match self.literal(index) {
-            Some(literal) => literal.text().is_some_and(|text| text.contains(MARKS_OF_YAML)),
-            None => texts_in(body).iter().any(|text| text.contains(MARKS_OF_YAML)),
+        let has_marks = |text: &str| text.contains(BRACKETS) || text.contains(LINE_BREAKS);
+        let writes = move |index: usize, body: &str| match self.literal(index) {
+            Some(literal) => literal.text().is_some_and(|text| has_marks(&text)),
+            None => texts_in(body).iter().any(|text| has_marks(text)),
         };
         let within = within.filter(|(_, it)| !is_in_comment(self.text, it));
         within.filter(move |(index, it)| writes(*index, it.body)).map(|(_, it)| it.range.start)
