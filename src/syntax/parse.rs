@@ -215,6 +215,8 @@ fn tag_kind(tag: Option<&Tag>) -> TagKind {
         Some("null") => TagKind::Null,
         Some("bool") => TagKind::Boolean,
         Some("int" | "float") => TagKind::Number,
+        Some("merge") => TagKind::Merge,
+        _ if tag.original() == "!" => TagKind::Merge,
         // `!` alone makes a scalar a string, and so does a tag that Go clients do not know.
         _ => TagKind::Other,
     }
@@ -301,6 +303,24 @@ mod tests {
         let mut seen = Vec::new();
         at(&trees[0], &["c"]).visit_fields(&mut |key, entry, _| seen.push(format!("{key}={}", entry.value.source())));
         assert_eq!(seen, ["l=9", "k=3", "k=1", "l=2"]);
+    }
+
+    #[test]
+    fn what_merges_is_told_by_the_tag_of_the_key() {
+        for (key, merges) in [
+            ("<<", true),
+            ("! <<", true),
+            ("!!merge <<", true),
+            ("!!str <<", false),
+            ("!a <<", false),
+            ("!!binary PDw=", false),
+        ] {
+            let text = format!("? {key}\n: {{a: b}}\n");
+            let (trees, _) = parse_documents(&text, 0, 1);
+            let mut seen = Vec::new();
+            trees[0].root().unwrap().visit_fields(&mut |key, _, origin| seen.push((key.to_owned(), origin)));
+            assert_eq!(seen.contains(&("a".to_owned(), crate::syntax::FieldOrigin::Merged)), merges, "{key}");
+        }
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) enum TagKind {
     Null,
     Boolean,
     Number,
+    /// `!!merge`, and `!` alone, which leaves it open: a key with either merges, if it is one that does.
+    Merge,
     Other,
 }
 
@@ -349,7 +351,7 @@ impl<'t> Node<'t> {
 
     /// Whether a key of that text merges what it has. For the reader of `kubectl` quotes around it do not matter.
     fn is_merge(self, key: &str) -> bool {
-        key == "<<" && self.target().raw().tag == TagKind::None
+        key == "<<" && matches!(self.target().raw().tag, TagKind::None | TagKind::Merge)
     }
 
     /// The direct children of a collection, each one paid for.
@@ -557,7 +559,7 @@ fn scalar_kind<'t>(value: &'t str, style: Style, tag: TagKind) -> NodeKind<'t> {
             ScalarType::String => NodeKind::String(Cow::Borrowed(value)),
             other => NodeKind::Other(other),
         },
-        TagKind::None | TagKind::String | TagKind::Other => NodeKind::String(Cow::Borrowed(value)),
+        TagKind::None | TagKind::String | TagKind::Merge | TagKind::Other => NodeKind::String(Cow::Borrowed(value)),
         TagKind::Binary => NodeKind::String(decoded(value)),
         TagKind::Null => NodeKind::Other(ScalarType::Null),
         TagKind::Boolean => NodeKind::Other(ScalarType::Boolean),
