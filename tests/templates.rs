@@ -637,9 +637,37 @@ fn hostile_templates_end_quickly() {
                     .map(|at| format!("  {{{{ if .Values.a{at} }}}}\n  - impersonate\n  {{{{ end }}}}\n"))
                     .collect::<String>(),
         ),
+        (
+            "blocks",
+            (0..5_000)
+                .map(|at| {
+                    format!(
+                        "{{{{ define \"b{at}\" }}}}{{{{ print .x }}}}\n{{{{ include \"b{}\" . }}}}{{{{ end }}}}\n",
+                        at + 1
+                    )
+                })
+                .collect::<String>()
+                + "{{ include \"b0\" . }}\n",
+        ),
+        ("joined", many("a{{ \"\" -}}\n", 50_000) + "b: c\n{{ print .x }}\n"),
+        ("values", many("{{ range .Values.long }}{{ . }}{{ end }}\n", 5_000) + "{{ print .x }}\n"),
+        ("code in values", many("{{ tpl .Values.code . }}\n", 5_000)),
+        (
+            "deep",
+            (0..2_000).map(|at| format!("{}a:\n", " ".repeat(at))).collect::<String>()
+                + &many("{{ .x }}\n", 4_000)
+                + "{{ print .x }}\n",
+        ),
+        (
+            "put",
+            many("{{ $_ := set $a .x $b }}{{ $_ := set $b .x $a }}\n", 10_000)
+                + &many("{{ $a }}\n", 4_000)
+                + "{{ print .x }}\n",
+        ),
     ] {
         let start = Instant::now();
-        let long = format!("long: [{}]\n", many("abc, ", 1_000));
+        let code = "code: '{{ .Values.code }}{{ .Values.more }}'\nmore: '{{ .Values.code }}{{ .Values.more }}'\n";
+        let long = format!("long: [{}]\n{code}", many("abc, ", 1_000));
         let inventory = chart(&long, &[("a.yaml", &text)]);
         let _ = findings(&inventory);
         assert!(start.elapsed() < Duration::from_secs(20), "{what} took {:?}", start.elapsed());
@@ -714,7 +742,8 @@ fn values_that_code_changes_are_not_known() {
             ("charts/c/values.yaml", values),
             ("charts/c/templates/a.yaml", &inner),
         ]);
-        assert_eq!(unread(&inventory), unknown, "{outer}");
+        let said = unread(&inventory).into_iter().filter(|it| !it.ends_with("may write RBAC")).collect::<Vec<_>>();
+        assert_eq!(said, unknown, "{outer}");
     }
     // Two conditions decide the same only if nothing changes what they ask.
     let rules = "- apiGroups: [\"\"]\n  {{- if .Values.m.a }}\n  resources: [pods]\n  {{- else }}\n  resources: [users]\n  {{- end }}\n\
@@ -929,4 +958,169 @@ fn lines_end_where_helm_sees_them_end() {
     }
     let tabbed = RULE.replace("impersonate", "get") + "x: y\t# {{ print \"\\x0a\" }}\n";
     assert!(with("", &tabbed, &[]).1.iter().any(|it| it.contains("comment")));
+}
+
+/// A chart of one template, with the text of another file: what is not looked at, without the words that all share.
+fn may_write(values: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let mut all = vec![("Chart.yaml", "name: c\n"), ("values.yaml", values)];
+    all.extend(files);
+    let said = unread(&read(&all)).into_iter();
+    said.map(|it| it.split(" may write RBAC").next().unwrap_or_default().to_owned()).collect()
+}
+
+const PIECES: &str = "a: {{ print \"x\" }}\n";
+
+/// Code that puts together what nobody can read is listed where it may write a document, keys of one, or lines.
+#[test]
+fn what_code_writes_is_listed_where_it_may_be_an_object() {
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+    for code in [
+        ".Files.Get \"x\" | b64dec",
+        "b64dec \"eA==\"",
+        ".Values.text | b64dec",
+        ".Values.text | replace \"~\" \"\"",
+        "print .Values.text .Values.text",
+        "printf \"%s\" .Values.text",
+        "join \"\" .Values.list",
+        "toYaml (dict \"a\" .Values.text)",
+        ".Values.none | default (b64dec \"eA==\")",
+        "include .Values.text .",
+        "include \"nowhere\" .",
+        "(index . \"Files\").Get \"x\"",
+        ".Chart.Annotations.x",
+    ] {
+        let values = "text: x~y\nlist: [x]\nnone:\nmap: {a: b}\n";
+        let said = |text: &str| may_write(values, &[("templates/a.yaml", text), ("templates/b.yaml", PIECES)]);
+        let listed = |text: &str| assert_eq!(said(text).len(), 1, "{text} {:?}", said(text));
+        listed(&format!("{{{{ {code} }}}}\n"));
+        listed(&format!("---\n{{{{- {code} | nindent 2 }}}}\n"));
+        listed(&format!("{{{{ {code} }}}}: b\n"));
+        listed(&format!("\"{{{{ {code} }}}}\": b\n"));
+        listed(&format!("apiVersion: v1\nkind: List\nitems:\n- {{{{ {code} | nindent 2 }}}}\n"));
+        listed(&format!("{{{{ $x := {code} }}}}\n{{{{ $x }}}}\n"));
+        listed(&format!("{{{{ with {code} }}}}\n{{{{ . }}}}\n{{{{ end }}}}\n"));
+        listed(&format!("{{{{ with {code} }}}}{{{{ $y := . }}}}\n{{{{ $y }}}}\n{{{{ end }}}}\n"));
+        // Below a key it is a part of that.
+        assert_eq!(said(&format!("{object}data:\n  {{{{- {code} | nindent 2 }}}}\n")), [""; 0], "{code}");
+        assert_eq!(said(&format!("{object}data: {{{{ {code} | quote }}}}\n")), [""; 0], "{code}");
+    }
+}
+
+#[test]
+fn what_ends_a_line_is_listed_wherever_it_stands() {
+    let values = "text: x\nlines: \"x\\ny\"\nlist: [\"x\\ny\"]\ncode: '{{ b64dec \"eA==\" }}'\n";
+    let said = |code: &str| {
+        may_write(
+            values,
+            &[("templates/a.yaml", &format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata: {code}\n"))],
+        )
+    };
+    for code in [
+        "{{ b64dec \"eA==\" }}",
+        "{{ print \"\\n\" }}: b",
+        "{{ printf \"%c\" 10 }}",
+        "{{ .Values.lines }}",
+        "{{ index .Values.list 0 }}",
+        "{{ range .Values.list }}{{ . }}{{ end }}",
+        "{{ range $x := .Values.list }}{{ $x }}{{ end }}",
+        "{{ tpl .Values.code . }}",
+        "{{ include \"x\" (dict \"y\" (b64dec \"eA==\")) }}",
+        "{{ .Files.Get \"x\" }}",
+        "{{ $f := get . \"Files\" }}{{ $f.Get \"x\" }}",
+        "{{ $d := dict }}{{ $_ := set $d \"a\" (b64dec \"eA==\") }}{{ $d.a }}",
+        "{{ fromJson `{\"a\": \"\\n\"}` }}",
+        "{{ wrap 1 .Values.text }}",
+        "{{ (urlParse \"x\").path }}",
+    ] {
+        assert_eq!(said(code).len(), 1, "{code} {:?}", said(code));
+    }
+    for code in [
+        "{{ printf \"%s-%s\" .Release.Name .Chart.Name | trunc 63 | trimSuffix \"-\" }}",
+        "{{ .Values.text | replace \"\\n\" \"\" | lower }}",
+        "{{ b64dec \"eA==\" | toJson }}",
+        "{{ include \"x\" (dict \"y\" .Values.text) }}",
+        "{{ (urlParse \"x\").host }}",
+        "{{ (lookup \"v1\" \"Secret\" \"x\" \"y\").data }}",
+        "{{ range $path, $_ := .Files.Glob \"x/*\" }}{{ base $path }}{{ end }}",
+    ] {
+        assert_eq!(said(code), [""; 0], "{code}");
+    }
+}
+
+/// What a block writes is listed if it is called where it may be more than a part of something.
+#[test]
+fn what_blocks_write_depends_on_their_callers() {
+    let block = "{{ define \"b\" }}{{ print .x }}{{ end }}{{ define \"c\" }}{{ include \"b\" . }}{{ end }}";
+    let lines = "{{ define \"b\" -}}\nx\ny: z\n{{- end }}{{ define \"c\" }}{{ include \"b\" . }}{{ end }}";
+    let escaped = "{{ define \"b\" }}a: \"x\\ny\"{{ end }}{{ define \"c\" }}{{ include \"b\" . }}{{ end }}";
+    let decoded = block.replace("print .x", "b64dec .x");
+    for (block, call, listed) in [
+        (block, "{{ include \"b\" . }}", true),
+        (block, "{{ include \"c\" . }}", true),
+        (block, "{{ include \"c\" . | nindent 2 }}", true),
+        (block, "{{ range tuple . }}\n{{ template \"b\" . }}\n{{ end }}", true),
+        (block, "{{ $x := include \"b\" . }}\n{{ $x }}", true),
+        (block, "a: {{ include \"c\" . }}", false),
+        (block, "a:\n  {{- include \"c\" . | nindent 2 }}", false),
+        (block, "{{ range .Values.none }}{{ include \"c\" . }}{{ end }}", false),
+        (block, "a: b", false),
+        (&decoded, "a: {{ include \"c\" . }}", true),
+        (&decoded, "a: {{ include \"c\" . | quote }}", false),
+        (&decoded, "a:\n  {{- include \"c\" . | nindent 2 }}", false),
+        (lines, "a: {{ include \"c\" . }}", true),
+        (lines, "a:\n  {{- include \"c\" . | nindent 2 }}", false),
+        (escaped, "a: {{ $x := include \"b\" . | fromYaml }}{{ $x.a }}", true),
+        (escaped, "a: {{ $x := include \"b\" . | fromYaml }}{{ $x.a | quote }}", false),
+    ] {
+        let said = may_write("none: []\n", &[("templates/_b.tpl", block), ("templates/a.yaml", call)]);
+        assert_eq!(!said.is_empty(), listed, "{block}\n{call}\n{said:?}");
+    }
+    // A chart beside it has blocks of its own.
+    let beside = [("d/Chart.yaml", "name: d\n"), ("d/templates/a.yaml", "{{ include \"b\" . }}\n")];
+    let inventory = read(&[&[("c/Chart.yaml", "name: c\n"), ("c/templates/_b.tpl", block)][..], &beside].concat());
+    let said = unread(&inventory);
+    assert_eq!(said, ["1 {{ include \"b\" . }} may write RBAC: block \"b\" is not here"]);
+}
+
+#[test]
+fn keys_and_kinds_in_pieces_are_listed() {
+    for text in [
+        "ki{{ \"\" -}}\nnd: a\n",
+        "a: b\nru{{/* a */ -}}\n  {{- \"\" }}les: []\n",
+        "{ {{ .Values.a }}: b }\n",
+        "? {{ .Values.a }}\n: b\n",
+        "{{ .Values.a }}{{ .Values.b }}: c\n",
+        "kind: Cluster{{ \"\" -}}\nRo{{ \"\" -}}\nle\n",
+    ] {
+        assert!(!may_write("a: x\nb: y\n", &[("templates/a.yaml", text)]).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn documents_of_other_languages_may_be_filled_in() {
+    for (name, text, listed) in [
+        ("a.yaml", "{{ x }}\n", true),
+        ("a.yaml", "${X}\n", true),
+        ("a.yaml", "a: b\n${X}: c\n", true),
+        ("a.yaml", "kind: Service\n${X}: c\n", false),
+        ("a.yaml", "a: ${X}\n", false),
+        ("a.yaml.j2", "{{ x | b64decode }}\n", true),
+        ("a.yaml.j2", "{% include 'x' %}\n", true),
+        ("a.yaml.j2", "{% if a %}\n{{ b }}\n{% endif %}\n", true),
+        ("a.yaml.j2", "a: {{ x }}\n", false),
+        ("a.yaml.erb", "<%= x %>\n", true),
+        (
+            "a.yaml",
+            "#@ load(\"@ytt:overlay\", \"overlay\")\n#@overlay/match by=overlay.all\n#@overlay/replace via=lambda l, r: x(l)\n---\n",
+            true,
+        ),
+        (
+            "a.yaml",
+            "#@overlay/match by=overlay.all\n---\nspec:\n  #@overlay/replace via=lambda l, r: x(l)\n  a: b\n",
+            false,
+        ),
+    ] {
+        let inventory = read(&[(name, text)]);
+        assert_eq!(!unread(&inventory).is_empty(), listed, "{text}{:?}", unread(&inventory));
+    }
 }

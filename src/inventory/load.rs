@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str;
@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::blocks::{BlockCall, Blocks};
 use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
-use super::template::{TemplateView, Unknown, is_of_one_chart};
-use super::{Aside, Inventory, RoleId, abbreviate, link};
+use super::template::{TemplateView, Unknown};
+use super::{Aside, Inventory, abbreviate, link};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
@@ -22,7 +23,7 @@ use crate::source::{
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 use crate::template::{
-    Chart, Charts, Part, Template, alters_blocks, defined_in, is_rendered_otherwise, is_ytt, may_grant,
+    Call, Chart, Charts, Part, Template, Unseen, defined_in, is_rendered_otherwise, is_ytt, may_grant,
     written_in_comments,
 };
 
@@ -79,7 +80,7 @@ pub struct Unread {
     /// Why: what is not known, in words.
     pub reason: String,
     /// The block of the template that says it, if there is one.
-    block: Option<String>,
+    pub(super) block: Option<String>,
 }
 
 /// Reads everything that `paths` stand for.
@@ -158,12 +159,7 @@ pub fn load_bytes(name: &str, bytes: &[u8]) -> Inventory {
 /// What can be told once all files are read.
 #[derive(Default)]
 struct Left {
-    /// The blocks of templates, each with the file that defines it.
-    blocks: Vec<(String, Arc<str>)>,
-    /// Blocks in documents with RBAC that are defined where they are called.
-    called: Vec<Unread>,
-    /// Lines that are made of blocks.
-    altered: Vec<Unread>,
+    blocks: Blocks,
     uses: Vec<Use>,
     partial: Vec<PartialBinding>,
 }
@@ -174,7 +170,10 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
         .problems
         .sort_by(|a, b| (&a.path, a.place, a.kind, &a.message).cmp(&(&b.path, b.place, b.kind, &b.message)));
     let unread = std::mem::take(&mut inventory.coverage.unread);
-    inventory.coverage.unread = settled(&inventory, unread, left.called, left.altered, &left.blocks);
+    let mut unread = left.blocks.settle(&inventory, unread);
+    unread.extend(unknown_roles(&inventory));
+    unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
+    inventory.coverage.unread = unread;
     let is_own = |embedded: bool| usize::from(!embedded);
     inventory.roles.sort_by_key(|role| role.meta.stands_apart());
     inventory.bindings.sort_by_key(|binding| binding.meta.stands_apart());
@@ -188,47 +187,6 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory.coverage.aside.dedup();
     link::merge_copies(&mut inventory);
     inventory
-}
-
-/// What was not looked at, now that all blocks of templates are known: of what calls one that was read, nothing is left to
-/// say. `called` are calls of blocks that are defined there, and `altered` lines that are made of blocks.
-fn settled(
-    inventory: &Inventory,
-    mut unread: Vec<Unread>,
-    called: Vec<Unread>,
-    altered: Vec<Unread>,
-    blocks: &[(String, Arc<str>)],
-) -> Vec<Unread> {
-    let mut defined: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (name, path) in blocks {
-        // A name with escapes may be any.
-        defined.entry(if name.contains('\\') { "" } else { name }).or_default().push(path);
-    }
-    let paths = |block: &str| defined.get(block).map(Vec::as_slice).unwrap_or_default();
-    // Of several blocks of one name, Helm takes one.
-    let is_one = |block: &str, path: &str| {
-        let named = paths(block).iter().chain(paths(""));
-        named.filter(|known| is_of_one_chart(known, path)).take(2).count() < 2
-    };
-    let block_of = |unread: &Unread| unread.block.clone().unwrap_or_default();
-    let lists = link::blocks(inventory);
-    unread.retain(|unread| {
-        let Some(block) = unread.block.as_deref() else { return true };
-        let lists = lists.get(block).map(Vec::as_slice).unwrap_or_default();
-        let is_read = |list: &RoleId| inventory.role(*list).meta.may_be_called_in(&unread.path);
-        !is_one(block, &unread.path) || !lists.iter().any(is_read)
-    });
-    unread.extend(called.into_iter().filter(|unread| !is_one(&block_of(unread), &unread.path)));
-    let roles = inventory.roles.iter().map(|role| &role.meta);
-    let metas = roles.chain(inventory.bindings.iter().map(|binding| &binding.meta));
-    let with_rbac: HashSet<&str> = metas.map(|meta| &*meta.path).collect();
-    unread.extend(altered.into_iter().filter(|unread| {
-        let is_of_rbac = |path: &&str| with_rbac.contains(path) && is_of_one_chart(path, &unread.path);
-        paths(&block_of(unread)).iter().any(is_of_rbac)
-    }));
-    unread.extend(unknown_roles(inventory));
-    unread.sort_by(|a, b| (&a.path, a.line, &a.reason).cmp(&(&b.path, b.line, &b.reason)));
-    unread
 }
 
 /// Bindings in templates whose role is filled in by what is not known, and is none that is here.
@@ -252,12 +210,7 @@ struct FileResult {
     parsed: bool,
     read: bool,
     unread: Vec<Unread>,
-    /// The blocks that are defined there, each with the file.
-    blocks: Vec<(String, Arc<str>)>,
-    /// Those in documents with RBAC that are defined where they are called.
-    called: Vec<Unread>,
-    /// Lines that are made of blocks.
-    altered: Vec<Unread>,
+    blocks: Blocks,
     /// Whether a document that does not parse is a template.
     has_templates: bool,
     /// Whether it is a template that may read other files.
@@ -278,9 +231,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult, left: &mut Left) {
     append(&mut inventory.coverage.mentions, result.contents.mentions);
     append(&mut inventory.coverage.aside, result.contents.aside);
     inventory.streams.extend(result.stream);
-    left.blocks.extend(result.blocks);
-    append(&mut left.called, result.called);
-    append(&mut left.altered, result.altered);
+    left.blocks.append(result.blocks);
     append(&mut left.uses, result.contents.uses);
     append(&mut left.partial, result.contents.partial);
 }
@@ -334,11 +285,9 @@ impl<'s> Source<'s> {
         (name == "NOTES.txt" || name.starts_with('_')) && self.is_rendered()
     }
 
-    /// Whether a template may write RBAC that stands in the values of its chart, or in a block.
-    fn may_write_rbac(&self, bytes: &[u8]) -> bool {
-        self.in_templates
-            && memchr::memmem::find(bytes, b"{{").is_some()
-            && self.in_chart().is_some_and(|(chart, _)| chart.may_grant() || alters_blocks(bytes))
+    /// Whether it is a template that Helm renders, so that code may write there what stands nowhere.
+    fn has_code(&self, bytes: &[u8]) -> bool {
+        self.in_templates && memchr::memmem::find(bytes, b"{{").is_some() && self.is_rendered()
     }
 
     /// The language of a text that is a template though it may parse: Helm fills in what strings hold too, and ytt what
@@ -387,7 +336,10 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
     if input.is_stream {
         result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));
     }
-    let matters = result.parsed || result.reads_files || !result.blocks.is_empty() || result.stream.is_some();
+    let matters = result.parsed
+        || result.reads_files
+        || !(result.blocks.is_empty() && result.unread.is_empty())
+        || result.stream.is_some();
     matters.then(|| Box::new(result))
 }
 
@@ -400,15 +352,16 @@ fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     }
     // A kustomization need not say what the files are about that it names.
     let is_named = source.explicit || is_kustomization(path);
-    if !is_named && !may_become_rbac(bytes) && !source.may_write_rbac(bytes) {
+    let may_be_rbac = is_named || may_become_rbac(bytes);
+    if !may_be_rbac && !source.has_code(bytes) {
         if source.in_templates {
-            result.blocks = defined_in(bytes).map(|name| (name, Arc::clone(path))).collect();
+            result.blocks.defined = defined_in(bytes).map(|name| (name, Arc::clone(path))).collect();
         }
         return result;
     }
     if source.is_template {
         // Whatever its name is, it is rendered.
-        result.parsed = true;
+        result.parsed = may_be_rbac;
         let language = template_language(bytes).unwrap_or(TemplateLanguage::DoubleBraces);
         match str::from_utf8(bytes).ok().and_then(|text| read_template_file(source, text, language)) {
             Some(parts) => merge_parts(&mut result, parts),
@@ -416,7 +369,7 @@ fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
         }
         return result;
     }
-    result.parsed = true;
+    result.parsed = may_be_rbac;
     if let Ok(text) = str::from_utf8(bytes)
         && let Some(language) = source.language(text)
         && let Some(parts) = read_template_file(source, text, language)
@@ -453,9 +406,7 @@ fn merge_parts(result: &mut FileResult, part: FileResult) {
     result.documents += part.documents;
     result.unread.extend(part.unread);
     result.has_templates |= part.has_templates;
-    result.blocks.extend(part.blocks);
-    append(&mut result.called, part.called);
-    append(&mut result.altered, part.altered);
+    result.blocks.append(part.blocks);
     result.contents.append(part.contents);
 }
 
@@ -475,8 +426,6 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
             documents: read.documents,
             unread: read.unread,
             blocks: read.blocks,
-            called: read.called,
-            altered: read.altered,
             ..plain
         },
         None => plain,
@@ -494,7 +443,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     let mut result = FileResult::default();
     let blocks_only = source.has_blocks_only();
     let mut masked = Vec::new();
-    result.blocks = template.block_names().map(|name| (name.to_owned(), Arc::clone(path))).collect();
+    result.blocks.defined = template.block_names().map(|name| (name.to_owned(), Arc::clone(path))).collect();
     for part in template.parts() {
         if part.block.is_none() && blocks_only {
             continue;
@@ -515,19 +464,21 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
             }
             continue;
         }
-        let (trees, error) = template.parse(&part);
-        result.documents += trees.len();
         let mut unknown = Vec::new();
-        result.altered.extend(template.altered_blocks(part.range.clone()).into_iter().map(|(offset, block, shown)| {
-            let (line, _) = template.position(offset);
-            let reason = format!("what {shown} makes of block {block:?} is not known");
-            Unread { block: Some(block), ..unread(path, &[], 0, line, language, &reason) }
-        }));
+        result.blocks.altered.extend(template.altered_blocks(part.range.clone()).into_iter().map(
+            |(offset, block, shown)| {
+                let (line, _) = template.position(offset);
+                let reason = format!("what {shown} makes of block {block:?} is not known");
+                Unread { block: Some(block), ..unread(path, &[], 0, line, language, &reason) }
+            },
+        ));
         if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) && !template.has_overlays() {
-            say_lines(&template, &part, &mut unknown);
+            say_lines(&template, &part, source, &mut unknown, &mut result);
             say_unknown(&template, path, language, unknown, &mut result);
             continue;
         }
+        let (trees, error) = template.parse(&part);
+        result.documents += trees.len();
         let known = result.contents.roles.len() + result.contents.bindings.len();
         for tree in &trees {
             let mut view = TemplateView::new(&template, language);
@@ -539,7 +490,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         if objects > known || error.is_some() || template.may_hold_kind(&part) || may_grant(raw) {
             let troubles = template.troubles(part.range.clone()).into_iter();
             unknown.extend(troubles.map(|(offset, what)| Unknown::new(offset as u32, what)));
-            result.called.extend(template.blocks_in(part.range.clone()).map(|(offset, block)| {
+            result.blocks.called.extend(template.blocks_in(part.range.clone()).map(|(offset, block)| {
                 let (line, _) = template.position(offset);
                 let reason =
                     format!("block {block:?} is defined in another place too, which may be the one that counts");
@@ -555,7 +506,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
             result.unread.push(unread(path, raw.as_bytes(), line, error.place.line, language, &what));
         }
         masked.push(part.range.clone());
-        say_lines(&template, &part, &mut unknown);
+        say_lines(&template, &part, source, &mut unknown, &mut result);
         say_unknown(&template, path, language, unknown, &mut result);
     }
     let words = words_left(&template, text, &masked, &result);
@@ -572,10 +523,48 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     Some(result)
 }
 
-/// Remembers the lines that directives write in a part, nobody has read, and may be RBAC.
-fn say_lines(template: &Template<'_>, part: &Part<'_>, unknown: &mut Vec<Unknown>) {
-    let lines = template.unread_lines(part).into_iter();
-    unknown.extend(lines.map(|(offset, shown)| Unknown::new(offset as u32, format!("{shown} may write RBAC"))));
+/// Remembers what directives write in a part, nobody has read, and may be RBAC. Of blocks, it depends on their callers.
+fn say_lines(
+    template: &Template<'_>,
+    part: &Part<'_>,
+    source: &Source<'_>,
+    unknown: &mut Vec<Unknown>,
+    result: &mut FileResult,
+) {
+    let (unseen, calls) = template.unseen(part);
+    let line = |offset: usize| template.position(offset).0;
+    // One reason is enough for a line.
+    let said: BTreeSet<u32> = unknown.iter().map(|known| line(known.offset as usize)).collect();
+    for Unseen { offset, shown, level } in unseen {
+        let reason = format!("{shown} may write RBAC");
+        let Some((block, level)) = part.block.zip(level).filter(|_| source.is_rendered()) else {
+            unknown.extend((!said.contains(&line(offset))).then(|| Unknown::new(offset as u32, reason)));
+            continue;
+        };
+        let unread = unread(source.path, &[], 0, line(offset), template.language(), &reason);
+        result.blocks.unseen.push((level, Unread { block: Some(block.to_owned()), ..unread }));
+    }
+    if !source.is_rendered() {
+        return;
+    }
+    let caller = part.block.map(str::to_owned);
+    if let Some(block) = part.block {
+        let place = || (block.to_owned(), Arc::clone(source.path));
+        result.blocks.escaped.extend(template.has_escapes(part).then(place));
+        result.blocks.of_lines.extend(template.ends_line(part).then(place));
+    }
+    result.blocks.calls.extend(calls.into_iter().map(|Call { offset, shown, block, level, is_parsed, is_written }| {
+        BlockCall {
+            block,
+            caller: caller.clone(),
+            path: Arc::clone(source.path),
+            line: line(offset),
+            shown,
+            level,
+            is_parsed,
+            is_written,
+        }
+    }));
 }
 
 /// Lists what is not known of a part.

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod aside;
+mod blocks;
 mod cluster;
 mod duplicates;
 mod embedded;

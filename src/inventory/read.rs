@@ -95,6 +95,23 @@ pub(super) fn read_document(tree: &Tree<'_>, path: &Arc<str>, contents: &mut Con
     let Contents { roles, unknown, .. } = contents;
     let roles = roles.get(first..).unwrap_or_default();
     unknown.extend(roles.iter().flat_map(|role| role.rules.iter().filter_map(|rule| rule_filled_in(role, rule))));
+    unknown.extend(tree.root().and_then(document_filled_in));
+}
+
+/// That a document which parses may be an object of which nothing is written, or not what kind it is.
+fn document_filled_in(root: Node<'_>) -> Option<Unknown> {
+    let is_kind = |key: &Node<'_>| key.as_str().is_some_and(|key| key == "kind");
+    let keys = || root.entries().map(|entry| entry.key);
+    // `{{ x }}` is a mapping with a mapping for a key.
+    let is_filled_in = |key: &Node<'_>| key.as_str().map_or(key.kind() == NodeKind::Mapping, |key| is_templated(&key));
+    let (node, what) = match root.kind() {
+        NodeKind::String(text) if is_templated(&text) => (root, "a document is filled in by"),
+        NodeKind::Mapping if !keys().any(|key| is_kind(&key)) => {
+            (keys().find(is_filled_in)?, "keys of an object without a kind are filled in by")
+        }
+        _ => return None,
+    };
+    Some(Unknown::new(node.place().offset, format!("{what} {}", abbreviate(node.source().trim()))))
 }
 
 /// Reads an RBAC object, or a list of them, that stands in another object; in a template, if it has a view of that.

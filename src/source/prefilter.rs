@@ -102,18 +102,31 @@ pub fn may_hide(bytes: &[u8]) -> bool {
 }
 
 /// Whether a template could become an RBAC object though it does not say so, or change a part of one: its kind may be filled
-/// in, or all of it, a word may be put together, and an overlay names what it changes in code.
+/// in, its keys, or all of it, a word may be put together, and an overlay names what it changes in code, or what becomes of it.
 fn may_fill_in_rbac(bytes: &[u8]) -> bool {
     let is_overlay = || {
         memchr::memmem::find(bytes, b"#@overlay").is_some()
-            && ["rules", "roleRef", "subjects"].iter().any(|key| memchr::memmem::find(bytes, key.as_bytes()).is_some())
+            && ["rules", "roleRef", "subjects", "via="]
+                .iter()
+                .any(|key| memchr::memmem::find(bytes, key.as_bytes()).is_some())
     };
     memchr::memmem::find_iter(bytes, b"kind").any(|at| is_filled_in(bytes, at))
         || [("{{", "}}"), ("(@", "@)")]
             .iter()
             .any(|(open, close)| memchr::memmem::find_iter(bytes, open).any(|at| splits_word(bytes, at, close)))
         || is_overlay()
+        || WRITING.iter().any(|mark| memchr::memmem::find_iter(bytes, mark).any(|at| begins_line(bytes, at)))
         || memchr::memmem::find(bytes, b"--- #@ ").is_some()
+}
+
+/// What begins directives that write something.
+const WRITING: [&[u8]; 6] = [b"{{", b"{% include", b"{%- include", b"(@", b"<%=", b"${"];
+
+/// Whether something stands in the first column, where documents and keys of objects begin. Both may be quoted.
+fn begins_line(bytes: &[u8], at: usize) -> bool {
+    let before = bytes.get(..at).unwrap_or_default();
+    let before = before.strip_suffix(b"\"").or(before.strip_suffix(b"'")).unwrap_or(before);
+    before.strip_suffix(b"? ").unwrap_or(before).last().is_none_or(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 /// Whether a directive that begins at `at` stands in the middle of a word.

@@ -25,9 +25,9 @@ const MAX_STEPS: usize = 8;
 const PLACES: [&str; 3] = ["templates", "charts", VALUES];
 
 /// Functions that change a key of a mapping.
-const SETTERS: [&str; 2] = ["set", "unset"];
+pub(super) const SETTERS: [&str; 2] = ["set", "unset"];
 /// Functions that change a mapping into which they put others.
-const MERGERS: [&str; 4] = ["merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"];
+pub(super) const MERGERS: [&str; 4] = ["merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"];
 /// Functions of which the result is nobody else's, nor anything in it.
 const COPIERS: [&str; 9] = [
     "deepCopy",
@@ -216,10 +216,9 @@ impl Changes {
             rest = behind;
         }
         let last = if is_piped { arguments.len() } else { arguments.len().saturating_sub(1) };
-        for (index, argument) in arguments.iter().take(last.max(1)).enumerate() {
+        for argument in arguments.iter().take(last.max(1)) {
             match variables.changed_in(argument, MAX_STEPS) {
                 Some(keys) => self.keys.extend(keys),
-                None if index == 0 && last <= 1 && variables.is_own(argument) => {}
                 None => self.any = true,
             }
         }

@@ -4,25 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::changes::{MERGERS, SETTERS};
 use super::expression::{Token, is_path, texts_in, tokens};
 use super::lex::{Action, Directive, directives};
-use super::scope::{Guard, GuardKind};
-use super::{MAX_VARIABLES, Part, SEPARATOR, Template, line_before};
+use super::scope::Guard;
+use super::{MAX_VARIABLES, SEPARATOR, Template, line_before};
 use crate::source::TemplateLanguage;
 
 /// With these, and where a line ends, text that is written into a line may end the value there.
 const BRACKETS: [char; 4] = ['[', ']', '{', '}'];
 /// With these, a line ends.
-const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+pub(super) const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 const MARKS: &str = "what is written here holds marks of YAML, and may be more than a value";
 pub(super) const IN_COMMENT: &str = "what is written into a comment may be more than a comment";
 /// How many directives are looked up for what they may write, in one part.
 const MAX_LOOKED_UP: usize = 2_000;
-/// How much code is looked at before and behind a word, in bytes.
-const MAX_CODE: usize = 512;
-/// How many variables stand for each other, one behind the other, and how often one is given a value that is looked at.
-const MAX_STEPS: usize = 4;
-const MAX_GIVEN: usize = 4;
+/// How many values that a variable is given are looked at, and how many blocks that are made into something else.
+pub(super) const MAX_GIVEN: usize = 64;
 
 impl<'t> Template<'t> {
     /// Where what is read in a document is not what would be rendered, and why.
@@ -113,69 +111,6 @@ impl<'t> Template<'t> {
         lines.all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
     }
 
-    /// Directives in a part that write lines which nobody has read, and may write RBAC; where they stand, and as they are
-    /// shown.
-    pub(crate) fn unread_lines(&self, part: &Part<'_>) -> Vec<(usize, String)> {
-        let asked = self.asked.borrow();
-        let written = self.directives_in(part.range.clone()).filter(|(_, it)| it.action == Action::Output);
-        let mut left = MAX_LOOKED_UP;
-        let mut may_write = |index: usize| {
-            left = left.saturating_sub(1);
-            left == 0 || self.may_write_rbac(index)
-        };
-        let is_document = |start: usize| line_before(self.text, start).trim_ascii() == SEPARATOR.as_bytes();
-        let has_lines = |index: usize, start: usize| {
-            !self.holes(start..start + 1).is_empty()
-                || is_document(start)
-                || self.literal(index).and_then(|literal| literal.text()).is_some_and(|text| text.contains('\n'))
-        };
-        written
-            .filter(|(index, directive)| !asked.contains(index) && has_lines(*index, directive.range.start))
-            // Nothing is known of what functions of ytt's return.
-            .filter(|(index, it)| {
-                may_write(*index) || self.language == TemplateLanguage::Ytt && is_document(it.range.start)
-            })
-            .map(|(index, directive)| (directive.range.start, self.shown(index)))
-            .collect()
-    }
-
-    /// Whether RBAC may be written by a directive, from what the chart says by default: in the directive itself or in those
-    /// around it some value is named that looks like it, or that is not known.
-    pub(crate) fn may_write_rbac(&self, index: usize) -> bool {
-        let Some(directive) = self.directives.get(index) else { return false };
-        if let Some(literal) = self.literal(index) {
-            return literal.may_grant();
-        }
-        let around = self.scopes.around(directive.range.start).map(|(_, guard)| match &guard.kind {
-            GuardKind::Only { holds, .. } => holds.unwrap_or_default(),
-            GuardKind::Each(list) => list,
-            GuardKind::Define(_) | GuardKind::Other => "",
-        });
-        self.chart.as_ref().is_some_and(|chart| chart.may_grant())
-            && std::iter::once(directive.body).chain(around).any(|code| self.names_rbac(code, MAX_STEPS))
-    }
-
-    /// Whether code names values of which RBAC may be written, or that are not known.
-    fn names_rbac(&self, code: &str, steps: usize) -> bool {
-        const VALUES: &str = ".Values";
-        let mut words = code.split(|c: char| c.is_whitespace() || "(),|=".contains(c));
-        words.any(|word| {
-            if let Some(at) = word.find(VALUES) {
-                let rest = word.get(at + VALUES.len()..).unwrap_or_default();
-                let path: Vec<&str> = rest.split('.').filter(|step| !step.is_empty()).collect();
-                let value = self.chart.as_ref().and_then(|chart| chart.default(&path));
-                return value.is_none_or(|value| value.may_grant());
-            }
-            // What a variable was given.
-            let name = word.split('.').next().unwrap_or_default();
-            let Some(steps) = steps.checked_sub(1).filter(|_| name.len() > 1 && name.starts_with('$')) else {
-                return false;
-            };
-            let given = self.given.get(name).map(Vec::as_slice).unwrap_or_default();
-            given.iter().any(|value| self.names_rbac(value, steps))
-        })
-    }
-
     /// Lines in a document that are made of blocks, and of which it is not known what is made: where, of which block, and as
     /// they are shown.
     pub(crate) fn altered_blocks(&self, document: Range<usize>) -> Vec<(usize, String, String)> {
@@ -185,7 +120,7 @@ impl<'t> Template<'t> {
             .take(MAX_LOOKED_UP)
             .flat_map(|(index, directive)| {
                 let mut blocks = BTreeSet::new();
-                let is_altered = self.find_blocks(directive.body, &mut blocks, MAX_STEPS);
+                let is_altered = self.find_blocks(directive.body, &mut blocks, &mut BTreeSet::new());
                 blocks.retain(|_| is_altered);
                 blocks.into_iter().map(move |block| (directive.range.start, block, self.shown(index)))
             })
@@ -193,7 +128,7 @@ impl<'t> Template<'t> {
     }
 
     /// Finds the blocks that code includes, in variables too, and tells whether it does more with them than to indent them.
-    fn find_blocks(&self, code: &str, blocks: &mut BTreeSet<String>, steps: usize) -> bool {
+    fn find_blocks(&self, code: &str, blocks: &mut BTreeSet<String>, seen: &mut BTreeSet<&'t str>) -> bool {
         let Some(tokens) = tokens(code) else { return false };
         let mut is_altered = false;
         for (at, token) in tokens.iter().enumerate() {
@@ -204,11 +139,11 @@ impl<'t> Template<'t> {
                 blocks.insert(name.clone());
             }
             let name = word.split('.').next().unwrap_or_default();
-            if let Some(steps) = steps.checked_sub(1)
-                && let Some(values) = self.given.get(name)
+            if let Some((name, values)) = self.given.get_key_value(name)
+                && seen.insert(name)
             {
                 for value in values {
-                    is_altered |= self.find_blocks(value, blocks, steps);
+                    is_altered |= self.find_blocks(value, blocks, seen);
                 }
             }
             is_altered |= alters(word);
@@ -217,15 +152,29 @@ impl<'t> Template<'t> {
     }
 }
 
-/// What variables are given, as code, some of each.
+/// What variables are given, as code, some of each; what is put into them, too.
 pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&'t str>> {
     let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let assigning = directives.iter().filter(|it| it.action != Action::Output);
-    for (names, value) in assigning.filter_map(|it| it.body.split_once('=')) {
-        for name in names.split(|c: char| c.is_whitespace() || ",:".contains(c)).filter(|it| it.starts_with('$')) {
-            let values = given.entry(name).or_default();
-            if values.len() < MAX_GIVEN {
-                values.push(value);
+    let mut give = |name: &'t str, value: &'t str| {
+        let values = given.entry(name).or_default();
+        if values.len() < MAX_GIVEN && !values.contains(&value) {
+            values.push(value);
+        }
+    };
+    for directive in directives {
+        let assigned = directive.body.split_once('=').filter(|_| directive.action != Action::Output);
+        if let Some((names, value)) = assigned {
+            let names = names.split(|c: char| c.is_whitespace() || ",:".contains(c)).filter(|it| it.starts_with('$'));
+            // The names of files are words.
+            let names_files = names.clone().count() == 2 && value.contains(".Files.Glob ") && !value.contains('|');
+            names.skip(usize::from(names_files)).for_each(|name| give(name, value));
+        }
+        let code = assigned.map_or(directive.body, |(_, value)| value);
+        let mut words = code.split(|c: char| c.is_whitespace() || "()|".contains(c)).filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            if SETTERS.contains(&word) || MERGERS.contains(&word) {
+                let target = words.clone().next().and_then(|target| target.split('.').next());
+                target.filter(|it| it.starts_with('$')).iter().for_each(|name| give(name, code));
             }
         }
     }
@@ -257,17 +206,4 @@ pub(crate) fn written_in_comments(text: &str, language: TemplateLanguage) -> Vec
 fn alters(word: &str) -> bool {
     const KEEPING: [&str; 7] = ["include", "template", "indent", "nindent", "trim", "tpl", "toString"];
     word.starts_with(|c: char| c.is_ascii_alphabetic()) && !KEEPING.contains(&word)
-}
-
-/// Whether a text includes a block to make something else of it.
-pub(crate) fn alters_blocks(bytes: &[u8]) -> bool {
-    memchr::memmem::find_iter(bytes, "include").any(|at| {
-        let before = bytes.get(at.saturating_sub(MAX_CODE)..at).unwrap_or_default();
-        let behind = bytes.get(at..bytes.len().min(at + MAX_CODE)).unwrap_or_default();
-        let start = memchr::memmem::rfind(before, b"{{").map_or(0, |at| at + 2);
-        let end = memchr::memmem::find(behind, b"}}").unwrap_or(behind.len());
-        let code = [before.get(start..).unwrap_or_default(), behind.get(..end).unwrap_or_default()].concat();
-        tokens(&String::from_utf8_lossy(&code))
-            .is_none_or(|tokens| tokens.iter().any(|token| matches!(token, Token::Word(word) if alters(word))))
-    })
 }

@@ -3,6 +3,8 @@
 //! A handful of functions that pass on, choose or compare what they are given is known. Everything else has no value
 //! here. Nothing is executed.
 
+use std::borrow::Cow;
+
 use super::chart::{Chart, Literal};
 
 /// How deep expressions are followed.
@@ -86,11 +88,17 @@ pub(super) fn last_command<'a, 't>(tokens: &'a [Token<'t>]) -> &'a [Token<'t>] {
 }
 
 /// The function that is called last, and its first argument.
-pub(super) fn last_call(body: &str) -> Option<(&str, &str)> {
-    match last_command(&tokens(body)?) {
-        [Token::Word(function), Token::Word(argument), ..] => Some((function, argument)),
+pub(super) fn last_call(body: &str) -> Option<(String, String)> {
+    match last_command(&tokens(&with_blanks_before_fields(body))?) {
+        [Token::Word(function), Token::Word(argument), ..] => Some(((*function).to_owned(), (*argument).to_owned())),
         _ => None,
     }
+}
+
+/// An expression in which fields of what stands in brackets stand by themselves, for those who ask what is named there and not
+/// what it is: `(f .x).y` has no value here.
+pub(super) fn with_blanks_before_fields(body: &str) -> Cow<'_, str> {
+    if body.contains(").") { Cow::Owned(body.replace(").", ") .")) } else { Cow::Borrowed(body) }
 }
 
 /// The strings that are written in an expression.
@@ -316,7 +324,10 @@ fn is_word_value(word: &str) -> bool {
 fn call(name: &str, arguments: Vec<Literal>) -> Option<Literal> {
     let last = || arguments.last().cloned();
     match name {
-        "quote" | "squote" | "toString" => last()?.text().map(|text| Literal::Text(text.into())),
+        // Of several, each gets its own quotes.
+        "quote" | "squote" | "toString" if arguments.len() == 1 => {
+            last()?.text().map(|text| Literal::Text(text.into()))
+        }
         "toYaml" | "toJson" | "required" => last(),
         "indent" | "nindent" if arguments.len() == 2 => last(),
         "default" if arguments.len() == 2 => {
@@ -377,9 +388,17 @@ mod tests {
         assert_eq!(value("and .Values.c.d (not $v)"), Some(Literal::Bool(true)));
         assert_eq!(value("eq .Values.a \"x\""), Some(Literal::Bool(true)));
         assert_eq!(value("ternary \"p\" \"q\" .Values.c.d"), text("p"));
-        for unknown in
-            ["include \"x\" .", ".Release.Name", "lookup \"v1\"", "printf \"%s\" .Values.a", "a b", "(", "", "$w"]
-        {
+        for unknown in [
+            "include \"x\" .",
+            "squote \"a\" \"\"",
+            ".Release.Name",
+            "lookup \"v1\"",
+            "printf \"%s\" .Values.a",
+            "a b",
+            "(",
+            "",
+            "$w",
+        ] {
             assert_eq!(value(unknown), None, "{unknown}");
         }
         assert_eq!(value(&"(".repeat(200)), None);

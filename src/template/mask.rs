@@ -251,13 +251,13 @@ fn is_word(byte: u8) -> bool {
 }
 
 /// How what a directive writes is indented.
-struct Indentation {
-    on_new_line: bool,
-    by: usize,
+pub(super) struct Indentation {
+    pub on_new_line: bool,
+    pub by: usize,
 }
 
 /// The argument of `indent` or `nindent`, if nothing is done with the text behind it.
-fn indentation(directive: &Directive<'_>) -> Option<Indentation> {
+pub(super) fn indentation(directive: &Directive<'_>) -> Option<Indentation> {
     if directive.action != Action::Output {
         return None;
     }

@@ -12,7 +12,9 @@ mod doubts;
 mod expression;
 mod lex;
 mod mask;
+mod outline;
 mod scope;
+mod written;
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -23,13 +25,14 @@ use std::sync::Arc;
 pub(crate) use branches::{Apart, Condition};
 use changes::Changes;
 pub(crate) use chart::{Chart, Charts, Literal, chart_root, granting_word, may_grant};
+pub(crate) use doubts::written_in_comments;
 use doubts::{IN_COMMENT, given};
-pub(crate) use doubts::{alters_blocks, written_in_comments};
 use expression::{Bound, Scope, Variable, canonical, evaluate};
 use lex::{Action, Block, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
 use mask::mask;
 use scope::{Guard, GuardKind, Scopes};
+pub(crate) use written::{Call, Level, Unseen};
 
 use crate::source::{TemplateLanguage, split_documents};
 use crate::syntax::{Place, SyntaxError, Tree, parse_documents, parse_masked, to_u32};
@@ -42,6 +45,10 @@ const UNKNOWN: &str = "{{}}";
 const SEPARATOR: &str = "---";
 /// How many variables are remembered.
 const MAX_VARIABLES: usize = 200;
+/// How many directives are followed that stand beside each other.
+const MAX_BESIDE: usize = 32;
+/// How many texts of values are looked at, all in all.
+const MAX_TEXTS: usize = 1_000_000;
 /// How many elements of lists are written out, all in all.
 const MAX_ELEMENTS: usize = 100_000;
 
@@ -71,6 +78,8 @@ pub(crate) struct Template<'t> {
     lines: Vec<u32>,
     /// How many more elements of lists are written out. A short directive may stand for a long list.
     elements_left: Cell<usize>,
+    /// How many more texts of values are looked at.
+    texts_left: Cell<usize>,
     /// Directives of which somebody has read what they write.
     asked: RefCell<BTreeSet<usize>>,
     /// A place that was asked for, and how many characters stand before it on its line.
@@ -124,6 +133,7 @@ impl<'t> Template<'t> {
             changes: OnceCell::new(),
             lines,
             elements_left: Cell::new(MAX_ELEMENTS),
+            texts_left: Cell::new(MAX_TEXTS),
             asked: RefCell::default(),
             position: Cell::default(),
         };
@@ -201,6 +211,11 @@ impl<'t> Template<'t> {
         parts.into_iter().filter_map(part).collect()
     }
 
+    /// The language of its directives.
+    pub(crate) fn language(&self) -> TemplateLanguage {
+        self.language
+    }
+
     /// The text of a part as it stands.
     pub(crate) fn text_of(&self, part: &Part<'_>) -> &'t str {
         self.text.get(part.range.clone()).unwrap_or_default()
@@ -216,16 +231,49 @@ impl<'t> Template<'t> {
 
     /// Whether the kind of an object in a part may be filled in, so that its text need not name it.
     pub(crate) fn may_hold_kind(&self, part: &Part<'_>) -> bool {
-        self.directives_in(part.range.clone()).any(|(_, directive)| {
+        self.directives_in(part.range.clone()).any(|(index, directive)| {
             let start = directive.range.start;
             let line = line_before(self.text, start);
             let above = line_before(self.text, start.saturating_sub(line.len() + 1));
-            let names_kind = |line: &[u8]| memchr::memmem::find(line, b"kind").is_some();
             let is_letter =
                 |at: Option<usize>| at.and_then(|at| self.text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
+            let names_kind = |line: &[u8]| memchr::memmem::find(line, b"kind").is_some();
             let splits_word = is_letter(start.checked_sub(1)) && is_letter(Some(directive.range.end));
-            splits_word || directive.action == Action::Output && (names_kind(line) || names_kind(above))
+            let writes = || directive.action == Action::Output || self.splits_word(index);
+            splits_word || (names_kind(line) || names_kind(above)) && writes()
         })
+    }
+
+    /// Whether a directive stands within a word, others and what they eat left out.
+    fn splits_word(&self, index: usize) -> bool {
+        let beside = |left: &Directive<'_>, right: &Directive<'_>| {
+            let between = self.text.get(left.range.end..right.range.start).unwrap_or("?");
+            between.is_empty() || (left.trims_right || right.trims_left) && between.trim().is_empty()
+        };
+        let Some((before, [directive, behind @ ..])) = self.directives.split_at_checked(index) else { return false };
+        let (mut first, mut last) = (directive, directive);
+        for left in before.iter().rev().take(MAX_BESIDE) {
+            if !beside(left, first) {
+                break;
+            }
+            first = left;
+        }
+        for right in behind.iter().take(MAX_BESIDE) {
+            if !beside(last, right) {
+                break;
+            }
+            last = right;
+        }
+        let left = self.text.get(..first.range.start).unwrap_or_default();
+        let left = if first.trims_left { left.trim_end() } else { left };
+        let right = self.text.get(last.range.end..).unwrap_or_default();
+        let right = if last.trims_right { right.trim_start() } else { right };
+        left.ends_with(|c: char| c.is_ascii_alphabetic()) && right.starts_with(|c: char| c.is_ascii_alphabetic())
+    }
+
+    /// Whether something in a part is written with escapes.
+    pub(crate) fn has_escapes(&self, part: &Part<'_>) -> bool {
+        part.masked.contains('\\')
     }
 
     /// Parses a part.

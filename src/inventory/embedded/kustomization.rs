@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::inventory::fields::fields;
 use crate::inventory::follow::{Named, Reference};
+use crate::inventory::{Aside, abbreviate};
 use crate::syntax::Node;
 
 /// How many files are followed that one kustomization names.
@@ -18,6 +19,9 @@ const WITH_PATH: [&str; 3] = ["patches", "patchesJson6902", "replacements"];
 /// Lists of what makes a ConfigMap or a Secret of `files`.
 const WITH_FILES: [&str; 2] = ["configMapGenerator", "secretGenerator"];
 
+/// Lists of charts that are rendered.
+const WITH_CHARTS: [&str; 2] = ["helmCharts", "helmChartInflationGenerator"];
+
 /// What a kustomization names, or the configuration of one of Kustomize's own transformers.
 pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
     let lists = fields(node, LISTS).into_iter().flat_map(items);
@@ -29,6 +33,21 @@ pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
     let named = lists.map(|node| (node, Named::Manifest)).chain(patches.map(|node| (node, Named::Patch)));
     let named = named.chain(files.map(|node| (node, Named::Data)));
     named.filter_map(|(node, what)| reference(node, what, path)).collect()
+}
+
+/// The charts that Kustomize renders, with values that may be others than theirs.
+pub(super) fn rendered_charts(node: Node<'_>, path: &Arc<str>) -> Vec<Aside> {
+    let charts = fields(node, WITH_CHARTS).into_iter().flat_map(items);
+    let rendered = charts.map(|chart| {
+        let name = fields(chart, ["name", "chartName"]).into_iter().flatten().find_map(Node::as_str);
+        let name = name.map_or_else(|| "a chart".to_owned(), |name| format!("chart {:?}", abbreviate(&name)));
+        Aside::at(
+            path,
+            chart.place().line,
+            format!("{name} is rendered here, which is not done, with values of its own"),
+        )
+    });
+    rendered.collect()
 }
 
 fn items(list: Option<Node<'_>>) -> impl Iterator<Item = Node<'_>> {

@@ -284,6 +284,7 @@ impl Walker<'_> {
                 references.truncate(kustomization::MAX_REFERENCES);
             }
             self.contents.references.append(&mut references);
+            self.contents.aside.extend(kustomization::rendered_charts(node, self.path));
         }
         let mut context = Context::new(carrier);
         context.holding = Holding::of(&context.carrier, node);
