@@ -21,6 +21,8 @@ const WITH_FILES: [&str; 2] = ["configMapGenerator", "secretGenerator"];
 
 /// Lists of charts that are rendered.
 const WITH_CHARTS: [&str; 2] = ["helmCharts", "helmChartInflationGenerator"];
+/// The generator that renders one.
+const CHART_GENERATOR: &str = "HelmChartInflationGenerator";
 
 /// What a kustomization names, or the configuration of one of Kustomize's own transformers.
 pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
@@ -37,14 +39,15 @@ pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
 
 /// The charts that Kustomize renders, with values that may be others than theirs.
 pub(super) fn rendered_charts(node: Node<'_>, path: &Arc<str>) -> Vec<Aside> {
-    let charts = fields(node, WITH_CHARTS).into_iter().flat_map(items);
+    let is_generator = fields(node, ["kind"])[0].and_then(Node::as_str).is_some_and(|kind| kind == CHART_GENERATOR);
+    let charts = fields(node, WITH_CHARTS).into_iter().flat_map(items).chain(is_generator.then_some(node));
     let rendered = charts.map(|chart| {
         let name = fields(chart, ["name", "chartName"]).into_iter().flatten().find_map(Node::as_str);
         let name = name.map_or_else(|| "a chart".to_owned(), |name| format!("chart {:?}", abbreviate(&name)));
         Aside::at(
             path,
             chart.place().line,
-            format!("{name} is rendered here, which is not done, with values of its own"),
+            format!("{name} is rendered here, with values that may be others than its own"),
         )
     });
     rendered.collect()
@@ -61,6 +64,12 @@ fn reference(node: Node<'_>, what: Named, path: &Arc<str>) -> Option<Reference> 
     let names_something = !target.is_empty() && !target.contains('\n') && !target.contains(": ");
     let (path, line) = (Arc::clone(path), node.place().line);
     names_something.then(|| Reference { path, line, target: target.to_owned(), what })
+}
+
+/// Whether a mapping says what fills in fields of other objects.
+pub(super) fn is_replacement(node: Node<'_>) -> bool {
+    let [source, value, targets] = fields(node, ["source", "sourceValue", "targets"]);
+    source.or(value).is_some() && targets.is_some()
 }
 
 /// The fields of rules and roleRefs that a replacement fills in.

@@ -597,7 +597,7 @@ impl Walker<'_> {
             }
             NodeKind::Sequence => self.items(node, depth, &mut |walker, item, depth| walker.tasks(item, depth)),
             // A replacement in a file of its own.
-            NodeKind::Mapping if fields(node, ["source", "targets"]).iter().all(Option::is_some) => {
+            NodeKind::Mapping if kustomization::is_replacement(node) => {
                 self.replacements(std::iter::once(node));
             }
             NodeKind::Mapping => {
