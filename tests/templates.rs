@@ -651,6 +651,15 @@ fn hostile_templates_end_quickly() {
         ),
         ("joined", many("a{{ \"\" -}}\n", 50_000) + "b: c\n{{ print .x }}\n"),
         ("values", many("{{ range .Values.long }}{{ . }}{{ end }}\n", 5_000) + "{{ print .x }}\n"),
+        (
+            "chain of variables",
+            (0..20_000).map(|at| format!("{{{{ $a{at} := $a{} }}}}\n", at + 1)).collect::<String>()
+                + "{{ $a0 }}\n{{ toYaml $a0 }}\n{{ print .x }}\n",
+        ),
+        (
+            "own mappings",
+            many("{{ $a = dict }}\n", 20_000) + &many("{{ $_ := set $a .k 1 }}\n", 20_000) + "{{ print .x }}\n",
+        ),
         ("code in values", many("{{ tpl .Values.code . }}\n", 5_000)),
         (
             "deep",
@@ -954,18 +963,19 @@ fn lines_end_where_helm_sees_them_end() {
     for (values, more, listed) in
         [("c: word\n", "", 0), ("c: \"a\\rb\"\n", "", 1), ("c: word\n", "{{ $_ := set .Values \"c\" \"\\n\" }}", 1)]
     {
-        assert_eq!(with(values, &rules, &[("z.yaml", more)]).1.len(), listed, "{values}{more}");
+        let said = with(values, &rules, &[("z.yaml", more)]).1;
+        assert_eq!(said.iter().filter(|it| it.contains("comment")).count(), listed, "{values}{more}");
     }
     let tabbed = RULE.replace("impersonate", "get") + "x: y\t# {{ print \"\\x0a\" }}\n";
     assert!(with("", &tabbed, &[]).1.iter().any(|it| it.contains("comment")));
 }
 
-/// A chart of one template, with the text of another file: what is not looked at, without the words that all share.
+/// A chart with these values and files: what of it may write RBAC.
 fn may_write(values: &str, files: &[(&str, &str)]) -> Vec<String> {
     let mut all = vec![("Chart.yaml", "name: c\n"), ("values.yaml", values)];
     all.extend(files);
     let said = unread(&read(&all)).into_iter();
-    said.map(|it| it.split(" may write RBAC").next().unwrap_or_default().to_owned()).collect()
+    said.filter_map(|it| it.split_once(" may write RBAC").map(|(what, _)| what.to_owned())).collect()
 }
 
 const PIECES: &str = "a: {{ print \"x\" }}\n";
@@ -988,6 +998,12 @@ fn what_code_writes_is_listed_where_it_may_be_an_object() {
         "include \"nowhere\" .",
         "(index . \"Files\").Get \"x\"",
         ".Chart.Annotations.x",
+        "index .Chart \"Annotations\" \"x\"",
+        "index . \"Values\" \"text\"",
+        "index . (print .Values.text)",
+        "dig \"a\" \"{b: c}\" (dict)",
+        ".Values.YAML",
+        "$.x",
     ] {
         let values = "text: x~y\nlist: [x]\nnone:\nmap: {a: b}\n";
         let said = |text: &str| may_write(values, &[("templates/a.yaml", text), ("templates/b.yaml", PIECES)]);
@@ -1008,7 +1024,8 @@ fn what_code_writes_is_listed_where_it_may_be_an_object() {
 
 #[test]
 fn what_ends_a_line_is_listed_wherever_it_stands() {
-    let values = "text: x\nlines: \"x\\ny\"\nlist: [\"x\\ny\"]\ncode: '{{ b64dec \"eA==\" }}'\n";
+    let values = "text: x\nlines: \"x\\ny\"\nlist: [\"x\\ny\"]\ncode: '{{ b64dec \"eA==\" }}'\nmap: {a: b}\n\
+                  escaped: 'a: \"x\\ny\"'\nkeys: {\"x\\ny: z\": 1}\nodd: \"x\\ry\"\n";
     let said = |code: &str| {
         may_write(
             values,
@@ -1030,9 +1047,28 @@ fn what_ends_a_line_is_listed_wherever_it_stands() {
         "{{ $d := dict }}{{ $_ := set $d \"a\" (b64dec \"eA==\") }}{{ $d.a }}",
         "{{ fromJson `{\"a\": \"\\n\"}` }}",
         "{{ wrap 1 .Values.text }}",
+        "{{ println .Values.text }}: b",
+        "{{ print \"x\" (nindent 0 \"y\") }}",
+        "{{ printf .Values.text 10 }}",
+        "{{ toYaml .Values.map | trimPrefix \"a: \" }}",
+        "b # {{ toYaml .Values.map }}",
+        "{{ (fromYaml .Values.escaped).a }}",
+        "{{ range $k, $v := .Values.keys }}{{ $k }}{{ end }}",
+        "{{ keys .Values.keys | first }}",
+        "{{ .Values.list }}",
+        "{{ print (include \"x\" .Values.list) (index .Values.list 0) }}",
+        "{{ $y := \"\" }}{{ with b64dec \"eA==\" }}{{ $y = . }}{{ end }}{{ $y }}",
+        "{{ $_ := set .Values \"k\" (b64dec \"eA==\") }}{{ .Values.k }}",
+        "{{ with .Chart }}{{ .Annotations.x }}{{ end }}",
+        "{{ include \"c/templates/_x.tpl\" . }}",
+        "{{ tpl \"{{ b64dec .Values.text }}\" . }}",
+        "{{ tpl (printf \"{{ %s }}\" .Values.text) . }}",
+        "{{ .Values.AsMap }}",
+        "{{ .Values.text | replace \"~\" (toYaml .Values.list | substr 3 4) }}",
+        "\n  {{- .Values.odd | nindent 2 }}",
         "{{ (urlParse \"x\").path }}",
     ] {
-        assert_eq!(said(code).len(), 1, "{code} {:?}", said(code));
+        assert!(!said(code).is_empty(), "{code}");
     }
     for code in [
         "{{ printf \"%s-%s\" .Release.Name .Chart.Name | trunc 63 | trimSuffix \"-\" }}",
@@ -1040,6 +1076,9 @@ fn what_ends_a_line_is_listed_wherever_it_stands() {
         "{{ b64dec \"eA==\" | toJson }}",
         "{{ include \"x\" (dict \"y\" .Values.text) }}",
         "{{ (urlParse \"x\").host }}",
+        "{{ toYaml .Values.map | nindent 2 | trim }}",
+        "{{ tpl (toYaml .Values.map | nindent 2) . }}",
+        "{{ index .Values \"text\" }}",
         "{{ (lookup \"v1\" \"Secret\" \"x\" \"y\").data }}",
         "{{ range $path, $_ := .Files.Glob \"x/*\" }}{{ base $path }}{{ end }}",
     ] {
@@ -1068,6 +1107,9 @@ fn what_blocks_write_depends_on_their_callers() {
         (&decoded, "a: {{ include \"c\" . | quote }}", false),
         (&decoded, "a:\n  {{- include \"c\" . | nindent 2 }}", false),
         (lines, "a: {{ include \"c\" . }}", true),
+        ("{{ define \"b\" }}x\n{{ print .x }}{{ end }}", "a: {{ include \"b\" . }}", true),
+        ("{{ block \"b\" . }}{{ print .x }}{{ end }}", "{{ include \"b\" . }}", true),
+        ("{{ block \"b\" . }}{{ print .x }}{{ end }}", "a: {{ include \"b\" . }}", false),
         (lines, "a:\n  {{- include \"c\" . | nindent 2 }}", false),
         (escaped, "a: {{ $x := include \"b\" . | fromYaml }}{{ $x.a }}", true),
         (escaped, "a: {{ $x := include \"b\" . | fromYaml }}{{ $x.a | quote }}", false),
@@ -1075,6 +1117,15 @@ fn what_blocks_write_depends_on_their_callers() {
         let said = may_write("none: []\n", &[("templates/_b.tpl", block), ("templates/a.yaml", call)]);
         assert_eq!(!said.is_empty(), listed, "{block}\n{call}\n{said:?}");
     }
+    // All charts in one share their blocks.
+    let shared = [
+        ("Chart.yaml", "name: a\n"),
+        ("charts/d/Chart.yaml", "name: d\n"),
+        ("charts/d/templates/_b.tpl", &decoded),
+        ("charts/e/Chart.yaml", "name: e\n"),
+        ("charts/e/templates/a.yaml", "a: {{ include \"b\" . }}\n"),
+    ];
+    assert_eq!(unread(&read(&shared)), ["1 {{ b64dec .x }} may write RBAC"]);
     // A chart beside it has blocks of its own.
     let beside = [("d/Chart.yaml", "name: d\n"), ("d/templates/a.yaml", "{{ include \"b\" . }}\n")];
     let inventory = read(&[&[("c/Chart.yaml", "name: c\n"), ("c/templates/_b.tpl", block)][..], &beside].concat());
@@ -1088,11 +1139,60 @@ fn keys_and_kinds_in_pieces_are_listed() {
         "ki{{ \"\" -}}\nnd: a\n",
         "a: b\nru{{/* a */ -}}\n  {{- \"\" }}les: []\n",
         "{ {{ .Values.a }}: b }\n",
+        "{b: {{ .Values.a }}}\n",
+        "--- {b: {{ .Values.a }}}\n",
+        "kind: List\nitems: [{apiVersion: v1, {{ print .x }}: b}]\n",
+        "kind: List\n\"items\":\n- a: {{ .Files.Get \"x\" | indent 2 }}\n",
+        "kind: List\n? items\n:\n- {{ print .x | nindent 2 }}\n",
+        "<<: {{ print .x }}\n",
+        "z: &z\n  {{- print .x | nindent 2 }}\n<<: *z\n",
+        "&z\n  {{ .Values.a }}: b\n",
+        &format!("{{{{/* {} */}}}}{{{{ print .x }}}}: b\n", "x".repeat(1_100)),
+        &format!("ki{}nd: a\n", "{{- \"\" -}}".repeat(100)),
         "? {{ .Values.a }}\n: b\n",
         "{{ .Values.a }}{{ .Values.b }}: c\n",
         "kind: Cluster{{ \"\" -}}\nRo{{ \"\" -}}\nle\n",
     ] {
-        assert!(!may_write("a: x\nb: y\n", &[("templates/a.yaml", text)]).is_empty(), "{text}");
+        assert!(!unread(&chart("a: x\nb: y\n", &[("a.yaml", text)])).is_empty(), "{text}");
+    }
+}
+
+/// A role in a block that stands where it is called is one where others call it.
+#[test]
+fn blocks_that_are_called_in_place_are_read_where_nothing_else_is() {
+    let block = format!("{{{{ block \"r\" . }}}}\n{}{{{{ end }}}}\n", role(RULE));
+    let call = "{{ include \"r\" . }}\n".to_owned() + &binding("{{ include \"x\" . }}");
+    for name in ["_b.tpl", "NOTES.txt", "b.yaml"] {
+        let inventory = chart("", &[(name, &block), ("a.yaml", &call)]);
+        assert_eq!(findings(&inventory).len(), 1, "{name}");
+    }
+}
+
+/// What is written on lines of its own behind a key belongs to the key, and more may follow.
+#[test]
+fn lines_behind_a_key_are_a_part_of_it() {
+    let head = HEAD.replace("rules:", "  labels: {{- include \"l\" . | nindent 4 }}\n    a: b\nrules:");
+    let text = head + RULE + &binding("{{ include \"x\" . }}");
+    let inventory = chart("", &[("a.yaml", &text)]);
+    assert_eq!(findings(&inventory).len(), 1);
+    assert_eq!(unread(&inventory), [""; 0]);
+}
+
+/// Numbers are the same however they are spelled, and a mapping into which code puts something is not empty.
+#[test]
+fn what_is_empty_or_equal_must_be_known() {
+    let code = |condition: &str| format!("{{{{ with {condition} }}}}\n{{{{ b64dec \"eA==\" }}}}\n{{{{ end }}}}\n");
+    let values = "a: 1\nb: 1.0\nm: {}\nn: {}\nx: [a]\n";
+    for (condition, listed) in [
+        ("eq .Values.a .Values.b", 1),
+        ("eq .Values.a .Values.a", 1),
+        ("eq .Values.x .Values.n", 0),
+        (".Values.n", 0),
+        (".Values.m", 1),
+    ] {
+        let put = "{{ $_ := set .Values.m \"k\" 1 }}\n";
+        let said = may_write(values, &[("templates/a.yaml", &code(condition)), ("templates/b.yaml", put)]);
+        assert_eq!(said.len(), listed, "{condition} {said:?}");
     }
 }
 
@@ -1107,7 +1207,13 @@ fn documents_of_other_languages_may_be_filled_in() {
         ("a.yaml.j2", "{{ x | b64decode }}\n", true),
         ("a.yaml.j2", "{% include 'x' %}\n", true),
         ("a.yaml.j2", "{% if a %}\n{{ b }}\n{% endif %}\n", true),
+        ("a.yaml.j2", "{%- include 'x' %}\n", true),
+        ("a.yaml.j2", "--- {{ x }}\n", true),
+        ("a.yaml.j2", "  {{ x }}\n", true),
+        ("a.yaml.j2", "{% if a %}{{ b }}{% endif %}\n", true),
+        ("a.yaml", "--- ${X}\n", true),
         ("a.yaml.j2", "a: {{ x }}\n", false),
+        ("a.yaml.j2", "a:\n  {{ x }}\n", false),
         ("a.yaml.erb", "<%= x %>\n", true),
         (
             "a.yaml",

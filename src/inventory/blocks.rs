@@ -6,26 +6,37 @@ use std::sync::Arc;
 
 use super::load::Unread;
 use super::read::append;
-use super::template::{chart_of, is_in_or_around, is_of_one_chart};
+use super::template::is_of_one_chart;
 use super::{Inventory, RoleId, link};
 use crate::source::TemplateLanguage;
-use crate::template::Level;
+use crate::template::{CallKind, Level};
+
+/// A block in a file.
+#[derive(Debug)]
+pub(super) struct BlockIn {
+    /// The block.
+    pub block: String,
+    /// The file.
+    pub path: Arc<str>,
+    /// The chart that is around all that share blocks with the file; empty for none.
+    pub chart: Arc<str>,
+}
 
 /// What files say of blocks.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
-    /// Those that are defined, each with the file.
-    pub defined: Vec<(String, Arc<str>)>,
+    /// Those that are defined.
+    pub defined: Vec<BlockIn>,
     /// Those of which some text has escapes.
-    pub escaped: Vec<(String, Arc<str>)>,
+    pub escaped: Vec<BlockIn>,
     /// Those that go on in the first column of another line.
-    pub of_lines: Vec<(String, Arc<str>)>,
+    pub of_lines: Vec<BlockIn>,
     /// Those in documents with RBAC that are defined where they are called.
     pub called: Vec<Unread>,
     /// Lines of which each is made of a block.
     pub altered: Vec<Unread>,
-    /// What they write that nobody has read, and what it may become where they are called.
-    pub unseen: Vec<(Level, Unread)>,
+    /// What they write that nobody has read, on the level on which they must be called for it to matter.
+    pub unseen: Vec<(BlockIn, Level, Unread)>,
     /// Their calls.
     pub calls: Vec<BlockCall>,
 }
@@ -33,28 +44,25 @@ pub(super) struct Blocks {
 /// A call of a block.
 #[derive(Debug)]
 pub(super) struct BlockCall {
-    /// The block.
-    pub block: String,
+    /// The block, and the file of the call.
+    pub to: BlockIn,
     /// The block that calls it, if one does.
     pub caller: Option<String>,
-    /// The file.
-    pub path: Arc<str>,
     /// The line.
     pub line: u32,
     /// The directive, as it is shown.
     pub shown: String,
-    /// What lines of the block may become.
+    /// The level on which lines of the block stand.
     pub level: Level,
-    /// Whether what it writes is parsed, and its parts are written.
-    pub is_parsed: bool,
-    /// Whether what it writes is written.
-    pub is_written: bool,
+    /// What becomes of them.
+    pub kind: CallKind,
 }
 
 impl BlockCall {
     /// That it is not known what the call writes.
-    fn unread(&self, reason: String) -> Unread {
-        let (path, line, language) = (Arc::clone(&self.path), self.line, TemplateLanguage::DoubleBraces);
+    fn unread(&self, reason: &str) -> Unread {
+        let reason = format!("{} may write RBAC: block {:?} {reason}", self.shown, self.to.block);
+        let (path, line, language) = (Arc::clone(&self.to.path), self.line, TemplateLanguage::DoubleBraces);
         Unread { path, line, language, mentions: Vec::new(), reason, block: None }
     }
 }
@@ -63,13 +71,8 @@ impl Blocks {
     /// Whether nothing is said of any.
     pub(super) fn is_empty(&self) -> bool {
         let Self { defined, escaped, of_lines, called, altered, unseen, calls } = self;
-        defined.is_empty()
-            && escaped.is_empty()
-            && of_lines.is_empty()
-            && called.is_empty()
-            && altered.is_empty()
-            && unseen.is_empty()
-            && calls.is_empty()
+        let places = [defined, escaped, of_lines].into_iter().all(Vec::is_empty);
+        places && called.is_empty() && altered.is_empty() && unseen.is_empty() && calls.is_empty()
     }
 
     /// Takes over what others say.
@@ -87,13 +90,15 @@ impl Blocks {
     /// say.
     pub(super) fn settle(self, inventory: &Inventory, mut unread: Vec<Unread>) -> Vec<Unread> {
         let Self { defined, escaped, of_lines, called, altered, unseen, calls } = self;
-        let defined = Places::of(defined.iter().map(|(name, path)| (name.as_str(), &**path)));
-        let escaped = Places::of(escaped.iter().map(|(name, path)| (name.as_str(), &**path)));
-        let of_lines = Places::of(of_lines.iter().map(|(name, path)| (name.as_str(), &**path)));
+        let (defined, escaped, of_lines) = (Places::of(&defined), Places::of(&escaped), Places::of(&of_lines));
         let mut reached = Reached::of(&calls);
         let block_of = |unread: &Unread| unread.block.clone().unwrap_or_default();
         // Of several blocks of one name, Helm takes one.
-        let is_one = |unread: &Unread| defined.of_chart(&block_of(unread), &unread.path).take(2).count() < 2;
+        let is_one = |unread: &Unread| {
+            let block = block_of(unread);
+            let named = defined.named(&block).chain(defined.named(""));
+            named.filter(|known| is_of_one_chart(&known.path, &unread.path)).take(2).count() < 2
+        };
         let lists = link::blocks(inventory);
         unread.retain(|unread| {
             let Some(block) = unread.block.as_deref() else { return true };
@@ -106,62 +111,60 @@ impl Blocks {
         let metas = roles.chain(inventory.bindings.iter().map(|binding| &binding.meta));
         let with_rbac: HashSet<&str> = metas.map(|meta| &*meta.path).collect();
         unread.extend(altered.into_iter().filter(|unread| {
-            let is_of_rbac = |path: &&str| with_rbac.contains(path) && is_of_one_chart(path, &unread.path);
-            defined.named(&block_of(unread)).iter().any(is_of_rbac)
+            let is_of_rbac =
+                |known: &BlockIn| with_rbac.contains(&*known.path) && is_of_one_chart(&known.path, &unread.path);
+            defined.named(&block_of(unread)).any(is_of_rbac)
         }));
-        for (level, it) in &unseen {
-            let becomes = reached.becomes(it.block.as_deref().unwrap_or_default(), &it.path);
+        for (block, level, it) in &unseen {
+            let becomes = reached.becomes(&block.block, &block.chart);
             if becomes.is_some_and(|becomes| becomes.document || *level == Level::Line) {
                 unread.push(it.clone());
             }
         }
         for call in &calls {
             let Some(becomes) = reached.call_becomes(call) else { continue };
-            let is_known = |places: &Places<'_>| places.of_chart(&call.block, &call.path).next().is_some();
-            let reason = if becomes.document && !is_known(&defined) {
-                "is not here"
-            } else if call.is_parsed && is_known(&escaped) {
-                "has escapes and is parsed"
-            } else if becomes.in_line && is_known(&of_lines) {
-                "has more lines than one"
-            } else {
-                continue;
-            };
-            unread.push(call.unread(format!("{} may write RBAC: block {:?} {reason}", call.shown, call.block)));
+            if becomes.document && !defined.has(&call.to) {
+                unread.push(call.unread("is not here"));
+            } else if call.kind == CallKind::Parsed && escaped.has(&call.to) {
+                unread.push(call.unread("has escapes and is parsed"));
+            } else if becomes.in_line && of_lines.has(&call.to) {
+                unread.push(call.unread("has more lines than one"));
+            }
         }
         unread
     }
 }
 
-/// Files in which blocks stand, by the names of these.
-struct Places<'b>(HashMap<&'b str, Vec<&'b str>>);
+/// Blocks by their names.
+struct Places<'b>(HashMap<&'b str, Vec<&'b BlockIn>>);
 
 impl<'b> Places<'b> {
-    fn of(blocks: impl Iterator<Item = (&'b str, &'b str)>) -> Self {
-        let mut places: HashMap<&str, Vec<&str>> = HashMap::new();
-        for (name, path) in blocks {
+    fn of(blocks: &'b [BlockIn]) -> Self {
+        let mut places: HashMap<&str, Vec<&BlockIn>> = HashMap::new();
+        for block in blocks {
             // A name with escapes may be any.
-            places.entry(if name.contains('\\') { "" } else { name }).or_default().push(path);
+            let name = if block.block.contains('\\') { "" } else { &block.block };
+            places.entry(name).or_default().push(block);
         }
         Self(places)
     }
 
-    fn named(&self, block: &str) -> &[&'b str] {
-        self.0.get(block).map(Vec::as_slice).unwrap_or_default()
+    fn named(&self, block: &str) -> impl Iterator<Item = &'b BlockIn> {
+        self.0.get(block).into_iter().flatten().copied()
     }
 
-    /// Those that a file of one of these charts may call.
-    fn of_chart(&self, block: &str, path: &str) -> impl Iterator<Item = &'b str> {
-        let named = self.named(block).iter().chain(self.named("")).copied();
-        named.filter(move |known| is_of_one_chart(known, path))
+    /// Whether one of them is that which is called.
+    fn has(&self, called: &BlockIn) -> bool {
+        let mut named = self.named(&called.block).chain(self.named(""));
+        named.any(|known| known.chart == called.chart)
     }
 }
 
 /// What blocks become where they are called, all calls from files that are rendered to the last one followed.
 struct Reached<'b> {
-    /// The calls of each chart, by its directory.
+    /// The calls of each chart.
     calls: BTreeMap<&'b str, Vec<&'b BlockCall>>,
-    /// The blocks that a chart's files reach, with those of charts in it and around it.
+    /// The blocks that files of a chart reach.
     known: BTreeMap<&'b str, HashMap<&'b str, Becomes>>,
 }
 
@@ -178,29 +181,25 @@ impl<'b> Reached<'b> {
     fn of(calls: &'b [BlockCall]) -> Self {
         let mut of_charts: BTreeMap<&str, Vec<&BlockCall>> = BTreeMap::new();
         for call in calls {
-            of_charts.entry(chart_of(&call.path)).or_default().push(call);
+            of_charts.entry(&call.to.chart).or_default().push(call);
         }
         Self { calls: of_charts, known: BTreeMap::new() }
     }
 
-    /// What a block of a file becomes; none if nothing that is rendered calls it.
-    fn becomes(&mut self, block: &str, path: &'b str) -> Option<Becomes> {
+    /// What a block of a chart becomes; none if nothing that is rendered calls it.
+    fn becomes(&mut self, block: &str, chart: &'b str) -> Option<Becomes> {
         // A name with escapes may be any.
         if block.contains('\\') {
             return Some(Becomes { document: true, in_line: true });
         }
-        let calls = &self.calls;
-        let known = self.known.entry(chart_of(path)).or_insert_with(|| {
-            let of_chart = calls.iter().filter(|(chart, _)| is_in_or_around(chart, chart_of(path)));
-            reached(of_chart.flat_map(|(_, calls)| calls.iter().copied()))
-        });
-        known.get(block).copied()
+        let calls = self.calls.get(chart).into_iter().flatten().copied();
+        self.known.entry(chart).or_insert_with(|| reached(calls)).get(block).copied()
     }
 
     /// What the lines of a call become; none if it is in a block that nothing calls.
     fn call_becomes(&mut self, call: &'b BlockCall) -> Option<Becomes> {
         let caller = match &call.caller {
-            Some(caller) => self.becomes(caller, &call.path)?,
+            Some(caller) => self.becomes(caller, &call.to.chart)?,
             None => Becomes { document: true, in_line: false },
         };
         Some(becomes_in(caller, call))
@@ -210,7 +209,8 @@ impl<'b> Reached<'b> {
 /// What a block becomes that is called in another one, given what that becomes.
 fn becomes_in(caller: Becomes, call: &BlockCall) -> Becomes {
     let is_line = call.level == Level::Line;
-    Becomes { document: caller.document && !is_line, in_line: call.is_written && (caller.in_line || is_line) }
+    let is_written = call.kind == CallKind::Written;
+    Becomes { document: caller.document && !is_line, in_line: is_written && (caller.in_line || is_line) }
 }
 
 /// The blocks that calls reach.
@@ -226,12 +226,12 @@ fn reached<'b>(calls: impl Iterator<Item = &'b BlockCall>) -> HashMap<&'b str, B
     let mut reached: HashMap<&str, Becomes> = HashMap::new();
     while let Some((call, caller)) = next.pop() {
         let more = becomes_in(caller, call);
-        let known = reached.get(&*call.block).copied();
+        let known = reached.get(&*call.to.block).copied();
         let before = known.unwrap_or_default();
         let now = Becomes { document: before.document || more.document, in_line: before.in_line || more.in_line };
         if known != Some(now) {
-            reached.insert(&call.block, now);
-            next.extend(within.get(&*call.block).into_iter().flatten().map(|call| (*call, now)));
+            reached.insert(&call.to.block, now);
+            next.extend(within.get(&*call.to.block).into_iter().flatten().map(|call| (*call, now)));
         }
     }
     reached

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::blocks::{BlockCall, Blocks};
+use super::blocks::{BlockCall, BlockIn, Blocks};
 use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
@@ -48,7 +48,7 @@ pub struct LoadOptions {
 pub struct Coverage {
     /// Files read.
     pub files: usize,
-    /// Of these, the files whose bytes rule out an RBAC object, so that they were not parsed.
+    /// Of these, the files whose bytes rule out an RBAC object. Only the code of templates is looked at there.
     pub files_without_rbac: usize,
     /// Documents parsed.
     pub documents: usize,
@@ -275,6 +275,12 @@ impl<'s> Source<'s> {
         self.in_chart().is_some_and(|(_, is_rendered)| *is_rendered)
     }
 
+    /// A block that stands there, or is called.
+    fn block(&self, block: String) -> BlockIn {
+        let chart = self.in_chart().map(|(chart, _)| Arc::clone(chart.outermost()));
+        BlockIn { block, path: Arc::clone(self.path), chart: chart.unwrap_or_else(|| Arc::from("")) }
+    }
+
     /// Whether Helm takes no more from the file than the blocks that are defined there: it prints notes, and does not render
     /// files such as `_helpers.tpl`.
     fn has_blocks_only(&self) -> bool {
@@ -355,7 +361,7 @@ fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let may_be_rbac = is_named || may_become_rbac(bytes);
     if !may_be_rbac && !source.has_code(bytes) {
         if source.in_templates {
-            result.blocks.defined = defined_in(bytes).map(|name| (name, Arc::clone(path))).collect();
+            result.blocks.defined = defined_in(bytes).map(|name| source.block(name)).collect();
         }
         return result;
     }
@@ -443,9 +449,14 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     let mut result = FileResult::default();
     let blocks_only = source.has_blocks_only();
     let mut masked = Vec::new();
-    result.blocks.defined = template.block_names().map(|name| (name.to_owned(), Arc::clone(path))).collect();
+    result.blocks.defined = template.block_names().map(|name| source.block(name.to_owned())).collect();
     for part in template.parts() {
         if part.block.is_none() && blocks_only {
+            continue;
+        }
+        // It is read where it stands, unless nobody renders that.
+        if part.in_place && !blocks_only {
+            say_lines(&template, &part, source, &mut Vec::new(), &mut result);
             continue;
         }
         let raw = template.text_of(&part);
@@ -533,37 +544,30 @@ fn say_lines(
 ) {
     let (unseen, calls) = template.unseen(part);
     let line = |offset: usize| template.position(offset).0;
-    // One reason is enough for a line.
-    let said: BTreeSet<u32> = unknown.iter().map(|known| line(known.offset as usize)).collect();
+    // One reason is enough for a directive.
+    let said: BTreeSet<u32> = unknown.iter().map(|known| known.offset).collect();
     for Unseen { offset, shown, level } in unseen {
         let reason = format!("{shown} may write RBAC");
-        let Some((block, level)) = part.block.zip(level).filter(|_| source.is_rendered()) else {
-            unknown.extend((!said.contains(&line(offset))).then(|| Unknown::new(offset as u32, reason)));
-            continue;
-        };
-        let unread = unread(source.path, &[], 0, line(offset), template.language(), &reason);
-        result.blocks.unseen.push((level, Unread { block: Some(block.to_owned()), ..unread }));
+        match part.block.zip(level).filter(|_| source.is_rendered()) {
+            Some((block, level)) => {
+                let unread = unread(source.path, &[], 0, line(offset), template.language(), &reason);
+                result.blocks.unseen.push((source.block(block.to_owned()), level, unread));
+            }
+            None if said.contains(&(offset as u32)) => {}
+            None => unknown.push(Unknown::new(offset as u32, reason)),
+        }
     }
     if !source.is_rendered() {
         return;
     }
-    let caller = part.block.map(str::to_owned);
     if let Some(block) = part.block {
-        let place = || (block.to_owned(), Arc::clone(source.path));
+        let place = || source.block(block.to_owned());
         result.blocks.escaped.extend(template.has_escapes(part).then(place));
         result.blocks.of_lines.extend(template.ends_line(part).then(place));
     }
-    result.blocks.calls.extend(calls.into_iter().map(|Call { offset, shown, block, level, is_parsed, is_written }| {
-        BlockCall {
-            block,
-            caller: caller.clone(),
-            path: Arc::clone(source.path),
-            line: line(offset),
-            shown,
-            level,
-            is_parsed,
-            is_written,
-        }
+    result.blocks.calls.extend(calls.into_iter().map(|Call { offset, shown, block, level, kind }| {
+        let (to, caller) = (source.block(block), part.block.map(str::to_owned));
+        BlockCall { to, caller, line: line(offset), shown, level, kind }
     }));
 }
 

@@ -61,17 +61,13 @@ impl Templated {
 }
 
 /// The directory of the chart in which a template stands, by its name.
-pub(super) fn chart_of(path: &str) -> &str {
+fn chart_of(path: &str) -> &str {
     if path.starts_with("templates/") { "" } else { path.rfind("/templates/").map_or("", |end| &path[..end]) }
 }
 
 /// Whether two templates are of the same chart, or one of a chart in that of the other.
 pub(super) fn is_of_one_chart(a: &str, b: &str) -> bool {
-    is_in_or_around(chart_of(a), chart_of(b))
-}
-
-/// Whether of two directories of charts one is the other, or in it.
-pub(super) fn is_in_or_around(a: &str, b: &str) -> bool {
+    let (a, b) = (chart_of(a), chart_of(b));
     let is_around = |outer: &str, inner: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with('/'))
     };

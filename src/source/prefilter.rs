@@ -115,18 +115,32 @@ fn may_fill_in_rbac(bytes: &[u8]) -> bool {
             .iter()
             .any(|(open, close)| memchr::memmem::find_iter(bytes, open).any(|at| splits_word(bytes, at, close)))
         || is_overlay()
-        || WRITING.iter().any(|mark| memchr::memmem::find_iter(bytes, mark).any(|at| begins_line(bytes, at)))
+        || WRITING.iter().any(|mark| memchr::memmem::find_iter(bytes, mark).any(|at| may_write_key(bytes, at)))
         || memchr::memmem::find(bytes, b"--- #@ ").is_some()
 }
 
 /// What begins directives that write something.
-const WRITING: [&[u8]; 6] = [b"{{", b"{% include", b"{%- include", b"(@", b"<%=", b"${"];
+const WRITING: [&[u8]; 5] = [b"{{", b"{%", b"(@", b"<%=", b"${"];
+/// Statements of Jinja's that write another file.
+const INCLUDING: [&[u8]; 3] = [b"include", b"extends", b"import"];
 
-/// Whether something stands in the first column, where documents and keys of objects begin. Both may be quoted.
-fn begins_line(bytes: &[u8], at: usize) -> bool {
-    let before = bytes.get(..at).unwrap_or_default();
-    let before = before.strip_suffix(b"\"").or(before.strip_suffix(b"'")).unwrap_or(before);
-    before.strip_suffix(b"? ").unwrap_or(before).last().is_none_or(|byte| matches!(byte, b'\n' | b'\r'))
+/// Whether something is written where a document or a key of its own may begin: only blanks, quotes and directives stand
+/// before it on its line.
+fn may_write_key(bytes: &[u8], at: usize) -> bool {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if let Some(statement) = rest.strip_prefix(b"{%") {
+        let statement = statement.strip_prefix(b"-").or(statement.strip_prefix(b"+")).unwrap_or(statement);
+        let statement = statement.trim_ascii_start();
+        if !INCLUDING.iter().any(|word| statement.starts_with(word)) {
+            return false;
+        }
+    }
+    // Keys are short.
+    let before = bytes.get(at.saturating_sub(256)..at).unwrap_or_default();
+    let line = before.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let line = line.strip_prefix(b"--- ").unwrap_or(line).trim_ascii();
+    let line = line.strip_prefix(b"?").unwrap_or(line).trim_ascii();
+    matches!(line, b"" | b"\"" | b"'") || line.ends_with(b"}")
 }
 
 /// Whether a directive that begins at `at` stands in the middle of a word.

@@ -20,6 +20,8 @@ const MAX_BYTES: u64 = 64 << 20;
 /// How often variables of a file are looked up, and how many that stand for each other, one behind the other.
 const MAX_LOOKUPS: usize = 10_000;
 const MAX_STEPS: usize = 8;
+/// How many values one variable may have that is known to be a mapping of its own.
+const MAX_VALUES: usize = 64;
 
 /// Where code stands in a chart, values that become templates included.
 const PLACES: [&str; 3] = ["templates", "charts", VALUES];
@@ -72,6 +74,8 @@ const PASSING: [&str; 20] = [
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     keys: BTreeSet<String>,
+    /// The last keys on the way to mappings that get more of them.
+    grown: BTreeSet<String>,
     /// Whether any may be.
     any: bool,
 }
@@ -124,6 +128,11 @@ impl Changes {
     /// Whether the value behind these keys may be another one.
     pub(super) fn touch(&self, path: &[&str]) -> bool {
         self.any || path.iter().any(|key| self.keys.contains(*key))
+    }
+
+    /// Whether keys may be put into what stands behind a key.
+    pub(super) fn add_to(&self, key: &str) -> bool {
+        self.any || self.grown.contains(key)
     }
 
     /// A value, of which the parts are unknown that may be others.
@@ -197,7 +206,10 @@ impl Changes {
                 }
                 match (rest.first(), variables.changed_in(target, MAX_STEPS)) {
                     (_, Some(keys)) if keys.is_empty() => {}
-                    (Some(Token::Text(key)), _) => drop(self.keys.insert(key.clone())),
+                    (Some(Token::Text(key)), into) => {
+                        self.keys.insert(key.clone());
+                        self.grown.extend(into.unwrap_or_default());
+                    }
                     (_, Some(keys)) => self.keys.extend(keys),
                     (_, None) => self.any = true,
                 }
@@ -284,7 +296,8 @@ impl Variables<'_> {
         match code {
             [Token::Word(name)] if name.starts_with('$') => {
                 let values = self.values.get(name).map(Vec::as_slice).unwrap_or_default();
-                !values.is_empty() && values.iter().all(|(value, is_each)| !is_each && is_made(value))
+                (1..=MAX_VALUES).contains(&values.len())
+                    && values.iter().all(|(value, is_each)| !is_each && is_made(value))
             }
             _ => is_made(code),
         }

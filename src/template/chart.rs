@@ -30,7 +30,10 @@ const MAX_DEPTH: usize = 32;
 /// How many charts in charts are looked at, all in all, before the values of the outermost are not known.
 const MAX_CHARTS: usize = 200;
 /// How far above a template its chart is looked for.
-const MAX_LEVELS: usize = 16;
+const MAX_LEVELS: usize = 64;
+
+/// Methods of Helm's type of values, which are called like keys (`chart/common/values.go`).
+pub(super) const METHODS: [&str; 5] = ["AsMap", "YAML", "Table", "PathValue", "Encode"];
 
 /// Words without one of which nothing is granted.
 const GRANTING: [&str; 3] = ["verbs", "roleRef", "impersonate"];
@@ -83,7 +86,7 @@ impl Literal {
         match self {
             Self::Text(text) => may_grant(text),
             Self::List(list) => list.iter().any(Self::may_grant),
-            Self::Map(map) => map.iter().any(|(key, value)| GRANTING.contains(&key.as_str()) || value.may_grant()),
+            Self::Map(map) => map.iter().any(|(key, value)| may_grant(key) || value.may_grant()),
             Self::Null | Self::Bool(_) | Self::Number(_) => false,
             Self::Unknown => true,
         }
@@ -128,14 +131,33 @@ impl Literal {
         Self::Map(Arc::new(map))
     }
 
-    /// Calls `visit` with each text in it.
+    /// Calls `visit` with each text in it, keys too.
     pub(super) fn visit_texts(&self, visit: &mut dyn FnMut(&str)) {
         match self {
             Self::Text(text) => visit(text),
             Self::List(list) => list.iter().for_each(|item| item.visit_texts(visit)),
-            Self::Map(map) => map.values().for_each(|value| value.visit_texts(visit)),
+            Self::Map(map) => map.iter().for_each(|(key, value)| {
+                visit(key);
+                value.visit_texts(visit);
+            }),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Unknown => {}
         }
+    }
+
+    /// The value behind some keys. What is not there is null.
+    fn at(&self, path: &[&str]) -> Option<Self> {
+        let mut at = self;
+        for step in path {
+            match at {
+                Self::Map(map) => match map.get(*step) {
+                    Some(value) => at = value,
+                    None => return Some(Self::Null),
+                },
+                Self::Null => return Some(Self::Null),
+                _ => return None,
+            }
+        }
+        (*at != Self::Unknown).then(|| at.clone())
     }
 
     fn field(&self, key: &str) -> Option<&Self> {
@@ -180,8 +202,12 @@ impl Literal {
 pub(crate) struct Chart {
     /// Where it stands.
     directory: Option<PathBuf>,
+    /// The directory of the chart around it that is in no other one: all charts there share their blocks.
+    outermost: Arc<str>,
     /// What its values are by default, before its code changes any; none if that cannot be told.
     values: Option<Literal>,
+    /// What its own file says. Few ask.
+    own: OnceLock<Option<Literal>>,
     /// What its code changes of them, and what they are then. Few ask.
     changed: OnceLock<(Changes, Option<Literal>)>,
     /// Whether RBAC may be written from some of them.
@@ -196,7 +222,9 @@ impl Chart {
 
     fn new(directory: Option<PathBuf>, values: Option<Literal>) -> Self {
         let grants = values.as_ref().is_none_or(Literal::may_grant);
-        Self { directory, values, changed: OnceLock::new(), grants }
+        let outermost = directory.as_deref().map(|directory| outermost(directory).to_string_lossy());
+        let outermost = Arc::from(outermost.unwrap_or_default());
+        Self { directory, outermost, values, own: OnceLock::new(), changed: OnceLock::new(), grants }
     }
 
     /// What the code of the chart, of those in it and of those around it changes, and the values then.
@@ -207,6 +235,11 @@ impl Chart {
             let values = self.values.as_ref().map(|values| changes.applied_to(values));
             (changes, values)
         })
+    }
+
+    /// The directory of the chart around it that is in no other one.
+    pub(crate) fn outermost(&self) -> &Arc<str> {
+        &self.outermost
     }
 
     /// Whether RBAC may be written from its values.
@@ -222,21 +255,20 @@ impl Chart {
     /// The default of `.Values.a.b`, given the path behind `.Values`. What is not there is null.
     pub(super) fn default(&self, path: &[&str]) -> Option<Literal> {
         let (changes, values) = self.changed();
-        if changes.touch(path) {
+        let is_method = path.first().is_some_and(|step| METHODS.contains(step));
+        if changes.touch(path) || is_method {
             return None;
         }
-        let mut at = values.as_ref()?;
-        for step in path {
-            match at {
-                Literal::Map(map) => match map.get(*step) {
-                    Some(value) => at = value,
-                    None => return Some(Literal::Null),
-                },
-                Literal::Null => return Some(Literal::Null),
-                _ => return None,
-            }
-        }
-        (*at != Literal::Unknown).then(|| at.clone())
+        let value = values.as_ref()?.at(path)?;
+        // More may have been put into it.
+        let is_whole = !matches!(value, Literal::Map(_)) || !path.last().is_some_and(|key| changes.add_to(key));
+        is_whole.then_some(value)
+    }
+
+    /// What `.Values.a.b` is before any code changes it; where the values cannot be told, what the chart's own file says.
+    pub(super) fn written(&self, path: &[&str]) -> Option<Literal> {
+        let own = || self.own.get_or_init(|| literal_file(&self.directory.as_ref()?.join(VALUES)));
+        self.values.as_ref().or_else(|| own().as_ref())?.at(path)
     }
 }
 

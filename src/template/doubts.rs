@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::changes::{MERGERS, SETTERS};
 use super::expression::{Token, is_path, texts_in, tokens};
-use super::lex::{Action, Directive, directives};
+use super::lex::{Action, Block, Directive, directives};
 use super::scope::Guard;
 use super::{MAX_VARIABLES, SEPARATOR, Template, line_before};
 use crate::source::TemplateLanguage;
@@ -21,6 +21,10 @@ pub(super) const IN_COMMENT: &str = "what is written into a comment may be more 
 const MAX_LOOKED_UP: usize = 2_000;
 /// How many values that a variable is given are looked at, and how many blocks that are made into something else.
 pub(super) const MAX_GIVEN: usize = 64;
+/// How many blocks around an assignment may say what is assigned.
+const MAX_AROUND: usize = 8;
+/// How many pieces of code are followed from one, through variables.
+const MAX_REACHED: usize = 1_000;
 
 impl<'t> Template<'t> {
     /// Where what is read in a document is not what would be rendered, and why.
@@ -119,36 +123,61 @@ impl<'t> Template<'t> {
         lines
             .take(MAX_LOOKED_UP)
             .flat_map(|(index, directive)| {
-                let mut blocks = BTreeSet::new();
-                let is_altered = self.find_blocks(directive.body, &mut blocks, &mut BTreeSet::new());
-                blocks.retain(|_| is_altered);
-                blocks.into_iter().map(move |block| (directive.range.start, block, self.shown(index)))
+                self.changed_blocks(directive.body)
+                    .into_iter()
+                    .map(move |block| (directive.range.start, block, self.shown(index)))
             })
             .collect()
     }
 
-    /// Finds the blocks that code includes, in variables too, and tells whether it does more with them than to indent them.
-    fn find_blocks(&self, code: &str, blocks: &mut BTreeSet<String>, seen: &mut BTreeSet<&'t str>) -> bool {
-        let Some(tokens) = tokens(code) else { return false };
-        let mut is_altered = false;
-        for (at, token) in tokens.iter().enumerate() {
-            let Token::Word(word) = token else { continue };
-            if let ("include", Some(Token::Text(name))) = (*word, tokens.get(at + 1))
-                && blocks.len() < MAX_GIVEN
-            {
-                blocks.insert(name.clone());
-            }
-            let name = word.split('.').next().unwrap_or_default();
-            if let Some((name, values)) = self.given.get_key_value(name)
-                && seen.insert(name)
-            {
-                for value in values {
-                    is_altered |= self.find_blocks(value, blocks, seen);
+    /// The blocks that code includes, in variables too, if it does more with them than to indent them.
+    fn changed_blocks(&self, code: &'t str) -> BTreeSet<String> {
+        let (mut blocks, mut is_altered) = (BTreeSet::new(), false);
+        let codes = self.reached_by(code);
+        is_altered |= codes.is_none();
+        for tokens in codes.unwrap_or_else(|| vec![code]).into_iter().filter_map(tokens) {
+            // What a block is given alters nothing.
+            let (mut depth, mut given_from) = (0usize, None);
+            for (at, token) in tokens.iter().enumerate() {
+                match token {
+                    Token::Mark('(') => depth += 1,
+                    Token::Mark(_) => {
+                        given_from = given_from.filter(|from| depth != *from);
+                        depth -= usize::from(*token == Token::Mark(')') && depth > 0);
+                    }
+                    Token::Word("include") => {
+                        if let Some(Token::Text(name)) = tokens.get(at + 1).filter(|_| blocks.len() < MAX_GIVEN) {
+                            blocks.insert(name.clone());
+                        }
+                        given_from = given_from.or(Some(depth));
+                    }
+                    Token::Word(word) => is_altered |= given_from.is_none() && alters(word),
+                    Token::Text(_) => {}
                 }
             }
-            is_altered |= alters(word);
         }
-        is_altered
+        if is_altered { blocks } else { BTreeSet::new() }
+    }
+
+    /// Some code, and all that it may stand for: what the variables are given that it names, and those that these name. None if
+    /// that is too much.
+    pub(super) fn reached_by(&self, code: &'t str) -> Option<Vec<&'t str>> {
+        let (mut codes, mut seen, mut at) = (vec![code], BTreeSet::new(), 0);
+        while let Some(code) = codes.get(at).copied() {
+            at += 1;
+            for word in code.split(|c: char| c.is_whitespace() || "(),|=".contains(c)) {
+                let name = word.split('.').next().unwrap_or_default();
+                if let Some((name, given)) = self.given.get_key_value(name)
+                    && seen.insert(name)
+                {
+                    codes.extend(given);
+                    if given.len() >= MAX_GIVEN || codes.len() > MAX_REACHED {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(codes)
     }
 }
 
@@ -161,13 +190,30 @@ pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&
             values.push(value);
         }
     };
+    // What `.` is, the blocks around say.
+    let mut around: Vec<Option<&str>> = Vec::new();
     for directive in directives {
+        match directive.action {
+            Action::Open(Block::With(code) | Block::Each(code)) => around.push(Some(code)),
+            Action::Open(_) => around.push(None),
+            Action::Close => drop(around.pop()),
+            _ => {}
+        }
         let assigned = directive.body.split_once('=').filter(|_| directive.action != Action::Output);
         if let Some((names, value)) = assigned {
             let names = names.split(|c: char| c.is_whitespace() || ",:".contains(c)).filter(|it| it.starts_with('$'));
             // The names of files are words.
-            let names_files = names.clone().count() == 2 && value.contains(".Files.Glob ") && !value.contains('|');
-            names.skip(usize::from(names_files)).for_each(|name| give(name, value));
+            let files = value.trim().strip_prefix('(').unwrap_or(value).trim();
+            let is_files = files.starts_with(".Files.Glob ") || files.starts_with("$.Files.Glob ");
+            let names_files = names.clone().count() == 2 && is_files && !files.contains(['|', '(']);
+            let names = names.skip(usize::from(names_files));
+            let is_dot = |word: &str| word.starts_with('.') && !word.starts_with(".Values");
+            let names_dot = value.split(|c: char| c.is_whitespace() || "()|".contains(c)).any(is_dot);
+            for name in names {
+                give(name, value);
+                let outer = around.iter().rev().flatten().take(if names_dot { MAX_AROUND } else { 0 });
+                outer.for_each(|code| give(name, code));
+            }
         }
         let code = assigned.map_or(directive.body, |(_, value)| value);
         let mut words = code.split(|c: char| c.is_whitespace() || "()|".contains(c)).filter(|word| !word.is_empty());

@@ -95,6 +95,14 @@ pub(super) fn last_call(body: &str) -> Option<(String, String)> {
     }
 }
 
+/// The function that is called last.
+pub(super) fn last_function(body: &str) -> Option<String> {
+    match last_command(&tokens(&with_blanks_before_fields(body))?) {
+        [Token::Word(function), ..] => Some((*function).to_owned()),
+        _ => None,
+    }
+}
+
 /// An expression in which fields of what stands in brackets stand by themselves, for those who ask what is named there and not
 /// what it is: `(f .x).y` has no value here.
 pub(super) fn with_blanks_before_fields(body: &str) -> Cow<'_, str> {
@@ -316,6 +324,10 @@ impl Evaluator<'_> {
     }
 }
 
+fn all_same(values: &[Literal]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
 fn is_word_value(word: &str) -> bool {
     matches!(word, "true" | "false" | "nil")
 }
@@ -343,6 +355,10 @@ fn call(name: &str, arguments: Vec<Literal>) -> Option<Literal> {
         "not" if arguments.len() == 1 => Some(Literal::Bool(!arguments[0].is_true())),
         "and" => arguments.iter().find(|value| !value.is_true()).cloned().or_else(last),
         "or" => arguments.iter().find(|value| value.is_true()).cloned().or_else(last),
+        // A number may be spelled in several ways.
+        "eq" | "ne" if arguments.iter().any(|value| matches!(value, Literal::Number(_))) && !all_same(&arguments) => {
+            None
+        }
         "eq" if arguments.len() > 1 => Some(Literal::Bool(arguments[1..].contains(&arguments[0]))),
         "ne" if arguments.len() == 2 => Some(Literal::Bool(arguments[0] != arguments[1])),
         "empty" if arguments.len() == 1 => Some(Literal::Bool(!arguments[0].is_true())),

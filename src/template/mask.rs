@@ -130,7 +130,10 @@ impl Masker<'_, '_> {
             return self.fill(before..after, LETTER);
         }
         for (at, directive) in run.iter().enumerate() {
-            let beside_left = left.is_some() && first_break.is_none_or(|gap| gap > at);
+            let on_new_line = indentation(directive).is_some_and(|indent| indent.on_new_line);
+            // What is written on lines of its own behind a key is all that this has, or begins it.
+            let is_value = on_new_line && left == Some(b':');
+            let beside_left = left.is_some() && first_break.is_none_or(|gap| gap > at) && !is_value;
             let beside_right = right.is_some() && last_break.is_none_or(|gap| gap <= at);
             let range = directive.range.clone();
             if directive.action == Action::Output
@@ -144,7 +147,6 @@ impl Masker<'_, '_> {
                 continue;
             }
             // What is eaten joins what is written to the text beside it.
-            let on_new_line = indentation(directive).is_some_and(|indent| indent.on_new_line);
             let joins_left = at == 0 && gaps[0].eaten && left.is_some_and(is_word) && !on_new_line && !is_boundary;
             let joins_right = at + 1 == run.len() && directive.trims_right && right.is_some() && !is_boundary;
             if beside_left || beside_right || joins_left || joins_right {

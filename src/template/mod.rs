@@ -8,6 +8,7 @@
 mod branches;
 mod changes;
 mod chart;
+mod code;
 mod doubts;
 mod expression;
 mod lex;
@@ -25,14 +26,16 @@ use std::sync::Arc;
 pub(crate) use branches::{Apart, Condition};
 use changes::Changes;
 pub(crate) use chart::{Chart, Charts, Literal, chart_root, granting_word, may_grant};
+use code::has_escapes;
+pub(crate) use code::{CallKind, Level};
 pub(crate) use doubts::written_in_comments;
 use doubts::{IN_COMMENT, given};
-use expression::{Bound, Scope, Variable, canonical, evaluate};
+use expression::{Bound, Scope, Variable, canonical, evaluate, texts_in};
 use lex::{Action, Block, Directive, directives, has_ytt_code};
 pub(crate) use mask::Hole;
 use mask::mask;
 use scope::{Guard, GuardKind, Scopes};
-pub(crate) use written::{Call, Level, Unseen};
+pub(crate) use written::{Call, Unseen};
 
 use crate::source::{TemplateLanguage, split_documents};
 use crate::syntax::{Place, SyntaxError, Tree, parse_documents, parse_masked, to_u32};
@@ -45,10 +48,8 @@ const UNKNOWN: &str = "{{}}";
 const SEPARATOR: &str = "---";
 /// How many variables are remembered.
 const MAX_VARIABLES: usize = 200;
-/// How many directives are followed that stand beside each other.
-const MAX_BESIDE: usize = 32;
-/// How many texts of values are looked at, all in all.
-const MAX_TEXTS: usize = 1_000_000;
+/// How many bytes of values are looked at, all in all: a second's work.
+const MAX_TEXT: usize = 64 << 20;
 /// How many elements of lists are written out, all in all.
 const MAX_ELEMENTS: usize = 100_000;
 
@@ -76,10 +77,12 @@ pub(crate) struct Template<'t> {
     /// What its own code changes of the values, where there is no chart.
     changes: OnceCell<Changes>,
     lines: Vec<u32>,
+    /// Directives with nothing between them. Few ask.
+    runs: OnceCell<Vec<Range<usize>>>,
     /// How many more elements of lists are written out. A short directive may stand for a long list.
     elements_left: Cell<usize>,
-    /// How many more texts of values are looked at.
-    texts_left: Cell<usize>,
+    /// How many more bytes of values are looked at.
+    text_left: Cell<usize>,
     /// Directives of which somebody has read what they write.
     asked: RefCell<BTreeSet<usize>>,
     /// A place that was asked for, and how many characters stand before it on its line.
@@ -95,6 +98,8 @@ pub(crate) struct Part<'p> {
     masked: Cow<'p, str>,
     /// The block that it is in, if that stands where it is called.
     pub block: Option<&'p str>,
+    /// Whether that block stands where it is defined, too.
+    pub in_place: bool,
 }
 
 impl<'t> Template<'t> {
@@ -132,8 +137,9 @@ impl<'t> Template<'t> {
             chart,
             changes: OnceCell::new(),
             lines,
+            runs: OnceCell::new(),
             elements_left: Cell::new(MAX_ELEMENTS),
-            texts_left: Cell::new(MAX_TEXTS),
+            text_left: Cell::new(MAX_TEXT),
             asked: RefCell::default(),
             position: Cell::default(),
         };
@@ -161,19 +167,31 @@ impl<'t> Template<'t> {
             .into_iter()
             .flat_map(|piece| self.unglued(piece.range))
             .filter_map(|range| {
-                Some(Part { masked: Cow::Owned(main.get(range.clone())?.to_owned()), range, block: None })
+                Some(Part {
+                    masked: Cow::Owned(main.get(range.clone())?.to_owned()),
+                    range,
+                    block: None,
+                    in_place: false,
+                })
             })
             .collect();
         for define in &self.defines {
             // Blocks in blocks are read by themselves too.
-            let block = self.scopes.around(define.start).find_map(|(_, guard)| match guard.kind {
-                GuardKind::Define(name) => Some(block_name(name)),
-                _ => None,
-            });
+            let block = self.block_around(define.start);
             let body = self.masked.get(define.clone()).unwrap_or_default();
             parts.extend(split_documents(body.as_bytes()).into_iter().filter_map(|piece| {
                 let range = define.start + piece.range.start..define.start + piece.range.end;
-                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block })
+                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block, in_place: false })
+            }));
+        }
+        let in_place = self.directives.iter().filter_map(|it| Some((called_block(it)?, it.range.end)));
+        for (block, start) in in_place {
+            let body = self.scopes.around(start).next().map(|(_, guard)| guard.range.clone()).unwrap_or_default();
+            let text = self.masked.get(body.clone()).unwrap_or_default();
+            parts.extend(split_documents(text.as_bytes()).into_iter().filter_map(|piece| {
+                let range = body.start + piece.range.start..body.start + piece.range.end;
+                let masked = Cow::Borrowed(self.masked.get(range.clone())?);
+                Some(Part { masked, range, block: Some(block), in_place: true })
             }));
         }
         parts
@@ -206,7 +224,7 @@ impl<'t> Template<'t> {
         }
         parts.push(from..at);
         let part = |range: Range<usize>| {
-            Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block: None })
+            Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block: None, in_place: false })
         };
         parts.into_iter().filter_map(part).collect()
     }
@@ -246,24 +264,10 @@ impl<'t> Template<'t> {
 
     /// Whether a directive stands within a word, others and what they eat left out.
     fn splits_word(&self, index: usize) -> bool {
-        let beside = |left: &Directive<'_>, right: &Directive<'_>| {
-            let between = self.text.get(left.range.end..right.range.start).unwrap_or("?");
-            between.is_empty() || (left.trims_right || right.trims_left) && between.trim().is_empty()
-        };
-        let Some((before, [directive, behind @ ..])) = self.directives.split_at_checked(index) else { return false };
-        let (mut first, mut last) = (directive, directive);
-        for left in before.iter().rev().take(MAX_BESIDE) {
-            if !beside(left, first) {
-                break;
-            }
-            first = left;
-        }
-        for right in behind.iter().take(MAX_BESIDE) {
-            if !beside(last, right) {
-                break;
-            }
-            last = right;
-        }
+        let runs = self.runs.get_or_init(|| self.find_runs());
+        let run = runs.get(runs.partition_point(|run| run.end <= index));
+        let ends = run.and_then(|run| Some((self.directives.get(run.start)?, self.directives.get(run.end - 1)?)));
+        let Some((first, last)) = ends else { return false };
         let left = self.text.get(..first.range.start).unwrap_or_default();
         let left = if first.trims_left { left.trim_end() } else { left };
         let right = self.text.get(last.range.end..).unwrap_or_default();
@@ -271,9 +275,26 @@ impl<'t> Template<'t> {
         left.ends_with(|c: char| c.is_ascii_alphabetic()) && right.starts_with(|c: char| c.is_ascii_alphabetic())
     }
 
+    /// Directives with nothing between them, once blanks are eaten; their indices.
+    fn find_runs(&self) -> Vec<Range<usize>> {
+        let mut runs = Vec::new();
+        let mut start = 0;
+        for (index, pair) in self.directives.windows(2).enumerate() {
+            let between = self.text.get(pair[0].range.end..pair[1].range.start).unwrap_or("?");
+            let eaten = pair[0].trims_right || pair[1].trims_left;
+            if !(between.is_empty() || eaten && between.trim().is_empty()) {
+                runs.push(start..index + 1);
+                start = index + 1;
+            }
+        }
+        runs.push(start..self.directives.len());
+        runs
+    }
+
     /// Whether something in a part is written with escapes.
     pub(crate) fn has_escapes(&self, part: &Part<'_>) -> bool {
-        part.masked.contains('\\')
+        let code = self.directives_in(part.range.clone()).flat_map(|(_, it)| texts_in(it.body));
+        has_escapes(&part.masked) || code.into_iter().any(|text| has_escapes(&text))
     }
 
     /// Parses a part.

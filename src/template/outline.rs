@@ -30,7 +30,11 @@ impl Line<'_> {
 
 /// The lines of a document.
 #[derive(Debug)]
-pub(super) struct Outline<'m>(Vec<Line<'m>>);
+pub(super) struct Outline<'m> {
+    lines: Vec<Line<'m>>,
+    /// Whether nodes get keys of others, or stand where others are named.
+    pub(super) merges: bool,
+}
 
 impl<'m> Outline<'m> {
     /// Of the text of a document, of which the first byte stands at an offset.
@@ -38,12 +42,19 @@ impl<'m> Outline<'m> {
         let mut lines: Vec<Line<'m>> = Vec::new();
         let mut start = offset;
         for text in document.split_inclusive('\n') {
-            let line = text.trim_start();
-            let column = text.len() - line.len();
+            // What stands behind the mark of a document begins it.
+            let (line, column) = match text.strip_prefix(SEPARATOR) {
+                Some(line) => (line.trim_start(), 0),
+                None => (text.trim_start(), text.len() - text.trim_start().len()),
+            };
             let key = line.strip_prefix("- ").map_or(line.strip_prefix("-\n").unwrap_or(line), str::trim_start);
-            if !line.is_empty() && !line.starts_with('#') && !text.starts_with(SEPARATOR) {
+            // Anchors and tags may have a line for themselves.
+            let is_mark = line.starts_with(['&', '!']) && !line.contains(':');
+            if !line.is_empty() && !is_mark && !line.starts_with('#') {
                 let key_column = column + line.len() - key.len();
-                let mut line = Line { start, column, key_column, text: key, parent: None };
+                // `? key` and `: value` are one.
+                let text = lines.last().filter(|_| key.starts_with(':')).map_or(key, |above| above.text);
+                let mut line = Line { start, column, key_column, text, parent: None };
                 let mut above = lines.len().checked_sub(1);
                 while let Some(index) = above.filter(|index| lines[*index].depth() >= line.depth()) {
                     above = lines[index].parent;
@@ -53,22 +64,35 @@ impl<'m> Outline<'m> {
             }
             start += text.len();
         }
-        Self(lines)
+        let names_others = |line: &Line<'_>| line.text.starts_with("<<") || is_items(line.text);
+        let merges = lines.iter().any(|line| names_others(line) && line.text.contains('*'));
+        Self { lines, merges }
     }
 
-    /// Whether the document is written in brackets.
-    pub(super) fn is_flow(&self) -> bool {
-        self.0.first().is_some_and(|line| line.text.starts_with(['{', '[']))
+    /// Whether objects are written in brackets, all of the document or those of a list that begins on the line at a place.
+    pub(super) fn is_flow(&self, place: usize) -> bool {
+        let begins = |text: &str| text.trim_start().starts_with(['{', '[']);
+        let is_document = self.lines.first().is_some_and(|line| begins(line.text));
+        let index = self.lines.partition_point(|line| line.start <= place).checked_sub(1);
+        let line = index.and_then(|index| self.lines.get(index)).filter(|line| line.start == place);
+        is_document
+            || line.is_some_and(|line| match line.text.split_once(':') {
+                Some((key, list)) if is_items(key) => begins(list) && self.holds_objects(index),
+                _ => line.is_item() && begins(line.text) && self.holds_objects(line.parent),
+            })
     }
 
     /// Whether lines that are written at a place, in a column, belong to a key of an object, so that they are no keys of one
     /// themselves.
     pub(super) fn is_below_a_key(&self, place: usize, column: usize) -> bool {
-        let mut above = self.0.partition_point(|line| line.start <= place).checked_sub(1);
-        while let Some(line) = above.and_then(|index| self.0.get(index)).filter(|line| line.column >= column) {
+        let mut above = self.lines.partition_point(|line| line.start <= place).checked_sub(1);
+        while let Some(line) = above.and_then(|index| self.lines.get(index)).filter(|line| line.column >= column) {
             above = line.parent;
         }
-        let Some(line) = above.and_then(|index| self.0.get(index)) else { return false };
+        let Some(line) = above.and_then(|index| self.lines.get(index)) else { return false };
+        if line.text.starts_with("<<") {
+            return false;
+        }
         if line.is_item() && column <= line.key_column {
             // A key of the item, beside its first one.
             return !self.holds_objects(line.parent);
@@ -79,11 +103,11 @@ impl<'m> Outline<'m> {
     /// Whether a line is the key of the objects of a list, as `kubectl` takes it.
     fn holds_objects(&self, index: Option<usize>) -> bool {
         let mut next = index;
-        while let Some(line) = next.and_then(|index| self.0.get(index)) {
-            if !line.text.starts_with("items:") {
+        while let Some(line) = next.and_then(|index| self.lines.get(index)) {
+            if !is_items(line.text) {
                 return false;
             }
-            let parent = line.parent.and_then(|parent| self.0.get(parent));
+            let parent = line.parent.and_then(|parent| self.lines.get(parent));
             next = match parent {
                 _ if line.is_item() => line.parent,
                 None => return true,
@@ -95,9 +119,28 @@ impl<'m> Outline<'m> {
     }
 }
 
+/// Whether a key is that of the objects of a list.
+fn is_items(key: &str) -> bool {
+    key.trim_start_matches("? ").trim_start_matches(['"', '\'']).starts_with("items")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn objects_in_brackets() {
+        for (document, place, expected) in [
+            ("{a: b}\n", 0, true),
+            ("--- {a: b}\n", 0, true),
+            ("items: [{a: b}]\n", 0, true),
+            ("items:\n- {a: b}\n", 7, true),
+            ("a: {b: c}\n", 0, false),
+            ("a:\n- {b: c}\n", 3, false),
+        ] {
+            assert_eq!(Outline::new(document, 0).is_flow(place), expected, "{document}");
+        }
+    }
 
     #[test]
     fn what_stands_below_a_key() {
@@ -116,6 +159,7 @@ mod tests {
         }
         for (above, column) in [
             ("", 2),
+            ("--- # a\n", 2),
             ("a: b\n", 0),
             ("  a: b\n", 2),
             ("items:\n", 2),
