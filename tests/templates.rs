@@ -1067,6 +1067,7 @@ fn what_ends_a_line_is_listed_wherever_it_stands() {
         "{{ .Values.text | replace \"~\" (toYaml .Values.list | substr 3 4) }}",
         "\n  {{- .Values.odd | nindent 2 }}",
         "{{ (urlParse \"x\").path }}",
+        "{{ range $k, $v := . }}{{ range $n, $b := $v }}{{ toString $b }}{{ end }}{{ end }}",
     ] {
         assert!(!said(code).is_empty(), "{code}");
     }
@@ -1108,6 +1109,10 @@ fn what_blocks_write_depends_on_their_callers() {
         (&decoded, "a:\n  {{- include \"c\" . | nindent 2 }}", false),
         (lines, "a: {{ include \"c\" . }}", true),
         ("{{ define \"b\" }}x\n{{ print .x }}{{ end }}", "a: {{ include \"b\" . }}", true),
+        ("{{ define \"b\" }}x\n{{ end }}", "a: {{ include \"b\" . }}{{ .Values.c }}", true),
+        ("{{ define \"b\" }}x\n{{ end }}", "a: {{ include \"b\" . }}\n", false),
+        ("{{ define \"b\" -}}\nx\n{{- end }}", "a: {{ include \"b\" . }}-y\n", false),
+        ("{{ define \"b\" }}x\n\ty: z{{ end }}", "a: {{ include \"b\" . | replace \"\\t\" \"\" }}\n", true),
         ("{{ block \"b\" . }}{{ print .x }}{{ end }}", "{{ include \"b\" . }}", true),
         ("{{ block \"b\" . }}{{ print .x }}{{ end }}", "a: {{ include \"b\" . }}", false),
         (lines, "a:\n  {{- include \"c\" . | nindent 2 }}", false),

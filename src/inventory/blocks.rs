@@ -31,6 +31,8 @@ pub(super) struct Blocks {
     pub escaped: Vec<BlockIn>,
     /// Those that go on in the first column of another line.
     pub of_lines: Vec<BlockIn>,
+    /// Those that write the end of a line.
+    pub with_breaks: Vec<BlockIn>,
     /// Those in documents with RBAC that are defined where they are called.
     pub called: Vec<Unread>,
     /// Lines of which each is made of a block.
@@ -56,6 +58,8 @@ pub(super) struct BlockCall {
     pub level: Level,
     /// What becomes of them.
     pub kind: CallKind,
+    /// Whether more is written behind them, or they are changed.
+    pub goes_on: bool,
 }
 
 impl BlockCall {
@@ -70,8 +74,8 @@ impl BlockCall {
 impl Blocks {
     /// Whether nothing is said of any.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { defined, escaped, of_lines, called, altered, unseen, calls } = self;
-        let places = [defined, escaped, of_lines].into_iter().all(Vec::is_empty);
+        let Self { defined, escaped, of_lines, with_breaks, called, altered, unseen, calls } = self;
+        let places = [defined, escaped, of_lines, with_breaks].into_iter().all(Vec::is_empty);
         places && called.is_empty() && altered.is_empty() && unseen.is_empty() && calls.is_empty()
     }
 
@@ -80,6 +84,7 @@ impl Blocks {
         append(&mut self.defined, others.defined);
         append(&mut self.escaped, others.escaped);
         append(&mut self.of_lines, others.of_lines);
+        append(&mut self.with_breaks, others.with_breaks);
         append(&mut self.called, others.called);
         append(&mut self.altered, others.altered);
         append(&mut self.unseen, others.unseen);
@@ -89,8 +94,9 @@ impl Blocks {
     /// What of templates was not looked at, now that all is known: of what calls a block that was read, nothing is left to
     /// say.
     pub(super) fn settle(self, inventory: &Inventory, mut unread: Vec<Unread>) -> Vec<Unread> {
-        let Self { defined, escaped, of_lines, called, altered, unseen, calls } = self;
-        let (defined, escaped, of_lines) = (Places::of(&defined), Places::of(&escaped), Places::of(&of_lines));
+        let Self { defined, escaped, of_lines, with_breaks, called, altered, unseen, calls } = self;
+        let (defined, escaped) = (Places::of(&defined), Places::of(&escaped));
+        let (of_lines, with_breaks) = (Places::of(&of_lines), Places::of(&with_breaks));
         let mut reached = Reached::of(&calls);
         let block_of = |unread: &Unread| unread.block.clone().unwrap_or_default();
         // Of several blocks of one name, Helm takes one.
@@ -127,7 +133,7 @@ impl Blocks {
                 unread.push(call.unread("is not here"));
             } else if call.kind == CallKind::Parsed && escaped.has(&call.to) {
                 unread.push(call.unread("has escapes and is parsed"));
-            } else if becomes.in_line && of_lines.has(&call.to) {
+            } else if becomes.in_line && (of_lines.has(&call.to) || call.goes_on && with_breaks.has(&call.to)) {
                 unread.push(call.unread("has more lines than one"));
             }
         }

@@ -564,10 +564,11 @@ fn say_lines(
         let place = || source.block(block.to_owned());
         result.blocks.escaped.extend(template.has_escapes(part).then(place));
         result.blocks.of_lines.extend(template.ends_line(part).then(place));
+        result.blocks.with_breaks.extend(template.writes_line_break(part).then(place));
     }
-    result.blocks.calls.extend(calls.into_iter().map(|Call { offset, shown, block, level, kind }| {
+    result.blocks.calls.extend(calls.into_iter().map(|Call { offset, shown, block, level, kind, goes_on }| {
         let (to, caller) = (source.block(block), part.block.map(str::to_owned));
-        BlockCall { to, caller, line: line(offset), shown, level, kind }
+        BlockCall { to, caller, line: line(offset), shown, level, kind, goes_on }
     }));
 }
 

@@ -199,6 +199,11 @@ impl<'r, 't> Reader<'r, 't> {
         self.found.names_parts && self.found.dumps && !self.found.indents
     }
 
+    /// Whether parts of what is written are replaced or taken away.
+    pub(super) fn changes(&self) -> bool {
+        self.found.changes
+    }
+
     /// Whether a line may end where indenting does not see it: it looks for line feeds.
     pub(super) fn ends_lines_oddly(&self) -> bool {
         self.found.ends_lines_oddly

@@ -192,11 +192,18 @@ pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&
     };
     // What `.` is, the blocks around say.
     let mut around: Vec<Option<&str>> = Vec::new();
+    let mut defines = 0usize;
     for directive in directives {
         match directive.action {
             Action::Open(Block::With(code) | Block::Each(code)) => around.push(Some(code)),
-            Action::Open(_) => around.push(None),
-            Action::Close => drop(around.pop()),
+            Action::Open(block) => {
+                defines += usize::from(defines > 0 || matches!(block, Block::Define(_)));
+                around.push(None);
+            }
+            Action::Close => {
+                // All that is open in a block is counted.
+                defines = defines.saturating_sub(usize::from(around.pop() == Some(None)));
+            }
             _ => {}
         }
         let assigned = directive.body.split_once('=').filter(|_| directive.action != Action::Output);
@@ -211,6 +218,12 @@ pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&
             let names_dot = value.split(|c: char| c.is_whitespace() || "()|".contains(c)).any(is_dot);
             for name in names {
                 give(name, value);
+                // Whoever goes over all that a template gets meets the files, too.
+                let is_each = matches!(directive.action, Action::Open(Block::Each(_)));
+                let is_root = around.iter().flatten().count() == 1 || value.trim() == "$";
+                if is_each && defines == 0 && is_root && matches!(value.trim(), "." | "$") {
+                    give(name, ".Files");
+                }
                 let outer = around.iter().rev().flatten().take(if names_dot { MAX_AROUND } else { 0 });
                 outer.for_each(|code| give(name, code));
             }

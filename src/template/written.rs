@@ -91,6 +91,8 @@ pub(crate) struct Call {
     pub level: Level,
     /// What becomes of them.
     pub kind: CallKind,
+    /// Whether text stands behind the call on its line, or what it writes is changed: then its last line matters, too.
+    pub goes_on: bool,
 }
 
 impl<'t> Template<'t> {
@@ -104,9 +106,10 @@ impl<'t> Template<'t> {
         let around = self.block_around(part.range.start);
         let own = self.directives_in(part.range.clone());
         let own = own.filter(|(index, it)| self.block_around(it.range.start) == around && !asked.contains(index));
-        let call = |index: usize, block, level, kind| {
+        let call = |index: usize, block, level, kind, changes: bool| {
             let (offset, shown) = (self.start_of(index), self.shown(index));
-            Call { offset, shown, block, level, kind }
+            let goes_on = changes || self.directives.get(index).is_some_and(|it| self.has_text_behind(it));
+            Call { offset, shown, block, level, kind, goes_on }
         };
         let (mut unseen, mut calls, mut said) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (at, (index, directive)) in own.enumerate() {
@@ -135,8 +138,9 @@ impl<'t> Template<'t> {
                     if reader.may_write(directive.body, offset, None) {
                         say(None);
                     }
+                    let changes = reader.changes();
                     let called = reader.calls(Level::Line);
-                    calls.extend(called.map(|(block, level, kind)| call(index, block, level, kind)));
+                    calls.extend(called.map(|(block, level, kind)| call(index, block, level, kind, changes)));
                 }
                 continue;
             }
@@ -176,7 +180,9 @@ impl<'t> Template<'t> {
             if may_write {
                 say(Some(if ends_line { Level::Line } else { level }));
             }
-            calls.extend(reader.calls(level).map(|(block, level, kind)| call(index, block, level, kind)));
+            let changes = reader.changes();
+            let called = reader.calls(level);
+            calls.extend(called.map(|(block, level, kind)| call(index, block, level, kind, changes)));
         }
         (unseen, calls)
     }
@@ -205,11 +211,30 @@ impl<'t> Template<'t> {
         if !matches!(literal, Some(Literal::Text(text)) if text.contains(LINE_BREAKS)) {
             return false;
         }
+        let before = || line_before(self.text, directive.range.start).trim_ascii();
+        self.has_text_behind(directive)
+            || level == Level::Document && (directive.trims_left || directive.trims_right || !before().is_empty())
+    }
+
+    /// Whether something stands behind a directive on its last line.
+    fn has_text_behind(&self, directive: &Directive<'_>) -> bool {
         let mut behind = self.text.get(directive.range.end..).unwrap_or_default().chars();
         let next = behind.find(|c| !c.is_whitespace() || LINE_BREAKS.contains(c));
-        let before = || line_before(self.text, directive.range.start).trim_ascii();
         next.is_some_and(|c| !LINE_BREAKS.contains(&c))
-            || level == Level::Document && (directive.trims_left || directive.trims_right || !before().is_empty())
+    }
+
+    /// Whether a part writes the end of a line: one that nothing on either side of it eats.
+    pub(crate) fn writes_line_break(&self, part: &Part<'_>) -> bool {
+        memchr::memchr_iter(b'\n', self.text_of(part).as_bytes()).any(|at| {
+            let at = part.range.start + at;
+            let next = self.directives.partition_point(|it| it.range.end <= at);
+            let is_blank = |range: Range<usize>| self.text.get(range).is_some_and(|text| text.trim().is_empty());
+            let eats_behind = |it: &Directive<'_>| it.trims_right && is_blank(it.range.end..at);
+            let eats_before =
+                |it: &Directive<'_>| it.range.start <= at || it.trims_left && is_blank(at..it.range.start);
+            let before = next.checked_sub(1).and_then(|index| self.directives.get(index));
+            !before.is_some_and(eats_behind) && !self.directives.get(next).is_some_and(eats_before)
+        })
     }
 
     /// Whether a function of ytt's says what becomes of a document of another file.
