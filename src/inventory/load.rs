@@ -483,7 +483,8 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
                 Unread { block: Some(block), ..unread(path, &[], 0, line, language, &reason) }
             },
         ));
-        if !may_hold_rbac(raw.as_bytes()) && !template.may_hold_kind(&part) && !template.has_overlays() {
+        let may_hold_kind = template.may_hold_kind(&part);
+        if !may_hold_rbac(raw.as_bytes()) && !may_hold_kind && !template.has_overlays() {
             say_lines(&template, &part, source, &mut unknown, &mut result);
             say_unknown(&template, path, language, unknown, &mut result);
             continue;
@@ -498,7 +499,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         }
         // What happens to the text of something else is of no interest.
         let objects = result.contents.roles.len() + result.contents.bindings.len();
-        if objects > known || error.is_some() || template.may_hold_kind(&part) || may_grant(raw) {
+        if objects > known || error.is_some() || may_hold_kind || may_grant(raw) {
             let troubles = template.troubles(part.range.clone()).into_iter();
             unknown.extend(troubles.map(|(offset, what)| Unknown::new(offset as u32, what)));
             result.blocks.called.extend(template.blocks_in(part.range.clone()).map(|(offset, block)| {

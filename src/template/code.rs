@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::chart::{Literal, METHODS};
 use super::doubts::{LINE_BREAKS, MAX_GIVEN};
-use super::expression::{Token, tokens, with_blanks_before_fields};
+use super::expression::{Token, given_to_blocks, tokens, with_blanks_before_fields};
 use super::lex::directives;
 use super::scope::GuardKind;
 use super::{Part, Template, value_of};
@@ -41,10 +41,9 @@ const KEEPING: [&str; 22] = [
 ];
 /// Functions of which the texts that they are given are keys or messages.
 const KEYED: [&str; 4] = ["index", "get", "required", "hasKey"];
-/// Functions that may end a line though nothing that they are given does, of those that Helm 4.3 has. `nindent` does where
-/// something is made of what it writes.
-const MAKING_LINES: [&str; 9] =
-    ["b64dec", "b32dec", "decryptAES", "urlParse", "wrap", "wrapWith", "shuffle", "println", "nindent"];
+/// Functions that may end a line though nothing that they are given does, of those that Helm 4.3 has; beside `printf`, `nindent`
+/// and `urlParse`, for which it depends.
+const MAKING_LINES: [&str; 7] = ["b64dec", "b32dec", "decryptAES", "wrap", "wrapWith", "shuffle", "println"];
 /// Those that do if there are escapes or tags in what they are given; and that make mappings.
 const PARSING: [&str; 6] = ["fromYaml", "fromYamlArray", "fromJson", "fromJsonArray", "mustFromJson", "fromToml"];
 /// Functions of which the first argument is looked for, and not written.
@@ -79,6 +78,21 @@ const DUMPING: [&str; 7] =
     ["toYaml", "mustToYaml", "toYamlPretty", "toPrettyJson", "mustToPrettyJson", "toToml", "mustToToml"];
 const DUMPING_IN_LINE: [&str; 4] = ["toJson", "mustToJson", "toRawJson", "mustToRawJson"];
 const MAKERS: [&str; 2] = ["dict", "set"];
+/// Functions of which the result has no ends of lines, whatever they are given, beside those that write on one line.
+const ENCODING: [&str; 12] = [
+    "quote",
+    "b64enc",
+    "b32enc",
+    "sha256sum",
+    "sha1sum",
+    "sha512sum",
+    "adler32sum",
+    "len",
+    "int",
+    "int64",
+    "float64",
+    "urlquery",
+];
 /// What files of a chart are asked for.
 const OF_FILES: [&str; 6] = ["Get", "GetBytes", "Glob", "Lines", "AsConfig", "AsSecrets"];
 /// What of `Chart.yaml` is text, whatever the name is under which a block gets it.
@@ -239,30 +253,21 @@ impl<'r, 't> Reader<'r, 't> {
         let has_lines = |word: &str| DUMPING.contains(&word) || word.starts_with("gen");
         let cuts = written == Level::Line && is_function(&|word| CUTTING.contains(&word)) && is_function(&has_lines);
         let mut composes = cuts && usage != Use::Passed;
-        // The functions of which the arguments are read, by brackets; from how many brackets on those of a block are.
+        // The functions of which the arguments are read, by brackets.
         let mut functions = vec![""];
-        let mut passed_from = (usage == Use::Passed).then_some(0);
+        let given = given_to_blocks(&tokens);
+        let is_passed = |at: usize| usage == Use::Passed || given.get(at) == Some(&true);
         for (at, token) in tokens.iter().enumerate() {
-            let depth = functions.len();
-            let (level, usage) = if passed_from.is_some() { (Level::Line, Use::Passed) } else { (written, usage) };
+            let (level, usage) = if is_passed(at) { (Level::Line, Use::Passed) } else { (written, usage) };
             let before = at.checked_sub(1).and_then(|before| tokens.get(before));
             match token {
                 Token::Mark('(') => functions.push(""),
-                Token::Mark(mark) => {
-                    let is_end = *mark == ')';
-                    // Arguments end with the brackets around them, or where something is made of the block.
-                    passed_from = passed_from.filter(|from| depth != *from);
-                    if is_end && depth > 1 {
-                        functions.pop();
-                    } else if let Some(function) = functions.last_mut() {
-                        *function = "";
-                    }
-                }
+                Token::Mark(')') if functions.len() > 1 => drop(functions.pop()),
+                Token::Mark(_) => functions.last_mut().into_iter().for_each(|function| *function = ""),
                 Token::Text(name) if matches!(before, Some(Token::Word("include" | "template"))) => {
-                    self.found.calls.insert((name.clone(), passed_from.is_some()));
+                    self.found.calls.insert((name.clone(), is_passed(at - 1)));
                     // Each file is a block of its own name, and what `tpl` gets is code.
                     composes |= name.contains("/templates/") || functions.contains(&"tpl");
-                    passed_from = passed_from.or(Some(depth));
                 }
                 Token::Text(text) => {
                     self.found.ends_lines_oddly |= ends_oddly(text);
@@ -450,6 +455,11 @@ fn is_more(text: &str, level: Level) -> bool {
         return may_hold_rbac(text.as_bytes()) || level == Level::Line && more.any(begins_key);
     }
     level == Level::Document && !text.starts_with('#')
+}
+
+/// Whether what a function writes has no ends of lines, whatever it is given.
+pub(super) fn is_encoding(function: &str) -> bool {
+    ENCODING.contains(&function) || DUMPING_IN_LINE.contains(&function)
 }
 
 /// Whether a line ends in some text where Helm sees no end of one.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::changes::{MERGERS, SETTERS};
-use super::expression::{Token, is_path, texts_in, tokens};
+use super::expression::{Token, given_to_blocks, is_path, texts_in, tokens};
 use super::lex::{Action, Block, Directive, directives};
 use super::scope::Guard;
 use super::{MAX_VARIABLES, SEPARATOR, Template, line_before};
@@ -71,7 +71,7 @@ impl<'t> Template<'t> {
     /// Directives within lines of a document that write marks of YAML, so that what they write may be more than a value.
     fn marks_written_in(&self, document: Range<usize>) -> impl Iterator<Item = usize> {
         let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
-        let within = written.filter(|(_, it)| self.holes(it.range.start..it.range.start + 1).is_empty());
+        let within = written.filter(|(_, it)| self.hole_at(it.range.start).is_none());
         let has_marks = |text: &str| text.contains(BRACKETS) || text.contains(LINE_BREAKS);
         let writes = move |index: usize, body: &str| match self.literal(index) {
             Some(literal) => literal.text().is_some_and(|text| has_marks(&text)),
@@ -119,7 +119,7 @@ impl<'t> Template<'t> {
     /// they are shown.
     pub(crate) fn altered_blocks(&self, document: Range<usize>) -> Vec<(usize, String, String)> {
         let written = self.directives_in(document).filter(|(_, it)| it.action == Action::Output);
-        let lines = written.filter(|(_, it)| !self.holes(it.range.start..it.range.start + 1).is_empty());
+        let lines = written.filter(|(_, it)| self.hole_at(it.range.start).is_some());
         lines
             .take(MAX_LOOKED_UP)
             .flat_map(|(index, directive)| {
@@ -137,23 +137,14 @@ impl<'t> Template<'t> {
         is_altered |= codes.is_none();
         for tokens in codes.unwrap_or_else(|| vec![code]).into_iter().filter_map(tokens) {
             // What a block is given alters nothing.
-            let (mut depth, mut given_from) = (0usize, None);
-            for (at, token) in tokens.iter().enumerate() {
-                match token {
-                    Token::Mark('(') => depth += 1,
-                    Token::Mark(_) => {
-                        given_from = given_from.filter(|from| depth != *from);
-                        depth -= usize::from(*token == Token::Mark(')') && depth > 0);
-                    }
-                    Token::Word("include") => {
-                        if let Some(Token::Text(name)) = tokens.get(at + 1).filter(|_| blocks.len() < MAX_GIVEN) {
-                            blocks.insert(name.clone());
-                        }
-                        given_from = given_from.or(Some(depth));
-                    }
-                    Token::Word(word) => is_altered |= given_from.is_none() && alters(word),
-                    Token::Text(_) => {}
+            for (at, (token, is_given)) in tokens.iter().zip(given_to_blocks(&tokens)).enumerate() {
+                let Token::Word(word) = token else { continue };
+                if let ("include", Some(Token::Text(name))) = (*word, tokens.get(at + 1))
+                    && blocks.len() < MAX_GIVEN
+                {
+                    blocks.insert(name.clone());
                 }
+                is_altered |= !is_given && alters(word);
             }
         }
         if is_altered { blocks } else { BTreeSet::new() }
@@ -165,7 +156,7 @@ impl<'t> Template<'t> {
         let (mut codes, mut seen, mut at) = (vec![code], BTreeSet::new(), 0);
         while let Some(code) = codes.get(at).copied() {
             at += 1;
-            for word in code.split(|c: char| c.is_whitespace() || "(),|=".contains(c)) {
+            for word in words(code) {
                 let name = word.split('.').next().unwrap_or_default();
                 if let Some((name, given)) = self.given.get_key_value(name)
                     && seen.insert(name)
@@ -215,7 +206,7 @@ pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&
             let names_files = names.clone().count() == 2 && is_files && !files.contains(['|', '(']);
             let names = names.skip(usize::from(names_files));
             let is_dot = |word: &str| word.starts_with('.') && !word.starts_with(".Values");
-            let names_dot = value.split(|c: char| c.is_whitespace() || "()|".contains(c)).any(is_dot);
+            let names_dot = words(value).any(is_dot);
             for name in names {
                 give(name, value);
                 // Whoever goes over all that a template gets meets the files, too.
@@ -229,15 +220,21 @@ pub(super) fn given<'t>(directives: &[Directive<'t>]) -> BTreeMap<&'t str, Vec<&
             }
         }
         let code = assigned.map_or(directive.body, |(_, value)| value);
-        let mut words = code.split(|c: char| c.is_whitespace() || "()|".contains(c)).filter(|word| !word.is_empty());
-        while let Some(word) = words.next() {
-            if SETTERS.contains(&word) || MERGERS.contains(&word) {
-                let target = words.clone().next().and_then(|target| target.split('.').next());
-                target.filter(|it| it.starts_with('$')).iter().for_each(|name| give(name, code));
-            }
-        }
+        let targets = put_into(code).filter_map(|(_, target)| target.split('.').next());
+        targets.filter(|it| it.starts_with('$')).for_each(|name| give(name, code));
     }
     given
+}
+
+/// The words of code: functions, paths and variables, and what strings have of these.
+pub(super) fn words(code: &str) -> impl Iterator<Item = &str> + Clone {
+    code.split(|c: char| c.is_whitespace() || "(),|=".contains(c)).filter(|word| !word.is_empty())
+}
+
+/// The functions that put something into a mapping, each with the word behind it: the mapping, or a function that finds it.
+pub(super) fn put_into(code: &str) -> impl Iterator<Item = (&str, &str)> {
+    let puts = |word: &&str| SETTERS.contains(word) || MERGERS.contains(word);
+    words(code).zip(words(code).skip(1)).filter(move |(function, _)| puts(function))
 }
 
 /// Whether a directive writes into a comment.

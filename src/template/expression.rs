@@ -87,20 +87,36 @@ pub(super) fn last_command<'a, 't>(tokens: &'a [Token<'t>]) -> &'a [Token<'t>] {
     tokens.get(start..).unwrap_or_default()
 }
 
-/// The function that is called last, and its first argument.
-pub(super) fn last_call(body: &str) -> Option<(String, String)> {
-    match last_command(&tokens(&with_blanks_before_fields(body))?) {
-        [Token::Word(function), Token::Word(argument), ..] => Some(((*function).to_owned(), (*argument).to_owned())),
-        _ => None,
-    }
+/// The function that is called last, and its first argument if that is a word.
+pub(super) fn last_call(body: &str) -> Option<(String, Option<String>)> {
+    let body = with_blanks_before_fields(body);
+    let tokens = tokens(&body)?;
+    let word = |token: &Token<'_>| if let Token::Word(word) = token { Some((*word).to_owned()) } else { None };
+    let command = last_command(&tokens);
+    Some((command.first().and_then(word)?, command.get(1).and_then(word)))
 }
 
-/// The function that is called last.
-pub(super) fn last_function(body: &str) -> Option<String> {
-    match last_command(&tokens(&with_blanks_before_fields(body))?) {
-        [Token::Word(function), ..] => Some((*function).to_owned()),
-        _ => None,
-    }
+/// For each piece of an expression whether it stands behind the call of a block, up to the brackets around that or what is made
+/// of it: it is the block's name, or what the block gets.
+pub(super) fn given_to_blocks(tokens: &[Token<'_>]) -> Vec<bool> {
+    let (mut depth, mut from) = (0usize, None);
+    let given = tokens.iter().map(|token| {
+        if let Token::Mark(mark) = token {
+            let is_end = *mark != '(' && from == Some(depth);
+            from = from.filter(|_| !is_end);
+            match mark {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        let is_given = from.is_some();
+        if matches!(token, Token::Word("include" | "template")) {
+            from = from.or(Some(depth));
+        }
+        is_given
+    });
+    given.collect()
 }
 
 /// An expression in which fields of what stands in brackets stand by themselves, for those who ask what is named there and not

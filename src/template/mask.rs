@@ -268,7 +268,7 @@ pub(super) fn indentation(directive: &Directive<'_>) -> Option<Indentation> {
     if !on_new_line && function != "indent" {
         return None;
     }
-    Some(Indentation { on_new_line, by: number.parse().ok()? })
+    Some(Indentation { on_new_line, by: number?.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -175,23 +175,18 @@ impl<'t> Template<'t> {
                 })
             })
             .collect();
-        for define in &self.defines {
-            // Blocks in blocks are read by themselves too.
-            let block = self.block_around(define.start);
-            let body = self.masked.get(define.clone()).unwrap_or_default();
-            parts.extend(split_documents(body.as_bytes()).into_iter().filter_map(|piece| {
-                let range = define.start + piece.range.start..define.start + piece.range.end;
-                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block, in_place: false })
-            }));
-        }
-        let in_place = self.directives.iter().filter_map(|it| Some((called_block(it)?, it.range.end)));
-        for (block, start) in in_place {
-            let body = self.scopes.around(start).next().map(|(_, guard)| guard.range.clone()).unwrap_or_default();
+        // Blocks in blocks are read by themselves too.
+        let defines = self.defines.iter().map(|body| (body.clone(), self.block_around(body.start), false));
+        let called = self.directives.iter().filter_map(|it| Some((called_block(it)?, it.range.end)));
+        let in_place = called.filter_map(|(block, start)| {
+            let (_, guard) = self.scopes.around(start).next()?;
+            Some((guard.range.clone(), Some(block), true))
+        });
+        for (body, block, in_place) in defines.chain(in_place) {
             let text = self.masked.get(body.clone()).unwrap_or_default();
             parts.extend(split_documents(text.as_bytes()).into_iter().filter_map(|piece| {
                 let range = body.start + piece.range.start..body.start + piece.range.end;
-                let masked = Cow::Borrowed(self.masked.get(range.clone())?);
-                Some(Part { masked, range, block: Some(block), in_place: true })
+                Some(Part { masked: Cow::Borrowed(self.masked.get(range.clone())?), range, block, in_place })
             }));
         }
         parts

@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::changes::{MERGERS, SETTERS};
+use super::changes::SETTERS;
 use super::chart::Literal;
-use super::code::{CallKind, Level, Reader};
-use super::doubts::LINE_BREAKS;
-use super::expression::last_function;
+use super::code::{CallKind, Level, Reader, is_encoding};
+use super::doubts::{LINE_BREAKS, put_into, words};
+use super::expression::last_call;
 use super::lex::{Action, Directive};
 use super::mask::{Hole, indentation};
 use super::outline::Outline;
@@ -26,26 +26,6 @@ const MAX_DIRECTIVES: usize = 5_000;
 const MAX_KEY: usize = 1024;
 /// How many lines between an annotation of ytt's and its document are passed over.
 const MAX_ANNOTATIONS: usize = 1_000;
-/// Functions of which the result has no ends of lines, whatever they are given.
-const ENCODING: [&str; 16] = [
-    "quote",
-    "toJson",
-    "mustToJson",
-    "toRawJson",
-    "mustToRawJson",
-    "b64enc",
-    "b32enc",
-    "sha256sum",
-    "sha1sum",
-    "sha512sum",
-    "adler32sum",
-    "len",
-    "int",
-    "int64",
-    "float64",
-    "urlquery",
-];
-
 /// Kinds of objects in which nothing is RBAC but their own keys, whatever stands below these.
 const CLOSED_KINDS: [&str; 17] = [
     "CronJob",
@@ -147,7 +127,8 @@ impl<'t> Template<'t> {
             let literal = self.literal(index);
             // Nothing is known of what functions of ytt's return.
             let is_ytt_document = self.language == TemplateLanguage::Ytt && self.begins_document(offset);
-            let level = self.level(&outline, directive);
+            let last = last_call(directive.body).map(|(function, _)| function).unwrap_or_default();
+            let level = self.level(&outline, directive, &last);
             let may_be_rbac = !is_closed || level == Some(Level::Document);
             if is_ytt_document
                 || may_be_rbac
@@ -161,7 +142,7 @@ impl<'t> Template<'t> {
                 (reader.may_write(directive.body, offset, literal.as_ref()), reader)
             };
             let Some(level) = level else {
-                if !is_encoded(directive) && read(Level::Line).1.ends_lines_oddly() {
+                if !is_encoding(&last) && read(Level::Line).1.ends_lines_oddly() {
                     say(Some(Level::Line));
                 }
                 continue;
@@ -192,17 +173,12 @@ impl<'t> Template<'t> {
         // A variable may be another name for a part of something.
         let is_own =
             |name: &str| self.given.get(name).is_some_and(|values| values.iter().all(|it| it.contains("dict")));
-        let mut words = code.split(|c: char| c.is_whitespace() || "()|".contains(c)).filter(|word| !word.is_empty());
-        while let Some(word) = words.next() {
-            let target = words.clone().next().unwrap_or_default();
+        put_into(code).any(|(function, target)| {
             let is_found = || target.starts_with(|c: char| c.is_ascii_alphabetic()) && target != "dict";
             let name = target.split('.').next().unwrap_or_default();
-            let is_context = || target.starts_with('.') || target.starts_with('$') && !is_own(name);
-            if SETTERS.contains(&word) && (is_context() || is_found()) || MERGERS.contains(&word) && is_context() {
-                return true;
-            }
-        }
-        false
+            let is_context = target.starts_with('.') || target.starts_with('$') && !is_own(name);
+            is_context || SETTERS.contains(&function) && is_found()
+        })
     }
 
     /// Whether known text of several lines is written beside other text: behind it on its last line, or before it on the
@@ -223,17 +199,33 @@ impl<'t> Template<'t> {
         next.is_some_and(|c| !LINE_BREAKS.contains(&c))
     }
 
-    /// Whether a part writes the end of a line: one that nothing on either side of it eats.
-    pub(crate) fn writes_line_break(&self, part: &Part<'_>) -> bool {
-        memchr::memchr_iter(b'\n', self.text_of(part).as_bytes()).any(|at| {
-            let at = part.range.start + at;
-            let next = self.directives.partition_point(|it| it.range.end <= at);
+    /// Where a part writes the end of a line: one that nothing on either side of it eats.
+    fn line_breaks(&self, part: &Part<'_>) -> impl Iterator<Item = usize> {
+        let start = part.range.start;
+        let breaks = memchr::memchr_iter(b'\n', self.text_of(part).as_bytes()).map(move |at| start + at);
+        breaks.filter(|at| {
+            let next = self.directives.partition_point(|it| it.range.end <= *at);
             let is_blank = |range: Range<usize>| self.text.get(range).is_some_and(|text| text.trim().is_empty());
-            let eats_behind = |it: &Directive<'_>| it.trims_right && is_blank(it.range.end..at);
+            let eats_behind = |it: &Directive<'_>| it.trims_right && is_blank(it.range.end..*at);
             let eats_before =
-                |it: &Directive<'_>| it.range.start <= at || it.trims_left && is_blank(at..it.range.start);
+                |it: &Directive<'_>| it.range.start <= *at || it.trims_left && is_blank(*at..it.range.start);
             let before = next.checked_sub(1).and_then(|index| self.directives.get(index));
             !before.is_some_and(eats_behind) && !self.directives.get(next).is_some_and(eats_before)
+        })
+    }
+
+    /// Whether a part writes the end of a line.
+    pub(crate) fn writes_line_break(&self, part: &Part<'_>) -> bool {
+        self.line_breaks(part).next().is_some()
+    }
+
+    /// Whether what a part writes goes on in the first column of another line.
+    pub(crate) fn ends_line(&self, part: &Part<'_>) -> bool {
+        self.line_breaks(part).any(|at| {
+            let behind = self.directives.partition_point(|it| it.range.start <= at);
+            let next = self.directives.get(behind).filter(|it| it.range.start == at + 1);
+            let text = self.masked.get(at + 1..part.range.end).unwrap_or_default();
+            next.is_some_and(|it| it.action == Action::Output) || text.starts_with(|c: char| !c.is_whitespace())
         })
     }
 
@@ -261,7 +253,7 @@ impl<'t> Template<'t> {
     }
 
     /// Where lines are missing that a directive writes, if it writes lines of its own.
-    fn hole_at(&self, start: usize) -> Option<&Hole> {
+    pub(super) fn hole_at(&self, start: usize) -> Option<&Hole> {
         self.holes(start..start + 1).first()
     }
 
@@ -287,11 +279,12 @@ impl<'t> Template<'t> {
             })
     }
 
-    /// What a directive may become; none if all its lines belong to a key above them.
-    fn level(&self, outline: &Outline<'_>, directive: &Directive<'_>) -> Option<Level> {
+    /// What a directive may become; none if all its lines belong to a key above them, or it has none. `last` is the function
+    /// that is called last.
+    fn level(&self, outline: &Outline<'_>, directive: &Directive<'_>, last: &str) -> Option<Level> {
         let start = directive.range.start;
         // It writes nothing.
-        if last_function(directive.body).as_deref() == Some("fail") {
+        if last == "fail" {
             return None;
         }
         // In brackets, a comma is enough.
@@ -312,29 +305,7 @@ impl<'t> Template<'t> {
         }
         // The lines behind the first one are indented from the first column on.
         let is_below = indentation.is_some_and(|it| outline.is_below_a_key(start, it.by));
-        (!is_below && !is_encoded(directive)).then_some(Level::Line)
-    }
-
-    /// Whether what a part writes goes on in the first column of another line.
-    pub(crate) fn ends_line(&self, part: &Part<'_>) -> bool {
-        let mut at = part.range.start;
-        part.masked.split_inclusive('\n').any(|line| {
-            let start = at;
-            at += line.len();
-            // The end of the line before is eaten by what stands on either side.
-            let eats = |directive: &Directive<'_>| {
-                let between = self.text.get(directive.range.end..start).unwrap_or("?");
-                directive.trims_left && directive.range.start == start
-                    || directive.trims_right && between.trim().is_empty()
-            };
-            let before = self.directives.partition_point(|it| it.range.start <= start);
-            let beside = self.directives.get(before.saturating_sub(2)..before).unwrap_or_default();
-            let writes = beside.iter().any(|it| it.range.start == start && it.action == Action::Output);
-            let has_text = line.starts_with(|c: char| !c.is_whitespace());
-            (has_text || writes)
-                && !beside.iter().any(eats)
-                && self.text.get(..start).is_some_and(|it| it.ends_with('\n'))
-        })
+        (!is_below && !is_encoding(last)).then_some(Level::Line)
     }
 
     /// Whether a place is in a key of an object.
@@ -389,17 +360,12 @@ impl<'t> Template<'t> {
     fn names_rbac(&self, code: &'t str) -> bool {
         const VALUES: &str = ".Values";
         let Some(codes) = self.reached_by(code) else { return true };
-        let words = codes.into_iter().flat_map(|code| code.split(|c: char| c.is_whitespace() || "(),|=".contains(c)));
-        let mut paths = words.filter_map(|word| word.get(word.find(VALUES)? + VALUES.len()..));
+        let mut paths =
+            codes.into_iter().flat_map(words).filter_map(|word| word.get(word.find(VALUES)? + VALUES.len()..));
         paths.any(|path| {
             let path: Vec<&str> = path.split('.').filter(|step| !step.is_empty()).collect();
             let value = self.chart.as_ref().and_then(|chart| chart.default(&path));
             value.is_none_or(|value| value.may_grant())
         })
     }
-}
-
-/// Whether what a directive writes has no ends of lines, whatever it is made of.
-fn is_encoded(directive: &Directive<'_>) -> bool {
-    last_function(directive.body).is_some_and(|last| ENCODING.contains(&last.as_str()))
 }
