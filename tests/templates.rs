@@ -1183,6 +1183,36 @@ fn lines_behind_a_key_are_a_part_of_it() {
     assert_eq!(unread(&inventory), [""; 0]);
 }
 
+/// A chart of which the values are not known is listed, once.
+#[test]
+fn charts_whose_values_cannot_be_told_are_listed() {
+    let template = "a: {{ .Values.x }}\n";
+    let said = |files: &[(&str, &str)]| {
+        let files = [files, &[("templates/a.yaml", template), ("templates/b.yaml", template)]].concat();
+        let aside = read(&files).coverage.aside.into_iter();
+        aside.filter(|it| it.reason.contains("cannot be told")).map(|it| it.path.to_string()).collect::<Vec<_>>()
+    };
+    let imports = "name: c\ndependencies: [{name: d, import-values: [e]}]\n";
+    let known = ("Chart.yaml", "name: c\n");
+    for (files, listed) in [
+        (&[("Chart.yaml", imports)][..], 1),
+        (&[known, ("values.yaml", "a: [\n")], 1),
+        (&[known, ("values.yaml", "x: y\n")], 0),
+        (&[known], 0),
+    ] {
+        let said = said(files);
+        assert_eq!(said.len(), listed, "{files:?} {said:?}");
+        assert!(said.iter().all(|path| path.ends_with("/Chart.yaml")), "{said:?}");
+    }
+    let inner = [
+        ("Chart.yaml", "name: c\ndependencies: [{name: d, alias: e}]\n"),
+        ("charts/d/Chart.yaml", "name: d\n"),
+        ("charts/d/templates/a.yaml", template),
+    ];
+    let said = said(&inner);
+    assert!(said.len() == 1 && said[0].ends_with("/charts/d/Chart.yaml"), "{said:?}");
+}
+
 /// Numbers are the same however they are spelled, and a mapping into which code puts something is not empty.
 #[test]
 fn what_is_empty_or_equal_must_be_known() {

@@ -23,7 +23,7 @@ use crate::source::{
 };
 use crate::syntax::{Place, Tree, line_breaks, parse_documents};
 use crate::template::{
-    Call, Chart, Charts, Part, Template, Unseen, defined_in, is_rendered_otherwise, is_ytt, may_grant,
+    Call, Chart, Charts, Part, Template, Unseen, chart_file, defined_in, is_rendered_otherwise, is_ytt, may_grant,
     written_in_comments,
 };
 
@@ -281,6 +281,19 @@ impl<'s> Source<'s> {
         BlockIn { block, path: Arc::clone(self.path), chart: chart.unwrap_or_else(|| Arc::from("")) }
     }
 
+    /// That what the values of its chart write is not known, if it is not.
+    fn unknown_values(&self) -> Option<Aside> {
+        let (chart, is_rendered) = self.in_chart()?;
+        if !is_rendered || chart.has_known_values() {
+            return None;
+        }
+        let described = self.file.and_then(chart_file).map(|file| Input::found(file, false).name);
+        let reason = "the values of this chart cannot be told (`import-values`, `alias`, or no YAML), nor what they write within \
+                      a line";
+        let path = described.unwrap_or_else(|| Arc::clone(self.path));
+        Some(Aside { path, line: None, reason: reason.to_owned() })
+    }
+
     /// Whether Helm takes no more from the file than the blocks that are defined there: it prints notes, and does not render
     /// files such as `_helpers.tpl`.
     fn has_blocks_only(&self) -> bool {
@@ -342,10 +355,8 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
     if input.is_stream {
         result.stream = Some((Arc::clone(&input.name), Arc::from(std::mem::take(buffer).into_bytes())));
     }
-    let matters = result.parsed
-        || result.reads_files
-        || !(result.blocks.is_empty() && result.unread.is_empty())
-        || result.stream.is_some();
+    let says_something = || !(result.blocks.is_empty() && result.unread.is_empty() && result.contents.aside.is_empty());
+    let matters = result.parsed || result.reads_files || result.stream.is_some() || says_something();
     matters.then(|| Box::new(result))
 }
 
@@ -449,6 +460,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
     let mut result = FileResult::default();
     let blocks_only = source.has_blocks_only();
     let mut masked = Vec::new();
+    result.contents.aside.extend(source.unknown_values());
     result.blocks.defined = template.block_names().map(|name| source.block(name.to_owned())).collect();
     for part in template.parts() {
         if part.block.is_none() && blocks_only {

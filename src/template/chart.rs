@@ -242,6 +242,11 @@ impl Chart {
         &self.outermost
     }
 
+    /// Whether it is known what its values are by default, before its code changes any.
+    pub(crate) fn has_known_values(&self) -> bool {
+        self.values.is_some()
+    }
+
     /// Whether RBAC may be written from its values.
     pub(crate) fn may_grant(&self) -> bool {
         self.grants
@@ -268,7 +273,8 @@ impl Chart {
     /// What `.Values.a.b` is before any code changes it; where the values cannot be told, what the chart's own file says.
     pub(super) fn written(&self, path: &[&str]) -> Option<Literal> {
         let own = || self.own.get_or_init(|| literal_file(&self.directory.as_ref()?.join(VALUES)));
-        self.values.as_ref().or_else(|| own().as_ref())?.at(path)
+        let value = self.values.as_ref().and_then(|values| values.at(path));
+        value.or_else(|| own().as_ref()?.at(path))
     }
 }
 
@@ -415,6 +421,11 @@ pub(crate) fn chart_root(file: &Path) -> Option<&Path> {
     let nearest = charts.next()?;
     let is_template_of = |outer: &&Path| nearest.strip_prefix(outer).is_ok_and(|inside| inside.starts_with(TEMPLATES));
     Some(charts.find(is_template_of).unwrap_or(nearest))
+}
+
+/// The file that describes the chart to which a file belongs.
+pub(crate) fn chart_file(file: &Path) -> Option<PathBuf> {
+    Some(chart_root(file)?.join(CHART))
 }
 
 /// The chart in which a chart is.

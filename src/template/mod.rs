@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub(crate) use branches::{Apart, Condition};
 use changes::Changes;
-pub(crate) use chart::{Chart, Charts, Literal, chart_root, granting_word, may_grant};
+pub(crate) use chart::{Chart, Charts, Literal, chart_file, chart_root, granting_word, may_grant};
 use code::has_escapes;
 pub(crate) use code::{CallKind, Level};
 pub(crate) use doubts::written_in_comments;
