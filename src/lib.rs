@@ -10,6 +10,7 @@
 //! - [`authority`]: what the API server answers; the one place that knows its semantics
 //! - [`grants`]: who may impersonate whom
 //! - [`lint`]: findings, one file a rule
+//! - [`triage`]: which of them are reported, and what hides the others
 //! - [`evidence`]: what impersonators do
 //! - [`migrate`]: what replaces their grants
 //! - [`rewrite`]: manifests, some objects of which change
@@ -36,3 +37,4 @@ pub mod snapshot;
 pub mod source;
 pub mod syntax;
 mod template;
+pub mod triage;

@@ -6,8 +6,9 @@ use std::mem::ManuallyDrop;
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::lint::{self, Finding, Selection, Severity};
+use deputize::lint::{self, Selection, Severity};
 use deputize::output::{human, json};
+use deputize::triage::Triage;
 
 use super::fix::{FixArgs, Fixed};
 use super::input::{InputArgs, VersionArg, say_coverage, status_of};
@@ -96,15 +97,15 @@ pub(super) fn run(args: &Args) -> Outcome {
 pub(super) struct World<'i> {
     pub(super) inventory: &'i Inventory,
     pub(super) grants: Grants<'i>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) triage: Triage,
 }
 
 impl<'i> World<'i> {
     fn check(inventory: &'i Inventory, args: &Args, selection: &Selection) -> Self {
         let grants =
             Grants::new(inventory).on_servers(args.version.version(inventory), args.version.feature(inventory));
-        let findings = lint::check(&grants, selection);
-        Self { inventory, grants, findings }
+        let triage = Triage::report_all(lint::check(&grants, selection));
+        Self { inventory, grants, triage }
     }
 
     /// Says on standard error what was read, and whether there is something to report.
@@ -118,9 +119,9 @@ impl<'i> World<'i> {
                 status = Status::Failed;
             }
         } else {
-            human::write_totals(&mut err, &self.findings)?;
+            human::write_totals(&mut err, &self.triage)?;
         }
-        let is_reported = |least| self.findings.iter().any(|finding| finding.severity >= least);
+        let is_reported = |least| self.triage.reported.iter().any(|finding| finding.severity >= least);
         let reported = args.fail_on.least().is_some_and(is_reported);
         Ok(status.max(if reported { Status::Reported } else { Status::Clean }))
     }
@@ -128,12 +129,12 @@ impl<'i> World<'i> {
 
 fn print(args: &Args, worlds: &[World<'_>], failures: &[json::ContextFailure], out: &mut dyn Write) -> io::Result<()> {
     match (args.output, worlds) {
-        (Output::Human, worlds) => worlds
-            .iter()
-            .try_for_each(|world| human::write_findings(out, world.inventory, &world.findings, terminal::style())),
-        (Output::Json, [world]) if !args.input.is_several() => json::write_check(out, world.inventory, &world.findings),
+        (Output::Human, worlds) => worlds.iter().try_for_each(|world| {
+            human::write_findings(out, world.inventory, &world.triage.reported, terminal::style())
+        }),
+        (Output::Json, [world]) if !args.input.is_several() => json::write_check(out, world.inventory, &world.triage),
         (Output::Json, worlds) => {
-            let checked: Vec<_> = worlds.iter().map(|world| (world.inventory, world.findings.as_slice())).collect();
+            let checked: Vec<_> = worlds.iter().map(|world| (world.inventory, &world.triage)).collect();
             json::write_check_of_each(out, &checked, failures)
         }
     }

@@ -90,13 +90,13 @@ impl FixArgs {
         let mut last: Option<World<'i>> = None;
         for _ in 0..MAX_ROUNDS {
             let now = last.as_ref().unwrap_or(world);
-            if !fixes.round(&now.grants, &now.findings, &mut read) {
+            if !fixes.round(&now.grants, &now.triage.reported, &mut read) {
                 break;
             }
             last = Some(check(Box::leak(Box::new(input.load_with(fixes.texts())))));
         }
         if let Some(last) = last {
-            let (before, after) = ((&world.grants, &*world.findings), (&last.grants, &*last.findings));
+            let (before, after) = ((&world.grants, &*world.triage.reported), (&last.grants, &*last.triage.reported));
             if let Some(why) = broken_promise(before, after, self.unsafe_fixes) {
                 return Err(Failure::Message(format!("nothing was fixed, as {}", escape(&why))));
             }
@@ -130,11 +130,11 @@ impl Fixed {
             writeln!(err, "{verb} {}", escape(&change.path))?;
         }
         let (fixed, remain) = if self.diff { ("would fix", "would remain") } else { ("fixed", "remain") };
-        let more = match self.fixes.only_unsafe(&world.grants, &world.findings) {
+        let more = match self.fixes.only_unsafe(&world.grants, &world.triage.reported) {
             0 => String::new(),
             more => format!(" ({more} fixable with --unsafe-fixes)"),
         };
-        let remaining = world.findings.len();
+        let remaining = world.triage.reported.len();
         writeln!(err, "{fixed} {}, {remaining} {remain}{more}", human::count(self.fixes.fixed(), "finding"))?;
         err.flush()?;
         Ok(if self.diff && !changes.is_empty() { Status::Reported } else { Status::Clean })

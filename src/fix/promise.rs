@@ -33,7 +33,8 @@ pub fn broken_promise(before: State<'_, '_>, after: State<'_, '_>, with_unsafe: 
 fn counts(grants: &Grants<'_>, findings: &[Finding]) -> BTreeMap<(ObjectKey, &'static str), usize> {
     let mut counts = BTreeMap::new();
     for finding in findings.iter().filter(|finding| finding.severity > Severity::Note) {
-        let key = finding.about.meta(grants.inventory()).key();
+        let Some(meta) = finding.about.meta(grants.inventory()) else { continue };
+        let key = meta.key();
         *counts.entry((key, finding.rule)).or_default() += 1;
     }
     counts

@@ -41,6 +41,8 @@ pub enum About {
     Rule(RoleId, usize),
     /// A binding.
     Binding(BindingId),
+    /// A place in a file that is no RBAC object: an entry of the configuration, a comment.
+    File,
 }
 
 impl About {
@@ -48,15 +50,16 @@ impl About {
     pub fn rule(self) -> Option<usize> {
         match self {
             Self::Rule(_, index) => Some(index),
-            Self::Binding(_) => None,
+            Self::Binding(_) | Self::File => None,
         }
     }
 
-    /// The object in which it stands.
-    pub fn meta(self, inventory: &Inventory) -> &ObjectMeta {
+    /// The object that holds it, if it is about one.
+    pub fn meta(self, inventory: &Inventory) -> Option<&ObjectMeta> {
         match self {
-            Self::Rule(role, _) => &inventory.role(role).meta,
-            Self::Binding(binding) => &inventory.binding(binding).meta,
+            Self::Rule(role, _) => Some(&inventory.role(role).meta),
+            Self::Binding(binding) => Some(&inventory.binding(binding).meta),
+            Self::File => None,
         }
     }
 }
@@ -186,11 +189,11 @@ pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
 
 /// An object, and what a rule of it says apart from its verbs: some of them have nothing to do with it.
 fn object_digest(inventory: &Inventory, about: About) -> String {
-    let meta = about.meta(inventory);
+    let Some(meta) = about.meta(inventory) else { return String::new() };
     let namespace = meta.effective_namespace().unwrap_or_default();
     let rule = match about {
         About::Rule(role, index) => inventory.role(role).rules.get(index),
-        About::Binding(_) => None,
+        About::Binding(_) | About::File => None,
     };
     let lists = rule.map(|rule| [&rule.api_groups, &rule.resources, &rule.resource_names]);
     let lists = lists.into_iter().flatten().flat_map(|list| {

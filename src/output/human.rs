@@ -19,6 +19,7 @@ use crate::problem::{Problem, ProblemKind};
 #[cfg(feature = "cluster")]
 use crate::snapshot::Snapshot;
 use crate::syntax::Place;
+use crate::triage::Triage;
 
 /// How many problems of one kind are shown one by one.
 const MAX_PROBLEMS: usize = 200;
@@ -160,7 +161,7 @@ impl Report {
             }
             None => report.message.push_str(&format!("\nat {}", position(&first.path, &first.place))),
         }
-        let copies = first.about.meta(inventory).copies.len();
+        let copies = first.about.meta(inventory).map_or(0, |meta| meta.copies.len());
         if copies > 0 {
             report
                 .related
@@ -419,19 +420,33 @@ fn describe_cluster(cluster: &ClusterFacts) -> String {
     )
 }
 
-/// Writes how many findings there are.
+/// Writes how many findings there are, and how many are hidden.
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_totals(out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
-    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+pub fn write_totals(out: &mut dyn Write, triage: &Triage) -> io::Result<()> {
+    let of = |severity| triage.reported.iter().filter(|finding| finding.severity == severity).count();
     writeln!(
         out,
         "{}, {} and {}",
         count(of(Severity::Error), "error"),
         count(of(Severity::Warning), "warning"),
         count(of(Severity::Note), "note"),
-    )
+    )?;
+    let hidden = triage.hidden_counts();
+    let parts = [
+        (hidden.ignored, "not selected"),
+        (hidden.suppressed, "suppressed"),
+        (hidden.accepted, "accepted"),
+        (hidden.baseline, "in the baseline"),
+        (hidden.base_revision, "at the base revision"),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{} hidden: {}", count(hidden.total(), "finding"), parts.join(", "))
 }
 
 /// Writes what a migration does, one impersonator after the other.

@@ -18,6 +18,7 @@ use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
 use crate::syntax::{JsonStyle, Place, Value};
+use crate::triage::{Hidden, Triage};
 
 /// Writes Kubernetes objects as one list, which `kubectl` takes.
 ///
@@ -150,6 +151,7 @@ struct ActionShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Summary {
     files: usize,
     documents: usize,
@@ -158,7 +160,11 @@ struct Summary {
     errors: usize,
     warnings: usize,
     notes: usize,
+    ignored: usize,
     suppressed: usize,
+    accepted: usize,
+    baseline: usize,
+    base_revision: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -169,7 +175,7 @@ struct FindingShape<'a> {
     message: &'a str,
     help: &'a str,
     fingerprint: &'a str,
-    object: Object<'a>,
+    object: Option<Object<'a>>,
     location: Option<Location<'a>>,
     subjects: Vec<Subject<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -178,6 +184,23 @@ struct FindingShape<'a> {
     copies: Vec<Location<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<InTemplate<'a>>,
+}
+
+/// A finding that is not reported, and why.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HiddenShape<'a> {
+    #[serde(flatten)]
+    finding: FindingShape<'a>,
+    hidden_by: HiddenByShape<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct HiddenByShape<'a> {
+    kind: &'static str,
+    reason: Option<&'a str>,
+    until: Option<&'a str>,
+    location: Option<Location<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -244,6 +267,7 @@ struct CheckShape<'a> {
     cluster: Option<ClusterShape<'a>>,
     summary: Summary,
     findings: Vec<FindingShape<'a>>,
+    hidden: Vec<HiddenShape<'a>>,
     problems: Vec<ProblemShape<'a>>,
     not_looked_at: NotLookedAt<'a>,
 }
@@ -275,7 +299,12 @@ fn is_zero(count: &usize) -> bool {
 
 /// A range of a file; none in what was read from a live cluster, where nobody else has the text.
 pub(super) fn location<'a>(inventory: &Inventory, path: &'a str, place: &Place) -> Option<Location<'a>> {
-    (!inventory.live).then_some(Location {
+    (!inventory.live).then(|| place_in(path, place))
+}
+
+/// A range of a file.
+fn place_in<'a>(path: &'a str, place: &Place) -> Location<'a> {
+    Location {
         path,
         line: place.line,
         column: place.column,
@@ -283,7 +312,7 @@ pub(super) fn location<'a>(inventory: &Inventory, path: &'a str, place: &Place) 
         end_column: place.end_column,
         offset: place.offset,
         length: place.length,
-    })
+    }
 }
 
 /// Where a verb of a role stands.
@@ -329,20 +358,25 @@ fn some_texts(list: &[Text]) -> Option<Vec<&str>> {
 
 fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingShape<'a> {
     let meta = finding.about.meta(inventory);
+    let copies = meta.into_iter().flat_map(|meta| &meta.copies);
     FindingShape {
         rule: finding.rule,
         severity: finding.severity.as_str(),
         message: &finding.message,
         help: &finding.help,
         fingerprint: &finding.fingerprint,
-        object: Object {
+        object: meta.map(|meta| Object {
             api_version: &meta.api_version,
             kind: meta.kind.as_str(),
             namespace: meta.namespace.as_deref(),
             name: meta.name.as_str(),
             embedded_in: embedded_in(meta),
+        }),
+        location: match meta {
+            Some(_) => location(inventory, &finding.path, &finding.place),
+            // A file of its own has its places in a live cluster's result, too.
+            None => Some(place_in(&finding.path, &finding.place)),
         },
-        location: location(inventory, &finding.path, &finding.place),
         subjects: finding.subjects.iter().map(subject).collect(),
         subjects_left_out: finding.subjects_left_out,
         related: finding
@@ -357,9 +391,20 @@ fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingS
                     .collect(),
             })
             .collect(),
-        copies: meta.copies.iter().filter_map(|(path, place)| location(inventory, path, place)).collect(),
-        template: in_template(meta, finding.about.rule(), &finding.place),
+        copies: copies.filter_map(|(path, place)| location(inventory, path, place)).collect(),
+        template: meta.and_then(|meta| in_template(meta, finding.about.rule(), &finding.place)),
     }
+}
+
+fn hidden_shape<'a>(inventory: &'a Inventory, hidden: &'a Hidden) -> HiddenShape<'a> {
+    let Hidden { finding, by } = hidden;
+    let hidden_by = HiddenByShape {
+        kind: by.as_str(),
+        reason: by.reason(),
+        until: by.until(),
+        location: by.source().map(|source| place_in(&source.path, &source.place)),
+    };
+    HiddenShape { finding: finding_shape(inventory, finding), hidden_by }
 }
 
 fn problem_shape<'a>(inventory: &Inventory, problem: &'a Problem) -> ProblemShape<'a> {
@@ -376,8 +421,8 @@ fn problem_shape<'a>(inventory: &Inventory, problem: &'a Problem) -> ProblemShap
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, findings: &[Finding]) -> io::Result<()> {
-    write_document(out, &check_shape(inventory, findings))
+pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, triage: &Triage) -> io::Result<()> {
+    write_document(out, &check_shape(inventory, triage))
 }
 
 /// Writes `check -o json` of several clusters, each under its name.
@@ -386,10 +431,10 @@ pub fn write_check(out: &mut dyn io::Write, inventory: &Inventory, findings: &[F
 /// When `out` does.
 pub fn write_check_of_each(
     out: &mut dyn io::Write,
-    checked: &[(&Inventory, &[Finding])],
+    checked: &[(&Inventory, &Triage)],
     failures: &[ContextFailure],
 ) -> io::Result<()> {
-    let results = checked.iter().map(|(inventory, findings)| (*inventory, check_shape(inventory, findings)));
+    let results = checked.iter().map(|(inventory, triage)| (*inventory, check_shape(inventory, triage)));
     write_document(out, &contexts_shape(results, failures))
 }
 
@@ -463,9 +508,9 @@ fn cluster_shape(inventory: &Inventory) -> Option<ClusterShape<'_>> {
     })
 }
 
-fn check_shape<'a>(inventory: &'a Inventory, findings: &'a [Finding]) -> CheckShape<'a> {
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let coverage = &inventory.coverage;
+fn check_shape<'a>(inventory: &'a Inventory, triage: &'a Triage) -> CheckShape<'a> {
+    let count = |severity| triage.reported.iter().filter(|finding| finding.severity == severity).count();
+    let (coverage, hidden) = (&inventory.coverage, triage.hidden_counts());
     CheckShape {
         schema: "deputize.check/v1",
         cluster: cluster_shape(inventory),
@@ -477,9 +522,14 @@ fn check_shape<'a>(inventory: &'a Inventory, findings: &'a [Finding]) -> CheckSh
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
             notes: count(Severity::Note),
-            suppressed: 0,
+            ignored: hidden.ignored,
+            suppressed: hidden.suppressed,
+            accepted: hidden.accepted,
+            baseline: hidden.baseline,
+            base_revision: hidden.base_revision,
         },
-        findings: findings.iter().map(|finding| finding_shape(inventory, finding)).collect(),
+        findings: triage.reported.iter().map(|finding| finding_shape(inventory, finding)).collect(),
+        hidden: triage.hidden.iter().map(|hidden| hidden_shape(inventory, hidden)).collect(),
         problems: inventory.problems.iter().map(|problem| problem_shape(inventory, problem)).collect(),
         not_looked_at: NotLookedAt {
             templates: coverage.unread.iter().map(template_shape).collect(),
