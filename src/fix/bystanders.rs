@@ -15,7 +15,7 @@ use crate::authority::{
 use crate::grants::{Grants, Principal};
 use crate::inventory::{ObjectKind, ObjectMeta, PolicyRule, RoleId};
 use crate::lint::{Fix, Mend};
-use crate::migrate::{Who, Why, recognise, words_of};
+use crate::migrate::{LITERAL_USERS, Who, Why, recognise, words_of};
 
 /// How many pairs of holders and writers are compared for one role.
 const MAX_PAIRS: usize = 1_000_000;
@@ -98,7 +98,7 @@ impl<'g, 'i> Bystanders<'g, 'i> {
             holders.extend(grants.subject(&holder).and_then(Principal::of_subject));
         }
         let names = holders.iter().flat_map(Principal::words);
-        if recognise(metas.into_iter().flat_map(words_of).chain(names)).is_some() {
+        if recognise(LITERAL_USERS, metas.into_iter().flat_map(words_of).chain(names)).is_some() {
             return true;
         }
         let writers = self.writers.get_or_init(|| writers(grants));
@@ -119,7 +119,8 @@ fn has_asker(grants: &Grants<'_>) -> bool {
     });
     let mut words = metas.flat_map(words_of).chain(names);
     words.any(|word| {
-        recognise(std::iter::once(word)).is_some_and(|user| user.why == Why::AsksForIt && user.who != Who::Itself)
+        recognise(LITERAL_USERS, std::iter::once(word))
+            .is_some_and(|user| user.why == Why::AsksForIt && user.who != Who::Itself)
     })
 }
 

@@ -5,7 +5,7 @@
 //! check, `k8s.io/kubernetes/pkg/registry/rbac/escalation_check.go`). No role or binding says that they do; each entry
 //! was read in the source that it names. `docs/literal-verb.md` explains it to people.
 
-use crate::inventory::ObjectMeta;
+use super::recognise::Program;
 
 /// A program that needs the literal verb for other reasons than to impersonate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,41 +202,20 @@ pub const LITERAL_USERS: &[LiteralUser] = &[
     },
 ];
 
-/// The program that one of the words names, by whole parts of it: `capsule-proxy:main` is Capsule Proxy's, `proxy` and
-/// `capsule-proxies` are not. The first word that names one decides.
-///
-/// Words are names of subjects, their namespaces, roles and bindings, and the values of labels such as
-/// `app.kubernetes.io/name`, `app.kubernetes.io/part-of` and `helm.sh/chart`.
-pub fn recognise<'w>(words: impl Iterator<Item = &'w str>) -> Option<&'static LiteralUser> {
-    words
-        .map(str::to_ascii_lowercase)
-        .find_map(|word| LITERAL_USERS.iter().find(|user| user.names.iter().any(|name| has_part(&word, name))))
-}
+impl Program for LiteralUser {
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
-/// The words of an object: its name, and the values of labels that tell what it belongs to.
-pub fn words_of(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
-    let labels = meta.labels.iter().filter(|(key, _)| key.contains("kubernetes.io/") || key.contains("helm.sh/"));
-    labels.map(|(_, value)| value.as_str()).chain([meta.name.as_str()])
-}
-
-/// Whether `name` stands in `word` between separators or ends.
-fn has_part(word: &str, name: &str) -> bool {
-    let separates = |c: char| matches!(c, '-' | ':' | '.' | '/' | '_');
-    word.match_indices(name).any(|(start, found)| {
-        let (before, after) = (&word[..start], &word[start + found.len()..]);
-        (before.is_empty() || before.ends_with(separates)) && (after.is_empty() || after.starts_with(separates))
-    })
+    fn names(&self) -> &'static [&'static str] {
+        self.names
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
+    use super::super::recognise::tests::{check_examples, check_names, check_page, name_of};
     use super::*;
-
-    fn name_of(word: &str) -> Option<&'static str> {
-        recognise(std::iter::once(word)).map(|user| user.name)
-    }
 
     #[test]
     fn programs_by_the_names_that_they_have() {
@@ -259,12 +238,7 @@ mod tests {
             ("kubermatic:kubermatic-api", "Kubermatic Kubernetes Platform"),
             ("cattle-impersonation-u-s857n", "Rancher's impersonation roles"),
         ];
-        for (word, name) in known {
-            assert_eq!(name_of(word), Some(name), "{word}");
-            assert_eq!(name_of(&word.to_uppercase()), Some(name), "{word}");
-        }
-        let tested: BTreeSet<_> = known.into_iter().map(|(_, name)| name).collect();
-        assert_eq!(tested, LITERAL_USERS.iter().map(|user| user.name).collect());
+        check_examples(LITERAL_USERS, &known);
     }
 
     #[test]
@@ -293,41 +267,18 @@ mod tests {
             "karmada-controller-manager",
             "ü-rancherü",
         ] {
-            assert_eq!(name_of(word), None, "{word}");
+            assert_eq!(name_of(LITERAL_USERS, word), None, "{word}");
         }
     }
 
     #[test]
-    fn any_word_and_any_place_in_it_may_name_one() {
-        let words = ["deputy", "apps", "prod.teleport_agents/rancher"];
-        assert_eq!(recognise(words.into_iter()).map(|user| user.name), Some("Rancher"));
-        let words = ["xteleport teleport", "teleports/teleport", "rancher"];
-        assert_eq!(recognise(words.into_iter()).map(|user| user.name), Some("Teleport"));
-        assert_eq!(recognise(std::iter::empty()), None);
-    }
-
-    #[test]
-    fn entries_are_whole_and_stand_in_the_guide() {
-        let guide = include_str!("../../docs/literal-verb.md");
-        let mut seen = BTreeSet::new();
-        for user in LITERAL_USERS {
-            assert!(!user.name.is_empty() && !user.names.is_empty(), "{user:?}");
+    fn entries_are_complete_and_on_the_page() {
+        check_names(LITERAL_USERS);
+        check_page(include_str!("../../docs/literal-verb.md"), LITERAL_USERS, |user| {
             assert!(user.what.ends_with('.'), "{user:?}");
             let (repository, path) = user.source.split_once(' ').expect(user.source);
             assert!(repository.starts_with("github.com/") && path.contains('/'), "{user:?}");
-            for name in user.names {
-                assert!(seen.insert(name), "{name} names two programs");
-                assert_eq!(*name, name.to_ascii_lowercase());
-            }
-            let row = guide
-                .lines()
-                .find(|line| line.starts_with(&format!("| {} |", user.name)))
-                .unwrap_or_else(|| panic!("{} is not in the guide", user.name));
-            for cell in [user.why.as_str(), user.who.as_str(), repository, path] {
-                assert!(row.contains(cell), "{}: {cell}", user.name);
-            }
-        }
-        let rows = guide.lines().filter(|line| line.contains("| github.com/")).count();
-        assert_eq!(rows, LITERAL_USERS.len());
+            [user.why.as_str(), user.who.as_str(), repository, path].map(str::to_owned).to_vec()
+        });
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::literal::{LiteralUser, Who, recognise, words_of};
+use super::literal::{LITERAL_USERS, LiteralUser, Who};
 use super::plan::{Kept, Outcome, PlannedGrant, PlannedRequest, Sources};
+use super::recognise::recognised;
 use crate::authority::{IdentityKind, Mode, SYSTEM_NODES};
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, Reason, Through};
@@ -88,18 +89,12 @@ fn glimpses(sources: &Sources<'_>, planned: &[PlannedGrant]) -> Option<String> {
 /// Who may need the verb for other reasons than to impersonate: RBAC does not show it, names do (see
 /// [`super::literal`]).
 fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
-    let mut programs: BTreeMap<&'static str, (&'static LiteralUser, BTreeSet<Impersonator>)> = BTreeMap::new();
-    let mut losers: BTreeSet<Impersonator> = BTreeSet::new();
-    for planned in planned {
-        let Some(subject) = grants.subject(&planned.holder) else { continue };
-        let who = Impersonator::of_subject(subject);
-        if !matches!(planned.outcome, Outcome::Kept(_)) {
-            losers.insert(who.clone());
-        }
-        if let Some(program) = recognise(words_for(grants, planned, &who).iter().map(String::as_str)) {
-            programs.entry(program.name).or_insert((program, BTreeSet::new())).1.insert(who);
-        }
-    }
+    let is_lost = |planned: &&PlannedGrant| !matches!(planned.outcome, Outcome::Kept(_));
+    let losers: BTreeSet<Impersonator> = planned
+        .iter()
+        .filter(is_lost)
+        .filter_map(|planned| grants.subject(&planned.holder).map(Impersonator::of_subject))
+        .collect();
     let words = |(program, own): (&LiteralUser, BTreeSet<Impersonator>)| {
         let at_stake: Vec<String> = losers
             .iter()
@@ -116,16 +111,7 @@ fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
             program.source,
         ))
     };
-    programs.into_values().filter_map(words).collect()
-}
-
-/// The names by which a program may be recognised: of the subject, the role, the binding, and their labels' values.
-fn words_for(grants: &Grants<'_>, planned: &PlannedGrant, who: &Impersonator) -> BTreeSet<String> {
-    let inventory = grants.inventory();
-    let mut metas = vec![&inventory.role(planned.from).meta, &inventory.role(planned.holder.role).meta];
-    metas.extend(planned.holder.binding().map(|binding| &inventory.binding(binding).meta));
-    let of_objects = metas.into_iter().flat_map(words_of).map(str::to_owned);
-    of_objects.chain([who.name.to_string()]).chain(who.namespace.iter().map(ToString::to_string)).collect()
+    recognised(LITERAL_USERS, grants, planned, |_| true).into_iter().filter_map(words).collect()
 }
 
 /// The first few of a list.
