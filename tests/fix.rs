@@ -377,7 +377,7 @@ fn statuses_and_usage() {
     assert_eq!(json["findings"], serde_json::json!([]));
     for (more, words) in [
         (&["--unsafe-fixes"][..], "--unsafe-fixes says how much --fix and --diff may change"),
-        (&["--diff", "-o", "json"], "--diff prints differences, and nothing as JSON"),
+        (&["--diff", "-o", "json"], "--diff prints differences and no findings"),
         (&["--fix", "--cluster"], "the argument"),
     ] {
         let run = deputize_in(directory.path(), &[&["check", "m"], more].concat());

@@ -1,19 +1,21 @@
 //! `deputize check`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::mem::ManuallyDrop;
 
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
 use deputize::lint::{self, Selection, Severity};
-use deputize::output::{human, json};
+use deputize::output::check::{CheckRun, Checked, Format, Repository};
+use deputize::output::human;
+use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
 
 use super::fix::{FixArgs, Fixed};
 use super::input::{InputArgs, VersionArg, say_coverage, status_of};
-use super::terminal::{self, Output};
-use super::{Failure, Outcome, Status};
+use super::output::{self, Destination};
+use super::{Failure, Outcome, Status, terminal};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 no finding is as severe as --fail-on, 1 one is, 2 something could not be read.
@@ -24,9 +26,9 @@ With --fix or --diff what remains counts; --diff also ends with 1 if there is so
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
-    /// How findings are printed
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
+    /// How results are printed, and with `=FILE` where to; repeatable, one of them without a file
+    #[arg(long, short, value_name = "FORMAT[=FILE]", value_parser = Destination::<Output>::parser(), default_value = "human")]
+    output: Vec<Destination<Output>>,
     /// Least severity that makes the exit status 1
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
     fail_on: FailOn,
@@ -43,6 +45,31 @@ pub(super) struct Args {
     /// Exit with 2 if the input holds no RBAC object at all
     #[arg(long)]
     require_rbac: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people, with the lines that matter
+    Human,
+    /// One line a finding
+    Concise,
+    /// One JSON document
+    Json,
+    /// GitLab's code quality report
+    Gitlab,
+}
+
+impl Output {
+    fn format(self, is_file: bool) -> Format {
+        match self {
+            Self::Human if is_file => Format::Human(terminal::style_of_file()),
+            Self::Human => Format::Human(terminal::style()),
+            Self::Concise => Format::Concise,
+            Self::Json => Format::Json,
+            Self::Gitlab => Format::Gitlab,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -67,7 +94,8 @@ impl FailOn {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
-    let fixes = args.fixing.check(&args.input, args.output)?;
+    output::check(&args.output, args.input.files())?;
+    let fixes = args.fixing.check(&args.input, &args.output)?;
     let selection = if fixes { selection.with_mends() } else { selection };
     let read = args.input.load_each()?;
     let (mut status, failures) = (read.status(), read.failures);
@@ -79,13 +107,14 @@ pub(super) fn run(args: &Args) -> Outcome {
     if let Some(world) = worlds.first_mut().filter(|_| fixes) {
         fixed = Some(args.fixing.run(&args.input, world, &check)?);
     }
+    for world in worlds.iter() {
+        status = status.max(world.status(args)?);
+    }
     if !args.fixing.prints_diff() {
-        let mut out = terminal::stdout();
-        let printed = print(args, &worlds, &failures, &mut out);
-        terminal::unless_closed(printed.and_then(|()| out.flush()))?;
+        print(args, &worlds, &failures, status)?;
     }
     for world in worlds.iter() {
-        status = status.max(world.conclude(args)?);
+        world.conclude()?;
         if let Some(fixed) = &fixed {
             status = status.max(fixed.conclude(world)?);
         }
@@ -108,34 +137,55 @@ impl<'i> World<'i> {
         Self { inventory, grants, triage }
     }
 
-    /// Says on standard error what was read, and whether there is something to report.
-    fn conclude(&self, args: &Args) -> Outcome {
+    /// Reports whether everything could be read, and whether there is something to report. Problems that were found after
+    /// reading go to standard error.
+    fn status(&self, args: &Args) -> Outcome {
         let mut status = status_of(&self.grants)?;
-        say_coverage(self.inventory)?;
-        let mut err = terminal::stderr();
-        if self.inventory.coverage.objects + self.inventory.coverage.embedded == 0 {
-            writeln!(err, "there is no RBAC object here, so nothing was checked")?;
-            if args.require_rbac {
-                status = Status::Failed;
-            }
-        } else {
-            human::write_totals(&mut err, &self.triage)?;
+        if args.require_rbac && self.is_empty() {
+            status = Status::Failed;
         }
         let is_reported = |least| self.triage.reported.iter().any(|finding| finding.severity >= least);
         let reported = args.fail_on.least().is_some_and(is_reported);
         Ok(status.max(if reported { Status::Reported } else { Status::Clean }))
     }
+
+    /// Reports whether there is no RBAC object in the input.
+    fn is_empty(&self) -> bool {
+        self.inventory.coverage.objects + self.inventory.coverage.embedded == 0
+    }
+
+    /// Prints on standard error what was read, and how many findings there are.
+    fn conclude(&self) -> Result<(), Failure> {
+        say_coverage(self.inventory)?;
+        let mut err = terminal::stderr();
+        if self.is_empty() {
+            writeln!(err, "there is no RBAC object here, so nothing was checked")?;
+        } else {
+            human::write_totals(&mut err, &self.triage)?;
+        }
+        Ok(err.flush()?)
+    }
 }
 
-fn print(args: &Args, worlds: &[World<'_>], failures: &[json::ContextFailure], out: &mut dyn Write) -> io::Result<()> {
-    match (args.output, worlds) {
-        (Output::Human, worlds) => worlds.iter().try_for_each(|world| {
-            human::write_findings(out, world.inventory, &world.triage.reported, terminal::style())
-        }),
-        (Output::Json, [world]) if !args.input.is_several() => json::write_check(out, world.inventory, &world.triage),
-        (Output::Json, worlds) => {
-            let checked: Vec<_> = worlds.iter().map(|world| (world.inventory, &world.triage)).collect();
-            json::write_check_of_each(out, &checked, failures)
-        }
+/// Writes each result where it belongs.
+fn print(args: &Args, worlds: &[World<'_>], failures: &[ContextFailure], status: Status) -> Result<(), Failure> {
+    let problems: Vec<_> = worlds.iter().map(|world| world.grants.problem()).collect();
+    let checked = worlds.iter().zip(&problems).map(|(world, problem)| Checked {
+        grants: &world.grants,
+        problem: problem.as_ref(),
+        triage: &world.triage,
+    });
+    let run = CheckRun {
+        worlds: checked.collect(),
+        failures,
+        is_several: args.input.is_several(),
+        fail_on: args.fail_on.least(),
+        exit_code: status as u8,
+        repository: Repository::of(std::env::current_dir().unwrap_or_default()),
+    };
+    for destination in &args.output {
+        let format = destination.format.format(destination.file.is_some());
+        output::write(destination, |out| format.write(out, &run))?;
     }
+    Ok(())
 }

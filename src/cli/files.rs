@@ -128,7 +128,7 @@ impl Drop for Replacement<'_> {
 }
 
 /// A new file in the same directory; what is there is never followed nor overwritten.
-fn create_beside(real: &Path) -> io::Result<(File, PathBuf)> {
+pub(super) fn create_beside(real: &Path) -> io::Result<(File, PathBuf)> {
     let name = real.file_name().unwrap_or_default().to_string_lossy();
     for attempt in 0..100 {
         let new = real.with_file_name(format!(".{name}.deputize-{}-{attempt}", std::process::id()));

@@ -9,11 +9,11 @@ use deputize::output::diff::write_diff;
 use deputize::output::{escape, human};
 use deputize::rewrite::FileChange;
 
-use super::check::World;
+use super::check::{Output, World};
 use super::files::{Files, not_editable};
 use super::input::InputArgs;
-use super::terminal::{self, Output};
-use super::{Failure, Status};
+use super::output::Destination;
+use super::{Failure, Status, terminal};
 
 /// How often findings are mended: what one round takes away may show that something else is there twice.
 const MAX_ROUNDS: usize = 10;
@@ -44,7 +44,7 @@ impl FixArgs {
     }
 
     /// Sees to it that there are files to edit, if any are to be. Says whether.
-    pub(super) fn check(&self, input: &InputArgs, output: Output) -> Result<bool, Failure> {
+    pub(super) fn check(&self, input: &InputArgs, output: &[Destination<Output>]) -> Result<bool, Failure> {
         let wrong = |message: &str| Err(Failure::Message(message.to_owned()));
         if !self.fix && !self.diff {
             return if self.unsafe_fixes {
@@ -59,8 +59,9 @@ impl FixArgs {
         if input.reads_stdin() {
             return wrong("standard input cannot be edited: give the files or directories");
         }
-        if self.diff && output != Output::Human {
-            return wrong("--diff prints differences, and nothing as JSON: leave --output out");
+        let is_default = |to: &Destination<Output>| to.format == Output::Human && to.file.is_none();
+        if self.diff && !output.iter().all(is_default) {
+            return wrong("--diff prints differences and no findings: leave --output out");
         }
         Ok(true)
     }

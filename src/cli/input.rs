@@ -83,6 +83,11 @@ impl InputArgs {
         !self.is_live() && self.paths.iter().any(|path| path.as_os_str() == STDIN)
     }
 
+    /// Returns the paths that are read; none for a live cluster.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        if self.is_live() { &[] } else { &self.paths }
+    }
+
     /// Whether a live cluster is read.
     pub(super) fn is_live(&self) -> bool {
         #[cfg(feature = "cluster")]

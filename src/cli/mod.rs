@@ -15,6 +15,7 @@ mod in_place;
 mod input;
 mod logs;
 mod migrate;
+mod output;
 mod output_dir;
 mod progress;
 mod report;

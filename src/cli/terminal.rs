@@ -40,6 +40,11 @@ pub(super) fn style() -> Style {
     Style { colour, width }
 }
 
+/// How text for a file is laid out.
+pub(super) fn style_of_file() -> Style {
+    Style { colour: false, width: DEFAULT_WIDTH }
+}
+
 /// Printing that goes on where the reader has read enough: what the exit status says does not depend on it.
 pub(super) fn unless_closed(printed: io::Result<()>) -> io::Result<()> {
     match printed {

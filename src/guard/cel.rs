@@ -11,7 +11,7 @@ use crate::authority::{
     SERVICE_ACCOUNT_USERNAME, SYSTEM_MASTERS, default_legacy_rules,
 };
 use crate::inventory::PolicyRule;
-use crate::syntax::is_deceptive;
+use crate::syntax::to_escape;
 
 /// The variables of the policy, in an order in which each knows those before it, without those about whom bindings
 /// bind.
@@ -318,10 +318,12 @@ fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 pub(super) fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
-    for c in text.chars() {
+    let mut escaped = to_escape(text).peekable();
+    for (at, c) in text.char_indices() {
+        let is_escaped = escaped.next_if(|(next, _)| *next == at).is_some();
         match c {
             '\'' | '\\' => literal.extend(['\\', c]),
-            _ if is_deceptive(c) => {
+            _ if is_escaped => {
                 let _ = write!(literal, "\\U{:08x}", u32::from(c));
             }
             _ => literal.push(c),
@@ -346,6 +348,7 @@ mod tests {
         assert_eq!(literal("a:b"), "'a:b'");
         assert_eq!(literal("'] || true || ['\\"), r"'\'] || true || [\'\\'");
         assert_eq!(literal("a\n\u{202e}ü"), "'a\\U0000000a\\U0000202eü'");
+        assert_eq!(literal("::error::"), "'\\U0000003a:error::'");
         assert_eq!(list(["a", "b"]), "['a', 'b']");
         assert_eq!(list([]), "[]");
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use super::escape::{escape_except, is_deceptive};
+use super::escape::escape_except;
 use crate::inventory::Inventory;
 use crate::syntax::Place;
 
@@ -195,5 +195,5 @@ fn is_break(bytes: &[u8], index: usize) -> bool {
 
 fn safe(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
-    if text.chars().any(is_deceptive) { escape_except(&text, "\n\t") } else { text }
+    escape_except(&text, "\n\t").into_owned()
 }

@@ -30,7 +30,7 @@ const MAX_EXCERPTS: usize = 2_000;
 const MAX_LISTED: usize = 20;
 
 /// How text is laid out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
     /// Whether colours are used.
     pub colour: bool,

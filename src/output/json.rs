@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::ser::SerializeSeq;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
+use super::escape::to_escape;
 use super::evidence::{RequestLine, request_line};
-use super::is_deceptive;
 use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Identity, Reason, RuleAction, RuleGrant};
 use crate::inventory::{
@@ -878,11 +878,8 @@ macro_rules! delegate {
 
 impl<F: Formatter> Formatter for Escaping<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return writer.write_all(fragment.as_bytes());
-        }
         let mut from = 0;
-        for (at, c) in fragment.char_indices().filter(|(_, c)| is_deceptive(*c)) {
+        for (at, c) in to_escape(fragment) {
             writer.write_all(&fragment.as_bytes()[from..at])?;
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(writer, "\\u{unit:04x}")?;
@@ -905,11 +902,11 @@ mod tests {
 
     #[test]
     fn deceptive_characters_are_escaped_and_read_back() {
-        let text = "a\u{202e}\u{7f}\u{85}\u{e0041}\u{1b}\"ü";
+        let text = "##[a]\u{202e}\u{7f}\u{85}\u{e0041}\u{1b}\"ü";
         let mut out = Vec::new();
         write_line(&mut out, &[text]).unwrap();
         let out = String::from_utf8(out).unwrap();
-        assert_eq!(out, "[\"a\\u202e\\u007f\\u0085\\udb40\\udc41\\u001b\\\"ü\"]\n");
+        assert_eq!(out, "[\"\\u0023#[a]\\u202e\\u007f\\u0085\\udb40\\udc41\\u001b\\\"ü\"]\n");
         assert_eq!(serde_json::from_str::<Vec<String>>(&out).unwrap(), [text]);
     }
 }

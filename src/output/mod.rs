@@ -3,6 +3,7 @@
 //! Strings of the input are hostile. Whatever is printed goes through [`escape()`] or [`json::write_document`], so that no
 //! control or bidirectional character reaches a terminal raw.
 
+pub mod check;
 pub mod diff;
 mod escape;
 pub mod evidence;

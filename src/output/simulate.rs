@@ -97,10 +97,14 @@ fn string(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Whether a text stands in quotes as it is. Every byte is looked at, since that is faster than to stop at the first.
+/// Reports whether a text needs no escape. Every byte is looked at, since that is faster than to stop at the first.
 fn is_plain(text: &str) -> bool {
-    let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
-    text.bytes().fold(true, |all, byte| all & plain(byte))
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\') & (byte != b'#');
+    let bytes = text.as_bytes();
+    // Commands of CI runners begin with `##` or `::`.
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let has_pair = pairs.fold(false, |any, (a, b)| any | ((*a == b':') & (*b == b':')));
+    bytes.iter().fold(!has_pair, |all, byte| all & plain(*byte))
 }
 
 fn optional(out: &mut Vec<u8>, text: Option<&str>) {

@@ -6,6 +6,7 @@
 //! Kubernetes clients read it (`sigs.k8s.io/yaml`: YAML 1.1 scalars, merge keys, last key wins);
 //! it knows nothing about Kubernetes objects.
 
+mod deceptive;
 pub mod edit;
 mod nested;
 mod parse;
@@ -15,6 +16,7 @@ mod style;
 mod tree;
 mod write;
 
+pub use deceptive::{is_deceptive, needs_no_escape, to_escape};
 pub use nested::{PlaceMap, parse_nested};
 pub use parse::{SyntaxError, parse_documents, parse_masked};
 pub use place::Place;
@@ -23,4 +25,4 @@ pub use scalar::ScalarType;
 pub use style::line_end;
 pub(crate) use tree::BASE64;
 pub use tree::{Entry, FieldOrigin, Node, NodeKind, Tree};
-pub use write::{Form, JsonStyle, Quotes, Style, Value, is_deceptive, scalar};
+pub use write::{Form, JsonStyle, Quotes, Style, Value, scalar};

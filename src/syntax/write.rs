@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::deceptive::{needs_no_escape, to_escape};
 use super::scalar::ScalarType;
 
 /// Longer lists are written one item a line.
@@ -211,7 +212,7 @@ impl Style {
         match value {
             Value::Text(text) => match self.quotes {
                 Quotes::None => scalar(text),
-                Quotes::Single if !text.chars().any(is_deceptive) => format!("'{}'", text.replace('\'', "''")),
+                Quotes::Single if needs_no_escape(text) => format!("'{}'", text.replace('\'', "''")),
                 Quotes::Single | Quotes::Double => quoted(text),
             },
             other => self.flow(other),
@@ -273,7 +274,7 @@ pub fn scalar(text: &str) -> String {
 /// Whether the text has several lines, all of which a literal block shows as they are: none that is deceptive or blank,
 /// and no blank at the beginning, which would count as indentation.
 fn is_literal(text: &str) -> bool {
-    let shown = |line: &str| !line.trim().is_empty() && !line.chars().any(is_deceptive);
+    let shown = |line: &str| !line.trim().is_empty() && needs_no_escape(line);
     text.contains('\n') && !text.starts_with(char::is_whitespace) && text.split('\n').all(shown)
 }
 
@@ -283,54 +284,43 @@ pub(super) fn is_plain(text: &str) -> bool {
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     // A colon at the end is a mapping's.
     let ends_well = !text.ends_with(':');
-    starts_well && ends_well && text.chars().all(plain) && ScalarType::of_plain(text) == ScalarType::String
+    starts_well
+        && ends_well
+        && text.chars().all(plain)
+        && needs_no_escape(text)
+        && ScalarType::of_plain(text) == ScalarType::String
 }
 
 fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            _ if is_deceptive(c) && u32::from(c) <= 0xffff => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
-            _ if is_deceptive(c) => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
-            _ => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    string(text, |quoted, c| match u32::from(c) {
+        code @ ..=0xffff => quoted.push_str(&format!("\\u{code:04X}")),
+        code => quoted.push_str(&format!("\\U{code:08X}")),
+    })
 }
 
 fn json_string(text: &str) -> String {
+    string(text, |string, c| {
+        c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| string.push_str(&format!("\\u{unit:04x}")));
+    })
+}
+
+/// Writes a text in double quotes, what has to be escaped by `escape`.
+fn string(text: &str, escape: impl Fn(&mut String, char)) -> String {
     let mut string = String::with_capacity(text.len() + 2);
     string.push('"');
-    for c in text.chars() {
+    let mut escaped = to_escape(text).peekable();
+    for (at, c) in text.char_indices() {
+        let is_escaped = escaped.next_if(|(next, _)| *next == at).is_some();
         match c {
             '"' | '\\' => string.extend(['\\', c]),
             '\n' => string.push_str("\\n"),
             '\t' => string.push_str("\\t"),
-            _ if is_deceptive(c) => {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().for_each(|unit| string.push_str(&format!("\\u{unit:04x}")));
-            }
+            _ if is_escaped => escape(&mut string, c),
             _ => string.push(c),
         }
     }
     string.push('"');
     string
-}
-
-/// Whether a character can change how the text around it is shown, or not be seen itself: controls, bidirectional
-/// marks, invisible and deprecated format characters, line and paragraph separators, and what is no character at all,
-/// which YAML forbids.
-pub fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
-            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -359,8 +349,27 @@ mod tests {
     #[test]
     fn strings_that_look_like_something_else() {
         for text in [
-            "", "*", "yes", "y", "012", "null", "~", "a: b", "- a", "#c", "a:", "{}", "1.5", "\u{202e}", "\u{ffff}",
-            "é", "a\nb",
+            "",
+            "*",
+            "yes",
+            "y",
+            "012",
+            "null",
+            "~",
+            "a: b",
+            "- a",
+            "#c",
+            "a:",
+            "{}",
+            "1.5",
+            "\u{202e}",
+            "\u{ffff}",
+            "é",
+            "a\nb",
+            "a::b::",
+            "a\n::error::b",
+            "##[x]",
+            "a##vso[b]",
         ] {
             assert_eq!(read_back(&format!("- {}\n", scalar(text))), Value::texts([text]));
         }
@@ -393,7 +402,9 @@ mod tests {
         let style = Style::default();
         let written = |text: &str| style.block(&Value::map([("a", Value::map([("b", Value::text(text))]))]), 0);
         assert_eq!(written("x: # 1\n  - y\n'z"), "a:\n  b: |-\n    x: # 1\n      - y\n    'z\n");
-        for other in ["x\n", "x\n\ny", " x\ny", "x\n \ny", "x\r\ny", "x\n\u{202e}y", "x\n\ty"] {
+        for other in
+            ["x\n", "x\n\ny", " x\ny", "x\n \ny", "x\r\ny", "x\n\u{202e}y", "x\n\ty", "x\n ::error::y", "x\n##[y]"]
+        {
             assert!(written(other).starts_with("a:\n  b: \""), "{other:?}");
         }
     }

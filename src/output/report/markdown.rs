@@ -10,6 +10,7 @@ use crate::output::escape;
 use crate::output::human::count;
 use crate::output::json::{Location, Reference, Subject};
 use crate::report::Report;
+use crate::syntax::needs_no_escape;
 
 /// How many rows of a table are shown: comments have a limit, and so has patience.
 const MAX_ROWS: usize = 100;
@@ -33,11 +34,8 @@ pub fn write_markdown(out: &mut dyn Write, grants: &Grants<'_>, report: &Report<
 /// code. In code nothing is markup, a mention, a link or an issue.
 fn plain(text: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || " ,.-/:\"".contains(c);
-    if text.chars().all(harmless) && !text.is_empty() && !text.contains("www.") && !text.contains("//") {
-        text.to_owned()
-    } else {
-        code(text)
-    }
+    let is_markup = text.contains("www.") || text.contains("//") || !needs_no_escape(text);
+    if text.chars().all(harmless) && !text.is_empty() && !is_markup { text.to_owned() } else { code(text) }
 }
 
 /// Text of the input as code. A fence of backticks is longer than any in the text; where a table is split at bars, they are

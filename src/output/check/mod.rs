@@ -1,0 +1,113 @@
+//! The results of `check`, one file a format.
+
+mod concise;
+mod gitlab;
+mod place;
+
+use std::io::{self, Write};
+
+pub use place::Repository;
+use sha2::{Digest, Sha256};
+
+use super::human::{self, Style};
+use super::json::{self, ContextFailure};
+use crate::grants::Grants;
+use crate::inventory::Inventory;
+use crate::lint::{Finding, Severity};
+use crate::problem::Problem;
+use crate::triage::Triage;
+
+/// How the results of `check` are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Diagnostics with the lines they are about.
+    Human(Style),
+    /// One line a finding.
+    Concise,
+    /// One JSON document.
+    Json,
+    /// GitLab's code quality report.
+    Gitlab,
+}
+
+/// The results of one run of `check`.
+#[derive(Debug)]
+pub struct CheckRun<'a> {
+    /// One input, or each of several clusters.
+    pub worlds: Vec<Checked<'a>>,
+    /// The clusters that could not be read.
+    pub failures: &'a [ContextFailure],
+    /// Whether each result is under the name of its cluster.
+    pub is_several: bool,
+    /// The least severity that makes the run fail; none if no finding does.
+    pub fail_on: Option<Severity>,
+    /// The exit status.
+    pub exit_code: u8,
+    /// The repository to which paths are relative.
+    pub repository: Repository,
+}
+
+/// One input and what was found in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked<'a> {
+    /// The grants of the input.
+    pub grants: &'a Grants<'a>,
+    /// What kept the grants from being understood as a whole.
+    pub problem: Option<&'a Problem>,
+    /// The findings, reported and hidden ones.
+    pub triage: &'a Triage,
+}
+
+impl<'a> Checked<'a> {
+    fn inventory(&self) -> &'a Inventory {
+        self.grants.inventory()
+    }
+
+    /// Returns the findings to report, in the order of their places.
+    fn findings(&self) -> &'a [Finding] {
+        &self.triage.reported
+    }
+
+    /// Returns the name of the cluster's context; empty for files.
+    fn context(&self) -> &'a str {
+        self.inventory().cluster().map_or("", |cluster| cluster.name.as_str())
+    }
+
+    /// Returns what could not be read.
+    fn problems(&self) -> impl Iterator<Item = &'a Problem> {
+        self.inventory().problems.iter().chain(self.problem)
+    }
+}
+
+impl Format {
+    /// Writes the results.
+    ///
+    /// # Errors
+    /// When `out` does.
+    pub fn write(self, out: &mut dyn Write, run: &CheckRun<'_>) -> io::Result<()> {
+        match self {
+            Self::Human(style) => run
+                .worlds
+                .iter()
+                .try_for_each(|world| human::write_findings(out, world.inventory(), world.findings(), style)),
+            Self::Concise => concise::write(out, run),
+            Self::Json => write_json(out, run),
+            Self::Gitlab => gitlab::write(out, run),
+        }
+    }
+}
+
+fn write_json(out: &mut dyn Write, run: &CheckRun<'_>) -> io::Result<()> {
+    match run.worlds.as_slice() {
+        [world] if !run.is_several => json::write_check(out, world.inventory(), world.triage),
+        worlds => {
+            let checked: Vec<_> = worlds.iter().map(|world| (world.inventory(), world.triage)).collect();
+            json::write_check_of_each(out, &checked, run.failures)
+        }
+    }
+}
+
+/// Returns a hash that is the same from release to release, in as many digits as a fingerprint has.
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
