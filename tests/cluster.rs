@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -421,6 +422,111 @@ fn the_version_decides_where_metrics_do_not() {
         let constrained = simulated.stdout.contains("impersonate-on");
         assert_eq!(constrained, expected[1] == json!(true), "{}", simulated.stdout);
     }
+}
+
+/// The metrics of a server, with lines of attempts in the text; it started so many seconds ago.
+fn metrics(ago: u64, gate: u8, attempts: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    format!(
+        "{attempts}kubernetes_build_info{{git_version=\"v1.37.2\"}} 1\n\
+         kubernetes_feature_enabled{{name=\"ConstrainedImpersonation\",stage=\"BETA\"}} {gate}\n\
+         process_start_time_seconds {}\n",
+        now - ago
+    )
+}
+
+fn attempt(mode: &str, decision: &str, count: u64) -> String {
+    format!("apiserver_impersonation_attempts_total{{decision=\"{decision}\",mode=\"{mode}\"}} {count}\n")
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+#[test]
+fn use_of_legacy_impersonation_is_counted_over_all_servers_and_said_by_every_command() {
+    let used = attempt("legacy", "allowed", 12) + &attempt("user-info", "allowed", 5) + &attempt("", "denied", 3);
+    // Three servers take turns.
+    let servers = [
+        metrics(45 * DAY + 60, 1, &used),
+        metrics(2 * DAY + 60, 1, ""),
+        metrics(9 * DAY, 1, &attempt("legacy", "allowed", 8)),
+    ];
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), move |asked, before| match asked.path.as_str() {
+        "/metrics" => Some(Answer::text(&servers[before % 3])),
+        path if path.starts_with("/api/v1/") => {
+            Some(Answer::json(&json!({"kind": "List", "metadata": {}, "items": []})))
+        }
+        _ => None,
+    });
+    let directory = kubeconfig(&server);
+    let said = "legacy impersonation succeeded 20 times since the 3 API servers that answered started (2 to 45 days; 5 \
+                by constrained modes, 3 denied): some client uses it, so find out which before you remove legacy grants";
+    for command in [&["check"][..], &["grants"], &["report"], &["migrate", "--from-target"]] {
+        let run = self::run(directory.path(), command);
+        assert_eq!(run.stderr.matches(said).count(), 1, "{command:?}: {}", run.stderr);
+        if command == ["report"] {
+            assert!(run.stdout.contains("20 times since the 3 API servers"), "{}", run.stdout);
+        }
+    }
+    let asked = server.asked();
+    let metrics: Vec<&Asked> = asked.iter().filter(|asked| asked.path == "/metrics").collect();
+    assert!(metrics.iter().all(|asked| asked.headers["connection"] == "close"), "{metrics:?}");
+    assert!(metrics.len() <= 4 * 17, "{}", metrics.len());
+
+    // The same from a snapshot, and in JSON.
+    fs::write(directory.path().join("snapshot.yaml"), self::run(directory.path(), &["snapshot"]).stdout).unwrap();
+    let live: Value = serde_json::from_str(&check(&server).stdout).unwrap();
+    let from_file = deputize_in(directory.path(), &["check", "snapshot.yaml", "-o", "json"]);
+    let from_file: Value = serde_json::from_str(&from_file.stdout).unwrap();
+    for result in [&live, &from_file] {
+        let counts = result["cluster"]["impersonation"].as_array().unwrap();
+        let counts: Vec<Value> = counts.iter().map(|count| json!([count["allowed"], count["denied"]])).collect();
+        assert_eq!(counts, [json!([{"legacy": 12, "user-info": 5}, 3]), json!([{"legacy": 8}, 0]), json!([{}, 0])]);
+        assert!(result["cluster"]["impersonation"][0]["started"].as_str().unwrap().ends_with('Z'));
+    }
+    let from_file = deputize_in(directory.path(), &["migrate", "snapshot.yaml", "--from-target", "-o", "json"]);
+    let plan: Value = serde_json::from_str(&from_file.stdout).unwrap();
+    assert!(plan["warnings"].as_array().unwrap().iter().any(|warning| warning == said), "{}", plan["warnings"]);
+    let report = deputize_in(directory.path(), &["report", "snapshot.yaml", "--format", "json"]);
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    assert_eq!(report["facts"]["legacyUse"], said);
+    assert!(report["warnings"].as_array().unwrap().iter().all(|warning| warning != said), "{}", report["warnings"]);
+    let page = deputize_in(directory.path(), &["report", "snapshot.yaml", "--format", "html"]).stdout;
+    assert!(page.contains("In use today: legacy impersonation succeeded 20 times"), "{page}");
+}
+
+#[test]
+fn no_use_is_a_hint_only_where_it_would_have_been_counted_long_enough() {
+    let count = |metrics: Option<String>| {
+        let server = ApiServer::of_cluster("v1.37.2", &objects(), move |asked, _| {
+            let metrics = metrics.as_deref();
+            (asked.path == "/metrics").then(|| metrics.map_or(Answer::refusal(403, "no metrics"), Answer::text))
+        });
+        check(&server).stderr
+    };
+    for (metrics, said) in [
+        (Some(metrics(45 * DAY, 1, "")), "(45 days): a strong hint that no client needs it"),
+        (Some(metrics(2 * 60 * 60, 1, "")), "(2 hours): too little to conclude that no client needs it"),
+        (Some(metrics(45 * DAY, 0, "")), "is not known: API servers without constrained impersonation do not count it"),
+        (None, "is not known: the metrics of the API servers were not read"),
+        // A file that says everything but when the server started.
+        (Some(attempt("legacy", "allowed", 1)), "is not known: the metrics of the API servers were not read"),
+    ] {
+        let stderr = count(metrics);
+        assert!(stderr.contains(said), "{said}: {stderr}");
+    }
+}
+
+#[test]
+fn servers_with_and_without_the_feature_are_judged_as_without() {
+    let servers = [metrics(DAY, 1, ""), metrics(2 * DAY, 0, "")];
+    let server = ApiServer::of_cluster("v1.37.2", &objects(), move |asked, before| {
+        (asked.path == "/metrics").then(|| Answer::text(&servers[before % 2]))
+    });
+    let run = check(&server);
+    let result: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(result["cluster"]["constrainedImpersonation"], false);
+    assert!(run.stderr.contains("on in some API servers that answered and off in others"), "{}", run.stderr);
+    assert!(run.stderr.contains("1 more API server does not count it"), "{}", run.stderr);
 }
 
 #[test]

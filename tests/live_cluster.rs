@@ -123,6 +123,25 @@ fn a_cluster_and_its_snapshot_are_one() {
     assert_eq!(resources, BTreeSet::from(known));
     println!("{} events, of the verbs {verbs:?}, on {resources:?}", ours.len());
 
+    // What the server counts: first nothing, then each request, whether what it asks for is allowed or not.
+    let uses = |run: &Run| run.stderr.lines().find(|line| line.contains("legacy impersonation")).unwrap().to_owned();
+    let never = uses(&live(&["check"]));
+    assert!(never.contains("never succeeded since the one API server that answered started at 20"), "{never}");
+    assert!(never.ends_with("too little to conclude that no client needs it"), "{never}");
+    let as_panda = json!({"user": "system:serviceaccount:lodge:deputy", "impersonate": {"user": "system:serviceaccount:lodge:panda"}, "verb": "get", "path": "/api"});
+    let refused = json!({"user": "stranger", "impersonate": {"user": "panda"}, "verb": "get", "path": "/api"});
+    let by_deputy = json!({"user": "deputy", "impersonate": {"user": "system:serviceaccount:lodge:panda"}, "verb": "get", "path": "/api"});
+    let answers = cluster.ask(Server::Running, &[by_deputy.clone(), as_panda, by_deputy, refused]);
+    let modes: Vec<&Value> = answers.iter().map(|answer| &answer["mode"]).collect();
+    assert_eq!(modes, [&json!("legacy"), &Value::Null, &json!("legacy"), &Value::Null]);
+    let used = uses(&live(&["grants"]));
+    println!("{used}");
+    assert!(used.contains("legacy impersonation succeeded 2 times") && used.contains("2 denied"), "{used}");
+    assert!(used.ends_with("some client uses it, so find out which before you remove legacy grants"), "{used}");
+    let result: Value = serde_json::from_str(&live(&["check", "-o", "json"]).stdout).unwrap();
+    let count = &result["cluster"]["impersonation"][0];
+    assert_eq!((&count["allowed"], &count["denied"]), (&json!({"legacy": 2}), &json!(2)), "{count}");
+
     // Who may read one namespace.
     let tenant = kubeconfig(&cluster, TENANT);
     let run = deputize(&["check", "--kubeconfig", &tenant, "-n", "lodge"]);
@@ -172,4 +191,6 @@ fn a_cluster_and_its_snapshot_are_one() {
     cluster.ask(Server::WithoutFeature, &[ready()]);
     let run = deputize(&["check", "--kubeconfig", &kubeconfig(&cluster, READER)]);
     assert!(run.stderr.contains("constrained impersonation is off, by its metrics"), "{}", run.stderr);
+    let unknown = "how often legacy impersonation is used is not known: API servers without constrained impersonation";
+    assert!(run.stderr.contains(unknown), "{}", run.stderr);
 }

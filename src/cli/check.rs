@@ -13,7 +13,7 @@ use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
 
 use super::fix::{FixArgs, Fixed};
-use super::input::{InputArgs, VersionArg, say_coverage, status_of};
+use super::input::{InputArgs, VersionArg, say_coverage, say_legacy_use, status_of};
 use super::output::{self, Destination};
 use super::{Failure, Outcome, Status, terminal};
 
@@ -157,6 +157,7 @@ impl<'i> World<'i> {
     /// Prints on standard error what was read, and how many findings there are.
     fn conclude(&self) -> Result<(), Failure> {
         say_coverage(self.inventory)?;
+        say_legacy_use(self.inventory)?;
         let mut err = terminal::stderr();
         if self.is_empty() {
             writeln!(err, "there is no RBAC object here, so nothing was checked")?;

@@ -8,7 +8,7 @@ use deputize::inventory::Inventory;
 use deputize::output::{human, json};
 
 use super::Outcome;
-use super::input::{InputArgs, VersionArg, say_coverage, status_of};
+use super::input::{InputArgs, VersionArg, say_coverage, say_legacy_use, status_of};
 use super::terminal::{self, Output};
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +47,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     out.flush()?;
     for grants in worlds.iter() {
         say_coverage(grants.inventory())?;
+        say_legacy_use(grants.inventory())?;
         status = status.max(status_of(grants)?);
     }
     Ok(status)

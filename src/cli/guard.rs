@@ -10,16 +10,23 @@ use deputize::output::{json, yaml};
 
 use super::input::{InputArgs, leave_out_apart, say_coverage, status_of, whole_world};
 use super::terminal;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, Status};
 
 const AFTER_HELP: &str = "\
-Exit status: 0 the policy was written, 2 something could not be read.";
+Examples:
+  deputize guard --cluster > guard.yaml
+  deputize guard --format prometheus > impersonation-rules.yaml
+
+Exit status: 0 the policy or the rules were written, 2 something could not be read.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
+    /// What is written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    format: Format,
     /// What becomes of a request that adds a legacy grant
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
@@ -36,6 +43,15 @@ pub(super) struct Args {
     /// How the policy and its binding are printed
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// An admission policy that keeps new legacy grants out
+    #[default]
+    Policy,
+    /// Alert rules for Prometheus, on what API servers count of impersonation; they do not depend on the input
+    Prometheus,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -90,6 +106,24 @@ enum Output {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    match args.format {
+        Format::Policy => write_policy(args),
+        Format::Prometheus => write_rules(args),
+    }
+}
+
+fn write_rules(args: &Args) -> Outcome {
+    if args.input.is_live() || !args.input.paths.is_empty() || !args.allow.is_empty() {
+        let message = "the rules for Prometheus do not depend on the input: leave out paths, cluster and --allow";
+        return Err(Failure::Message(message.to_owned()));
+    }
+    let mut out = terminal::stdout();
+    let written = out.write_all(guard::PROMETHEUS_RULES.as_bytes()).and_then(|()| out.flush());
+    terminal::unless_closed(written)?;
+    Ok(Status::Clean)
+}
+
+fn write_policy(args: &Args) -> Outcome {
     let mut inventory = args.input.load()?;
     whole_world(&inventory)?;
     // A policy names what there is.

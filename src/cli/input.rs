@@ -174,6 +174,11 @@ pub(super) fn say_coverage(inventory: &Inventory) -> Result<(), Failure> {
     Ok(human::write_coverage(&mut terminal::stderr(), inventory)?)
 }
 
+/// Says on standard error how often legacy impersonation was used in the cluster, if the input is one.
+pub(super) fn say_legacy_use(inventory: &Inventory) -> Result<(), Failure> {
+    Ok(human::write_legacy_use(&mut terminal::stderr(), inventory)?)
+}
+
 /// Which of several definitions counts, for the commands that need one world.
 #[derive(Debug, clap::Args)]
 pub(super) struct DuplicatesArg {

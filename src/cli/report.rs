@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use deputize::authority::Feature;
 use deputize::grants::Grants;
-use deputize::inventory::Inventory;
+use deputize::inventory::{ClusterFacts, Inventory};
 use deputize::output::json::ContextFailure;
 use deputize::output::report as output;
 use deputize::report::{Facts, Report};
 use deputize::source::STDIN;
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, Worlds, one_world, say_coverage, status_of};
+use super::input::{DuplicatesArg, InputArgs, VersionArg, Worlds, one_world, say_coverage, say_legacy_use, status_of};
 #[cfg(feature = "cluster")]
 use super::output_dir::write_named;
 use super::{Failure, Outcome, logs, terminal};
@@ -108,6 +108,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     for grants in worlds {
         say_coverage(grants.inventory())?;
+        say_legacy_use(grants.inventory())?;
     }
     let mut err = terminal::stderr();
     if let Some(read) = read {
@@ -181,12 +182,14 @@ impl Args {
 impl Args {
     /// What is known of the servers.
     fn facts(&self, inventory: &Inventory) -> Facts {
+        let legacy_use = inventory.cluster().map(ClusterFacts::describe_legacy_use);
         let is_on = |feature: Feature| feature == Feature::Constrained;
         match (self.version.given(), inventory.cluster()) {
             (Some(version), _) => Facts {
                 version: Some(version),
                 gate: Some(is_on(version.feature())),
                 how: Some("as given; the feature gate has its default".to_owned()),
+                legacy_use,
             },
             (None, Some(cluster)) => Facts {
                 version: cluster.kube_version(),
@@ -196,6 +199,7 @@ impl Args {
                 } else {
                     "by the version of the API server, since its metrics do not say".to_owned()
                 }),
+                legacy_use,
             },
             (None, None) => Facts::default(),
         }

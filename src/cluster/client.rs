@@ -4,8 +4,8 @@ use std::error::Error;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use http::header::{ACCEPT, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{ACCEPT, CONNECTION, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode, request};
 use http_body_util::BodyExt;
 use kube::client::{AuthError, Body};
 use serde::Deserialize;
@@ -162,28 +162,29 @@ impl Client {
 
     /// The same, without a second try.
     async fn get_once(&self, path: &str, limit: usize) -> Result<Vec<u8>, CallError> {
-        body(self.ask(path, "application/json").await?, limit).await
+        body(self.ask(Request::get(path).header(ACCEPT, "application/json")).await?, limit).await
     }
 
-    /// The answer as it comes, piece by piece, until `enough` has seen what it needs.
-    pub(super) async fn stream(
-        &self,
-        path: &str,
-        limit: usize,
-        mut enough: impl FnMut(&[u8]) -> bool,
-    ) -> Result<(), CallError> {
+    /// Shows the answer to `take` as it comes, piece by piece. The connection is not used again, so that the next request
+    /// may reach another server.
+    pub(super) async fn stream(&self, path: &str, limit: usize, mut take: impl FnMut(&[u8])) -> Result<(), CallError> {
         let mut read = 0;
-        let response = self.ask(path, "*/*").await?;
+        let request = Request::get(path).header(ACCEPT, "*/*").header(CONNECTION, "close");
+        let response = self.ask(request).await?;
         pieces(response, |piece| {
             read += piece.len();
-            Ok(!enough(piece) && read <= limit)
+            if read > limit {
+                return Err(too_long(limit));
+            }
+            take(piece);
+            Ok(true)
         })
         .await
     }
 
     /// An answer that is no refusal.
-    async fn ask(&self, path: &str, accept: &'static str) -> Result<Response<Body>, CallError> {
-        let request = Request::get(path).header(ACCEPT, accept).body(Body::empty());
+    async fn ask(&self, request: request::Builder) -> Result<Response<Body>, CallError> {
+        let request = request.body(Body::empty());
         let request = request.map_err(|error| CallError::Malformed(error.to_string()))?;
         let response = self.client.send(request).await.map_err(|error| transport(&error))?;
         if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
@@ -209,13 +210,17 @@ async fn body(response: Response<Body>, limit: usize) -> Result<Vec<u8>, CallErr
     let mut bytes = Vec::new();
     pieces(response, |piece| {
         if bytes.len() + piece.len() > limit {
-            return Err(CallError::Malformed(format!("it has more than {limit} bytes")));
+            return Err(too_long(limit));
         }
         bytes.extend_from_slice(piece);
         Ok(true)
     })
     .await?;
     Ok(bytes)
+}
+
+fn too_long(limit: usize) -> CallError {
+    CallError::Malformed(format!("it has more than {limit} bytes"))
 }
 
 async fn refusal(response: Response<Body>) -> CallError {

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod facts;
 mod list;
+mod metrics;
 mod proxy;
 mod target;
 
@@ -70,8 +71,8 @@ async fn read_all(
     };
     let accounts = async { service_accounts(&client, options, progress).await };
     let [a, b, c, d] = KINDS;
-    let (a, b, c, d, accounts, gate) =
-        tokio::join!(of_kind(a), of_kind(b), of_kind(c), of_kind(d), accounts, facts::gate(&client));
+    let (a, b, c, d, accounts, metrics) =
+        tokio::join!(of_kind(a), of_kind(b), of_kind(c), of_kind(d), accounts, metrics::read(&client));
     // By now there may be connections to more of them.
     if let Ok(more) = facts::servers(&client).await {
         servers.extend(more);
@@ -81,7 +82,8 @@ async fn read_all(
     let mut facts = ClusterFacts {
         name: SmolStr::new(&target.name),
         servers,
-        gate,
+        gate: metrics.gate(),
+        impersonation: metrics.into_counts(),
         namespace: options.namespace.map(SmolStr::new),
         ..ClusterFacts::default()
     };

@@ -12,3 +12,6 @@ mod policy;
 pub use exception::{Exception, NotAnException};
 pub use holders::Holders;
 pub use policy::{DefaultRoles, Guard, Mode, NAME, TooMany};
+
+/// Alert rules for Prometheus on what API servers count of impersonation.
+pub const PROMETHEUS_RULES: &str = include_str!("prometheus.yaml");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::fields::{FieldReader, fields};
+use super::impersonation_count::ImpersonationCount;
 use super::object::Text;
 use crate::problem::{Problem, ProblemKind};
 use crate::syntax::{Node, NodeKind, Value};
@@ -30,6 +31,8 @@ pub struct ClusterFacts {
     pub not_read: Vec<NotRead>,
     /// The names of the service accounts, by namespace; empty where they were not asked for.
     pub service_accounts: BTreeMap<SmolStr, Vec<SmolStr>>,
+    /// What each API server that could be told apart has counted; empty where the metrics were not read.
+    pub impersonation: Vec<ImpersonationCount>,
 }
 
 /// An API server.
@@ -96,13 +99,18 @@ impl ClusterFacts {
             let accounts = accounts.map(|(namespace, names)| (namespace.clone(), Value::texts(names.iter().cloned())));
             head.push(("serviceAccounts", Value::map(accounts)));
         }
+        if !self.impersonation.is_empty() {
+            let counts = self.impersonation.iter().map(ImpersonationCount::to_value);
+            head.push(("impersonation", Value::List(counts.collect())));
+        }
         Value::map(head)
     }
 
     /// Reads the head of a snapshot.
     pub(super) fn read(node: Node<'_>, reader: &mut FieldReader<'_>) -> Self {
-        let names = ["metadata", "servers", "featureGates", "namespace", "notRead", "serviceAccounts"];
-        let [metadata, servers, gates, namespace, not_read, accounts] = reader.unique_fields(node, names);
+        let names = ["metadata", "servers", "featureGates", "namespace", "notRead", "serviceAccounts", "impersonation"];
+        let [metadata, servers, gates, namespace, not_read, accounts, impersonation] =
+            reader.unique_fields(node, names);
         let name = metadata.and_then(|metadata| fields(metadata, ["name"])[0]);
         let value = |text: Option<Text>| text.map(|text| text.value).unwrap_or_default();
         let mut facts = Self { name: value(reader.text("name", name)), ..Self::default() };
@@ -134,6 +142,8 @@ impl ClusterFacts {
                 facts.service_accounts.insert(namespace, names.collect());
             }
         }
+        let counts = impersonation.into_iter().flat_map(Node::items);
+        facts.impersonation = counts.map(|count| ImpersonationCount::read(count, reader)).collect();
         facts
     }
 
@@ -176,6 +186,15 @@ impl ClusterFacts {
                      before all of them are new",
                     versions.join(", ")
                 ),
+                None,
+            ));
+        }
+        if self.is_partly_constrained() && versions.len() < 2 {
+            problems.push(problem(
+                ProblemKind::Limited,
+                "constrained impersonation is on in some API servers that answered and off in others: the cluster is judged \
+                 as if it were off; remove no legacy grant before it is on in all of them"
+                    .to_owned(),
                 None,
             ));
         }

@@ -12,6 +12,7 @@ mod embedded;
 mod embedding;
 mod fields;
 mod follow;
+mod impersonation_count;
 mod link;
 mod load;
 mod object;
@@ -30,6 +31,7 @@ pub use cluster::{ClusterFacts, NotRead, Server};
 pub use duplicates::{Conflict, Duplicates};
 pub use embedded::{Mention, MentionReason};
 pub use embedding::{Carrier, Embedding, Form};
+pub use impersonation_count::{Attempts, ImpersonationCount};
 pub use link::Links;
 pub use load::{Coverage, LoadOptions, Unread, load, load_bytes, load_live};
 pub use object::{

@@ -8,7 +8,7 @@ use super::recognise::recognised;
 use crate::authority::{IdentityKind, Mode, SYSTEM_NODES};
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, Reason, Through};
-use crate::inventory::ObjectKey;
+use crate::inventory::{ClusterFacts, ObjectKey};
 
 /// How many items of a list are spelled out.
 const MAX_LISTED: usize = 5;
@@ -21,7 +21,9 @@ pub(super) fn of_plan(
     requests: &[PlannedRequest<'_>],
     used: &[bool],
 ) -> Vec<String> {
-    let mut warnings = unused_declarations(sources, used);
+    let mut warnings: Vec<String> =
+        grants.inventory().cluster().map(ClusterFacts::describe_legacy_use).into_iter().collect();
+    warnings.extend(unused_declarations(sources, used));
     warnings.extend(kept_parts(grants, planned));
     warnings.extend(narrowed(grants, planned, requests));
     warnings.extend(nodes(grants, planned));

@@ -279,6 +279,17 @@ pub fn write_problems(out: &mut dyn Write, problems: &[Problem]) -> io::Result<(
     Ok(())
 }
 
+/// Writes how often legacy impersonation was used in the cluster, if the input is one.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_legacy_use(out: &mut dyn Write, inventory: &Inventory) -> io::Result<()> {
+    match inventory.cluster() {
+        Some(cluster) => writeln!(out, "{}", escape(&cluster.describe_legacy_use())),
+        None => Ok(()),
+    }
+}
+
 /// Writes what was read and what was not.
 ///
 /// # Errors

@@ -1,18 +1,21 @@
 //! The machine-readable shapes, as others build on them (`docs/json.md`): frozen structs, filled from the program's own types and
 //! never dumps of them.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::Serialize;
 use serde::ser::SerializeSeq;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use smol_str::SmolStr;
 
 use super::escape::to_escape;
 use super::evidence::{RequestLine, request_line};
 use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Identity, Reason, RuleAction, RuleGrant};
 use crate::inventory::{
-    Aside, Inventory, Mention, ObjectMeta, PolicyRule, RoleId, Subject as InventorySubject, Text, Unread,
+    Aside, ClusterFacts, ImpersonationCount, Inventory, Mention, ObjectMeta, PolicyRule, RoleId,
+    Subject as InventorySubject, Text, Unread,
 };
 use crate::lint::{Finding, Rule, Severity};
 use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
@@ -495,6 +498,26 @@ struct ClusterShape<'a> {
     servers: Vec<&'a str>,
     constrained_impersonation: Option<bool>,
     known_from: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    impersonation: Vec<ImpersonationShape<'a>>,
+}
+
+/// What an API server has counted since it started.
+#[derive(Debug, Serialize)]
+pub(super) struct ImpersonationShape<'a> {
+    started: &'a str,
+    allowed: Option<&'a BTreeMap<SmolStr, u64>>,
+    denied: Option<u64>,
+}
+
+pub(super) fn impersonation_shapes(cluster: &ClusterFacts) -> Vec<ImpersonationShape<'_>> {
+    let mut shapes = Vec::new();
+    for ImpersonationCount { started, attempts, .. } in &cluster.impersonation {
+        let attempts = attempts.as_ref();
+        let allowed = attempts.map(|attempts| &attempts.allowed);
+        shapes.push(ImpersonationShape { started, allowed, denied: attempts.map(|attempts| attempts.denied) });
+    }
+    shapes
 }
 
 fn cluster_shape(inventory: &Inventory) -> Option<ClusterShape<'_>> {
@@ -505,6 +528,7 @@ fn cluster_shape(inventory: &Inventory) -> Option<ClusterShape<'_>> {
         servers: cluster.servers.iter().map(|server| server.git_version.as_str()).collect(),
         constrained_impersonation: feature.map(|feature| feature == Feature::Constrained),
         known_from: feature.map(|_| if cluster.gate_decides() { "metrics" } else { "version" }),
+        impersonation: impersonation_shapes(cluster),
     })
 }
 

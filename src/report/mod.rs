@@ -33,6 +33,8 @@ pub struct Facts {
     pub gate: Option<bool>,
     /// How this is known, in words.
     pub how: Option<String>,
+    /// How often legacy impersonation was used in the cluster, in words.
+    pub legacy_use: Option<String>,
 }
 
 /// The report.
@@ -169,6 +171,9 @@ impl<'g> Report<'g> {
         owners.sort_by(|(a, a_totals), (b, b_totals)| {
             (b_totals.legacy, b_totals.all(), a).cmp(&(a_totals.legacy, a_totals.all(), b))
         });
+        let mut warnings = plan.map(|plan| plan.warnings).unwrap_or_default();
+        // It has a place of its own.
+        warnings.retain(|warning| Some(warning) != facts.legacy_use.as_ref());
         Self {
             facts,
             work: work::order(&listed, evidence.is_some()),
@@ -181,7 +186,7 @@ impl<'g> Report<'g> {
             ways,
             seen: evidence.map(|_| seen(&uses)),
             unplanned,
-            warnings: plan.map(|plan| plan.warnings).unwrap_or_default(),
+            warnings,
             limits,
         }
     }

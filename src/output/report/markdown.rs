@@ -123,6 +123,9 @@ fn write_verdict(out: &mut dyn Write, shape: &ReportShape<'_>) -> io::Result<()>
         }
         None => writeln!(out, "The input does not say at which version the servers are.\n")?,
     }
+    if let Some(legacy_use) = facts.legacy_use {
+        writeln!(out, "In use today: {}.\n", plain(legacy_use))?;
+    }
     writeln!(out, "| | |\n| --- | ---: |")?;
     for (what, number) in [
         ("Subjects that impersonate by legacy grants", summary.impersonators),

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use smol_str::SmolStr;
 
-use super::super::json::{Location, Reference, Subject, location, reference, subject};
+use super::super::json::{
+    ImpersonationShape, Location, Reference, Subject, impersonation_shapes, location, reference, subject,
+};
 use super::text;
 use crate::authority::{KubeVersion, Mode};
 use crate::grants::{Grants, Path, Power, Principal, Reason, Source};
@@ -57,6 +59,11 @@ pub(super) struct FactsShape<'a> {
     pub(super) kube_version: Option<String>,
     pub(super) gate: Option<bool>,
     pub(super) how: Option<&'a str>,
+    /// How often legacy impersonation was used, in words, and as each server counts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) legacy_use: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) impersonation: Vec<ImpersonationShape<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -270,6 +277,8 @@ pub(super) fn shape<'a>(grants: &'a Grants<'_>, report: &'a Report<'_>) -> Repor
             kube_version: report.facts.version.map(|version| version.to_string()),
             gate: report.facts.gate,
             how: report.facts.how.as_deref(),
+            legacy_use: report.facts.legacy_use.as_deref(),
+            impersonation: inventory.cluster().map(impersonation_shapes).unwrap_or_default(),
         },
         summary: SummaryShape {
             impersonators: report.impersonators(),
