@@ -7,14 +7,14 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::migration::{answers, evidence, inventory, is_real, migrate, options, read};
+use common::migration::{answers, evidence, inventory, is_real, migrate, options, read, readings};
 use common::number;
 use common::world::Generator;
-use deputize::authority::{Feature, Mode, constrained_modes};
-use deputize::evidence::{Evidence, read_log};
+use deputize::authority::{Mode, constrained_modes};
+use deputize::evidence::{Evidence, ImplicitGroups, OwnedRequest, read_log};
 use deputize::grants::Grants;
-use deputize::inventory::Text;
-use deputize::migrate::{Kept, Memberships, Options, Outcome, Unserved, verify, widened};
+use deputize::inventory::{PolicyRule, Text};
+use deputize::migrate::{Identities, Kept, Memberships, Options, Outcome, Unserved, VerifyOptions, verify, widened};
 use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
@@ -33,23 +33,51 @@ fn nothing_is_lost_and_nothing_is_widened() {
         let evidence = evidence(&world, &observed);
         let checked = migrate(&world, &evidence, options(index), |plan, states| {
             let (between, after) = (inventory(&states.between), inventory(&states.after));
-            let requests: Vec<_> = plan.requests.iter().map(|planned| planned.request.clone()).collect();
-            let [befores, betweens, afters] =
-                [&inventory(&world), &between, &after].map(|state| answers(state, &requests));
-            for (at, planned) in plan.requests.iter().enumerate() {
-                let (request, before, between, after) = (planned.request, befores[at], betweens[at], afters[at]);
-                let context = || format!("world {index}: {request:?}\nbefore {before:?}, after {after:?}");
-                assert_eq!((planned.before, planned.after), (before.0, after.0), "{}", context());
-                assert!(between.0.is_some() && after.0.is_some(), "lost: {}", context());
-                assert!(after.1 || !before.1, "the final answer is lost: {}", context());
-                let constrained = after.0.is_some_and(|mode| mode != Mode::Legacy);
+            // Every reading that the world allows must be allowed after each stage.
+            let all: Vec<Vec<OwnedRequest>> = plan.requests.iter().map(|planned| readings(planned.request)).collect();
+            let flat: Vec<OwnedRequest> = all.iter().flatten().cloned().collect();
+            let [befores, betweens, afters] = [&inventory(&world), &between, &after].map(|state| answers(state, &flat));
+            let mut at = 0;
+            for (planned, readings) in plan.requests.iter().zip(all) {
+                let range = at..at + readings.len();
+                at = range.end;
+                // These modes take no other header, and the evidence says that one of them served the request.
+                let certain = [Mode::ServiceAccount, Mode::AssociatedNode, Mode::ArbitraryNode];
+                let is_certain = befores[range.start].0.is_some_and(|mode| certain.contains(&mode));
+                let answered: Vec<_> = range
+                    .zip(&readings)
+                    .filter(|(at, _)| befores[*at].0.is_some())
+                    .take(if is_certain { 1 } else { usize::MAX })
+                    .collect();
+                for (at, reading) in &answered {
+                    let (before, after) = (befores[*at], afters[*at]);
+                    let context = || format!("world {index}: {reading:?}\nbefore {before:?}, after {after:?}");
+                    assert!(betweens[*at].0.is_some() && after.0.is_some(), "lost: {}", context());
+                    assert!(after.1 || !before.1, "the final answer is lost: {}", context());
+                }
+                let context = || format!("world {index}: {:?}, {answered:?}", planned.request);
+                let worst = |answers: &[(Option<Mode>, bool)]| {
+                    let legacy = answered.iter().any(|(at, _)| answers[*at].0 == Some(Mode::Legacy));
+                    if legacy { Some(Mode::Legacy) } else { answers[answered[0].0].0 }
+                };
+                let after = worst(&afters);
+                assert_eq!(planned.before, worst(&befores), "{}", context());
+                assert_eq!(planned.after == Some(Mode::Legacy), after == Some(Mode::Legacy), "{}", context());
+                let constrained = after.is_some_and(|mode| mode != Mode::Legacy);
                 assert_eq!(planned.reason.is_none(), constrained, "{}", context());
                 *totals.entry(planned.reason.map_or("constrained", Unserved::as_str).to_owned()).or_default() += 1;
-                // Whatever has a constrained form is served by it, unless something else would be widened.
-                let has_form = constrained_modes(&planned.request.requestor, &planned.request.headers).next().is_some();
-                if has_form && !constrained {
-                    assert_eq!(planned.reason.map(Unserved::as_str), Some("would-widen"), "{}", context());
-                }
+                // A request of which every reading has a constrained form is served by it, unless that would widen.
+                let has_form =
+                    |reading: &OwnedRequest| constrained_modes(&reading.requestor, &reading.headers).next().is_some();
+                let forms = answered.iter().filter(|(_, reading)| has_form(reading)).count();
+                let expected: &[&str] = match forms {
+                    _ if constrained => &[],
+                    0 => &["no-constrained-form"],
+                    all if all == answered.len() => &["would-widen"],
+                    _ => &["ambiguous-headers", "would-widen"],
+                };
+                let reason = planned.reason.map(Unserved::as_str);
+                assert!(reason.is_none_or(|reason| expected.contains(&reason)), "{expected:?}: {}", context());
             }
             // Other requests: what was refused is refused.
             let seen: BTreeSet<_> = plan.requests.iter().map(|planned| &planned.request.requestor).collect();
@@ -136,20 +164,25 @@ fn who_is_asked_about_by_others_keeps_the_literal_verb() {
     let mut evidence = evidence(&world, &[request]);
     let lines = format!("{}\n{}\n", review("users", "panda"), review("uids", "u-1"));
     read_log(lines.as_bytes(), &mut evidence).unwrap();
-    let outcomes = migrate(&world, &evidence, Options::default(), |plan, states| {
-        let after = inventory(&states.after);
-        let legacy: Vec<String> = after
-            .roles
-            .iter()
-            .flat_map(|role| &role.rules)
-            .filter(|rule| rule.verbs[0].as_str() == "impersonate")
-            .map(|rule| format!("{} {}", rule.resources[0].as_str(), rule.resource_names[0].as_str()))
-            .collect();
-        assert_eq!(legacy, ["users panda", "uids u-1"]);
-        assert_eq!(plan.requests[0].after, Some(Mode::UserInfo));
-        plan.grants.iter().map(|planned| format!("{:?} {:?}", planned.outcome, planned.modes)).collect::<Vec<_>>()
-    });
-    assert_eq!(outcomes.unwrap(), ["Kept(LiteralVerb) [UserInfo]", "Kept(LiteralVerb) []"]);
+    for (identities, outcome, legacy) in [
+        (Identities::Granted, "Kept", ["users []", "uids []"]),
+        (Identities::Observed, "Narrowed", ["users [\"panda\"]", "uids [\"u-1\"]"]),
+    ] {
+        let options = Options { identities, ..Options::default() };
+        let outcomes = migrate(&world, &evidence, options, |plan, states| {
+            let after = inventory(&states.after);
+            let rules = after.roles.iter().flat_map(|role| &role.rules);
+            let rules = rules.filter(|rule| rule.verbs[0].as_str() == "impersonate");
+            let names =
+                |rule: &PolicyRule| rule.resource_names.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
+            let rules: Vec<_> = rules.map(|rule| format!("{} {:?}", rule.resources[0].as_str(), names(rule))).collect();
+            assert_eq!(rules, legacy);
+            assert_eq!(plan.requests[0].after, Some(Mode::UserInfo));
+            plan.grants.iter().map(|planned| format!("{:?} {:?}", planned.outcome, planned.modes)).collect::<Vec<_>>()
+        });
+        let expected = [format!("{outcome}(LiteralVerb) [UserInfo]"), format!("{outcome}(LiteralVerb) []")];
+        assert_eq!(outcomes.unwrap(), expected);
+    }
 }
 
 /// Whoever takes the answer yes to a review away is told so, also if someone else has written the manifests.
@@ -169,7 +202,7 @@ fn a_review_that_is_told_no_is_found() {
     let mut evidence = Evidence::default();
     read_log(lines.join("\n").as_bytes(), &mut evidence).unwrap();
     let (before, after) = (inventory(&[role.clone(), binding]), inventory(&[role]));
-    let told = |after| verify(&before, after, &evidence, Feature::Constrained).reviews;
+    let told = |after| verify(&before, after, &evidence, &VerifyOptions::default()).reviews;
     assert_eq!(told(&after), [("proxy".to_owned(), "alice".to_owned())]);
     assert_eq!(told(&before), []);
 }
@@ -259,15 +292,27 @@ fn observed_identities_are_those_and_no_others() {
     ];
     let request = json!({"user": "alice", "impersonate": {"user": "panda"}, "verb": "list", "resource": "nodes"});
     let evidence = evidence(&world, &[request]);
-    let options = Options { observed_identities: true, ..Options::default() };
-    let (outcomes, rules) = migrate(&world, &evidence, options, |plan, states| {
-        let outcomes: Vec<Outcome> = plan.grants.iter().map(|planned| planned.outcome).collect();
-        let after = inventory(&states.after);
-        let identities = after.roles.iter().flat_map(|role| role.rules.clone());
-        let identities = identities.filter(|rule| rule.verbs[0].as_str() == "impersonate:user-info");
-        (outcomes, identities.map(|rule| (rule.resources, rule.resource_names)).collect::<Vec<_>>())
-    })
-    .unwrap();
-    assert_eq!(outcomes, [Outcome::Replaced, Outcome::Dropped(None)]);
-    assert_eq!(rules, [(vec![Text::new("users")], vec![Text::new("panda")])]);
+    let migrated = |implicit_groups| {
+        let options = Options { identities: Identities::Observed, implicit_groups, ..Options::default() };
+        migrate(&world, &evidence, options, |plan, states| {
+            let outcomes: Vec<Outcome> = plan.grants.iter().map(|planned| planned.outcome).collect();
+            let after = inventory(&states.after);
+            let identities = after.roles.iter().flat_map(|role| role.rules.clone());
+            let identities = identities.filter(|rule| rule.verbs[0].as_str() == "impersonate:user-info");
+            let words = |texts: &[Text]| texts.iter().map(|text| text.value.to_string()).collect::<Vec<_>>().join(",");
+            let rules = identities.map(|rule| format!("{} {}", words(&rule.resources), words(&rule.resource_names)));
+            (outcomes, rules.collect::<Vec<_>>())
+        })
+        .unwrap()
+    };
+    let users = "users panda".to_owned();
+    assert_eq!(
+        migrated(ImplicitGroups::NotSent),
+        (vec![Outcome::Replaced, Outcome::Dropped(None)], vec![users.clone()])
+    );
+    // The log cannot tell whether the group that the server adds was sent, too.
+    let groups = "groups system:authenticated".to_owned();
+    for unsure in [ImplicitGroups::Unknown, ImplicitGroups::Sent] {
+        assert_eq!(migrated(unsure), (vec![Outcome::Replaced; 2], vec![users.clone(), groups.clone()]));
+    }
 }

@@ -80,6 +80,6 @@ pub fn is_of_accounts(group: &str) -> bool {
 }
 
 /// The groups of every service account of a namespace (`pkg/authentication/serviceaccount`, `MakeGroupNames`).
-pub(super) fn service_account_groups(namespace: &str) -> [Cow<'static, str>; 2] {
+pub fn service_account_groups(namespace: &str) -> [Cow<'static, str>; 2] {
     [Cow::Borrowed(SYSTEM_SERVICE_ACCOUNTS), Cow::Owned(format!("{SYSTEM_SERVICE_ACCOUNTS}:{namespace}"))]
 }

@@ -77,6 +77,11 @@ impl Headers {
         &self.extra
     }
 
+    /// The same headers with other groups.
+    pub fn with_groups(&self, groups: Vec<String>) -> Self {
+        Self { user: self.user.clone(), uid: self.uid.clone(), groups, extra: self.extra.clone() }
+    }
+
     /// `onlyUsernameSet`.
     fn only_user(&self) -> bool {
         self.uid.is_empty() && self.groups.is_empty() && self.extra.is_empty()

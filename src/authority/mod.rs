@@ -19,7 +19,9 @@ mod verbs;
 mod version;
 
 pub use asked::{Certainty, Extent, is_ever_asked};
-pub use attributes::{Attributes, Extra, ImpersonatedUser, User, is_of_accounts, namespace_of_accounts};
+pub use attributes::{
+    Attributes, Extra, ImpersonatedUser, User, is_of_accounts, namespace_of_accounts, service_account_groups,
+};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
 pub use credentials::{CredentialSource, credential_sources};
 pub use defaults::{

@@ -1,7 +1,7 @@
 //! The arguments by which a live cluster is read, and reading it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use deputize::authority::is_dns_label;
 use deputize::cluster::{ClusterError, Contexts, ReadOptions, Target, read, targets};
@@ -11,6 +11,7 @@ use deputize::output::{escape, human};
 use deputize::snapshot::Snapshot;
 
 use super::input::Worlds;
+use super::migrate::for_shell;
 use super::progress::Progress;
 use super::{Failure, terminal};
 
@@ -47,6 +48,14 @@ impl ClusterArgs {
         self.cluster || self.all_contexts || self.namespace.is_some() || named
     }
 
+    /// The flags that name the kubeconfig and the context, as `kubectl` and this program take them, with a blank before
+    /// each.
+    pub(super) fn kubeconfig_flags(&self) -> String {
+        let kubeconfig = self.kubeconfig.iter().map(|path| format!(" --kubeconfig {}", for_shell(path)));
+        let context = self.context.iter().map(|name| format!(" --context {}", for_shell(Path::new(name))));
+        kubeconfig.chain(context).collect()
+    }
+
     /// The clusters that are meant.
     pub(super) fn targets(&self) -> Result<Vec<Target>, Failure> {
         let contexts = match self.context.as_slice() {
@@ -69,7 +78,8 @@ impl ClusterArgs {
             let message = "this command looks at one cluster: name one context";
             return Err(Failure::Message(message.to_owned()));
         };
-        load_shown(read_shown(target, &self.options()).map_err(|error| failure(target, &error))?)
+        let options = ReadOptions { namespaces: true, ..self.options() };
+        load_shown(read_shown(target, &options).map_err(|error| failure(target, &error))?)
     }
 
     /// Whether more than one cluster is asked for.

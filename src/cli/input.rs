@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::authority::{Feature, KubeVersion};
+use deputize::evidence::ImplicitGroups;
 use deputize::grants::Grants;
 use deputize::inventory::{Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
 use deputize::output::json::ContextFailure;
@@ -54,6 +55,23 @@ impl Worlds {
 }
 
 impl InputArgs {
+    /// The input as a person would write it in a shell: the paths, or the flags that name the cluster.
+    pub(super) fn for_shell(&self) -> String {
+        #[cfg(feature = "cluster")]
+        if self.cluster.is_asked_for() {
+            return format!("--cluster{}", self.cluster.kubeconfig_flags());
+        }
+        self.paths.iter().map(|path| super::migrate::for_shell(path)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The flags by which `kubectl` reaches the same cluster, with a blank before each; none for files.
+    pub(super) fn kubectl_flags(&self) -> String {
+        #[cfg(feature = "cluster")]
+        return self.cluster.kubeconfig_flags();
+        #[cfg(not(feature = "cluster"))]
+        return String::new();
+    }
+
     /// Reads the input, and says on standard error what could not be read.
     pub(super) fn load(&self) -> Result<Inventory, Failure> {
         self.load_leaving_out(LeaveOut::default())
@@ -273,4 +291,33 @@ pub(super) fn status_of(grants: &Grants<'_>) -> Result<Status, Failure> {
     human::write_problems(&mut terminal::stderr(), problem.as_slice())?;
     let failed = grants.inventory().problems.iter().chain(&problem).any(|problem| !problem.kind.is_warning());
     Ok(if failed { Status::Failed } else { Status::Clean })
+}
+
+/// What is known of headers that a log cannot tell apart.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(super) struct ImplicitGroupsArg {
+    /// Whether clients send the groups themselves that the server adds to an impersonated user; a log cannot tell
+    #[arg(long, value_enum, value_name = "WHETHER", default_value_t)]
+    implicit_groups: ImplicitGroupsValue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum ImplicitGroupsValue {
+    /// Not known: requests must work either way
+    #[default]
+    Unknown,
+    /// They are sent wherever the grants allow it
+    Sent,
+    /// They are never sent
+    NotSent,
+}
+
+impl ImplicitGroupsArg {
+    pub(super) fn value(self) -> ImplicitGroups {
+        match self.implicit_groups {
+            ImplicitGroupsValue::Unknown => ImplicitGroups::Unknown,
+            ImplicitGroupsValue::Sent => ImplicitGroups::Sent,
+            ImplicitGroupsValue::NotSent => ImplicitGroups::NotSent,
+        }
+    }
 }

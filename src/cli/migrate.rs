@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::authority::Feature;
-use deputize::evidence::{DeclaredActions, Derived, derive_actions, read_declared};
+use deputize::evidence::{DeclaredActions, Derived, Impersonator, derive_actions, read_declared};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::migrate::{Options, Outcome as GrantOutcome, Plan, Sources, keep_apart, plan};
-use deputize::output::{escape, human, json, yaml};
+use deputize::migrate::{ActionScope, Identities, Kept, Options, Plan, Sources, Stage, exceptions, keep_apart, plan};
+use deputize::output::{escape, human, plan as plan_output, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of};
+use super::input::{
+    DuplicatesArg, ImplicitGroupsArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of,
+};
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -40,13 +42,18 @@ pub(super) struct Args {
     /// Take what the impersonated identities themselves may do, as far as the input shows it: an upper bound
     #[arg(long, help_heading = "Evidence")]
     from_target: bool,
-    /// Whom an impersonator may be afterwards
+    /// Identities that an impersonator has afterwards
     #[arg(long, value_enum, value_name = "WHICH", default_value_t, help_heading = "Least privilege")]
-    identities: Identities,
-    /// Where an impersonator may do what it was seen to do
+    identities: IdentitiesArg,
+    /// Namespaces in which an impersonator may do what it was seen to do
     #[arg(long, value_enum, value_name = "WHERE", default_value_t, help_heading = "Least privilege")]
-    action_scope: ActionScope,
-    /// Keep the legacy grants that were not seen in use, although their impersonator was seen
+    action_scope: ActionScopeArg,
+    #[command(flatten)]
+    implicit_groups: ImplicitGroupsArg,
+    /// Migrate only this subject: ServiceAccount/NAMESPACE/NAME, User/NAME or Group/NAME; repeatable
+    #[arg(long, value_name = "SUBJECT", value_parser = Impersonator::parse)]
+    only: Vec<Impersonator>,
+    /// Keep unused legacy grants of impersonators that were seen
     #[arg(long, help_heading = "Least privilege")]
     keep_unused: bool,
     #[command(flatten)]
@@ -77,20 +84,22 @@ enum Output {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Identities {
-    /// Whomever its legacy grants name
+enum IdentitiesArg {
+    /// All that its legacy grants name
     #[default]
     Granted,
-    /// Whom it was seen to be
+    /// Only those in the evidence
     Observed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum ActionScope {
-    /// In the namespaces where it did
+enum ActionScopeArg {
+    /// Those in the evidence; all if these are more than 20
     #[default]
-    Observed,
-    /// In all namespaces
+    Auto,
+    /// Those in the evidence
+    Namespace,
+    /// All
     Cluster,
 }
 
@@ -163,31 +172,46 @@ pub(super) fn run(args: &Args) -> Outcome {
         keep_apart(&mut plan, all);
     }
     let shown = all.as_ref().unwrap_or(&grants);
-    human::write_plan(&mut err, shown, &plan)?;
+    let exceptions = exceptions(shown, &plan);
+    // A directory has a file of them, and before the cut-over nothing is to be accepted.
+    let is_cut_over = args.output_dir.is_none() && args.in_place.stage() != Some(Stage::Grant);
+    let listed = if is_cut_over { exceptions.as_slice() } else { &[] };
+    plan_output::write_human(&mut err, shown, &plan, listed, terminal::stderr_style())?;
     say_warnings(&mut err, args, inventory, &given)?;
     if let Some(directory) = &args.output_dir {
-        output_dir::write(directory, shown, &plan, args.version.version(shown.inventory()))?;
-        say_next_steps(&mut err, directory, &args.input.paths, &plan)?;
+        let version = args.version.version(shown.inventory());
+        output_dir::write(directory, shown, &plan, &exceptions, version)?;
+        print_next_steps(&mut err, directory, args, &plan, exceptions.len())?;
     }
     err.flush()?;
     match args.in_place.stage() {
         Some(stage) => status = status.max(in_place::run(&args.in_place, stage, &args.input, &grants, &plan)?),
         None => print(args, shown, &plan)?,
     }
-    let kept = plan.grants.iter().any(|planned| matches!(planned.outcome, GrantOutcome::Kept(_)));
+    let kept = plan.grants.iter().filter_map(|planned| planned.outcome.kept()).any(|kept| kept != Kept::NotSelected);
     Ok(status.max(if kept { Status::Reported } else { Status::Clean }))
 }
 
-fn make_plan<'p>(args: &Args, grants: &'p Grants<'p>, given: &'p Given) -> Result<Plan<'p>, Failure> {
+fn make_plan<'p>(args: &'p Args, grants: &'p Grants<'p>, given: &'p Given) -> Result<Plan<'p>, Failure> {
     let sources = Sources {
         declared: &given.declared.actions,
         derived: &given.derived.actions,
         evidence: given.logs.as_ref().map(|read| &read.evidence),
     };
     let options = Options {
-        observed_identities: args.identities == Identities::Observed,
-        cluster_actions: args.action_scope == ActionScope::Cluster,
+        identities: match args.identities {
+            IdentitiesArg::Granted => Identities::Granted,
+            IdentitiesArg::Observed => Identities::Observed,
+        },
+        action_scope: match args.action_scope {
+            ActionScopeArg::Auto => ActionScope::Auto,
+            ActionScopeArg::Namespace => ActionScope::Namespace,
+            ActionScopeArg::Cluster => ActionScope::Cluster,
+        },
         keep_unused: args.keep_unused,
+        implicit_groups: args.implicit_groups.value(),
+        header_hints: &given.declared.header_hints,
+        only: &args.only,
     };
     plan(grants, &sources, options).map_err(|unproven| {
         let mut err = terminal::stderr();
@@ -224,32 +248,45 @@ fn say_warnings(err: &mut dyn Write, args: &Args, inventory: &Inventory, given: 
     Ok(())
 }
 
-/// What to do with the directory, in the order in which it is done.
-fn say_next_steps(err: &mut dyn Write, directory: &Path, paths: &[PathBuf], plan: &Plan<'_>) -> Result<(), Failure> {
+/// Prints what to do with the directory, in order.
+fn print_next_steps(
+    err: &mut dyn Write,
+    directory: &Path,
+    args: &Args,
+    plan: &Plan<'_>,
+    exceptions: usize,
+) -> Result<(), Failure> {
     let shown = for_shell(directory);
+    let cluster = args.input.kubectl_flags();
     if !plan.added.is_empty() {
-        writeln!(err, "1. add the constrained grants; nothing is taken away by it:")?;
-        writeln!(err, "     kubectl apply -k {shown}/{}", output_dir::GRANT)?;
-        let paths = paths.iter().map(|path| for_shell(path)).collect::<Vec<_>>().join(" ");
-        writeln!(err, "   then check it against the audit logs of some days:")?;
-        writeln!(err, "     deputize verify {paths} --audit-log LOG --with {shown}")?;
+        writeln!(err, "1. add the constrained grants; this removes nothing:")?;
+        writeln!(err, "     kubectl{cluster} apply -k {shown}/{}", output_dir::GRANT)?;
+        writeln!(err, "   then check it against audit logs of the next days:")?;
+        writeln!(err, "     deputize verify {} --audit-log LOG --with {shown}", args.input.for_shell())?;
     }
     let cutover = &plan.cutover;
     if !cutover.changed.is_empty() || !cutover.remainders.is_empty() || !cutover.deleted.is_empty() {
-        writeln!(err, "2. once every API server is at 1.36 or later, take legacy away:")?;
+        writeln!(err, "2. when every API server is at 1.36 or later, remove legacy:")?;
         if !cutover.changed.is_empty() || !cutover.remainders.is_empty() {
-            writeln!(err, "     kubectl apply -k {shown}/{}", output_dir::CUTOVER)?;
+            writeln!(err, "     kubectl{cluster} apply -k {shown}/{}", output_dir::CUTOVER)?;
         }
         if !cutover.deleted.is_empty() {
-            writeln!(err, "     kubectl delete -f {shown}/{}/{}", output_dir::CUTOVER, output_dir::DELETE)?;
+            writeln!(err, "     kubectl{cluster} delete -f {shown}/{}/{}", output_dir::CUTOVER, output_dir::DELETE)?;
         }
-        writeln!(err, "   to go back: kubectl apply -f {shown}/rollback")?;
+        writeln!(err, "   to go back: kubectl{cluster} apply -f {shown}/rollback")?;
+    }
+    if exceptions > 0 {
+        writeln!(
+            err,
+            "3. accept what stays legacy: review {shown}/{} and append it to deputize.toml",
+            output_dir::ACCEPT
+        )?;
     }
     Ok(())
 }
 
 /// A path as a shell takes it, as far as it can be shown.
-fn for_shell(path: &Path) -> String {
+pub(super) fn for_shell(path: &Path) -> String {
     let path = path.to_string_lossy();
     let shown = escape(&path);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,".contains(c);
@@ -265,7 +302,7 @@ fn print(args: &Args, grants: &Grants<'_>, plan: &Plan<'_>) -> Result<(), Failur
     let mut out = terminal::stdout();
     let printed = match output {
         Output::Yaml => yaml::write_objects(&mut out, &plan.added),
-        Output::Json => json::write_plan(&mut out, grants, plan, args.version.version(grants.inventory())),
+        Output::Json => plan_output::write_json(&mut out, grants, plan, args.version.version(grants.inventory())),
     };
     Ok(terminal::unless_closed(printed.and_then(|()| out.flush()))?)
 }

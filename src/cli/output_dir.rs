@@ -9,8 +9,8 @@ use std::sync::Arc;
 use deputize::authority::KubeVersion;
 use deputize::grants::Grants;
 use deputize::inventory::Object;
-use deputize::migrate::{Plan, short_hash};
-use deputize::output::{escape, json, yaml};
+use deputize::migrate::{LegacyException, Plan, short_hash};
+use deputize::output::{escape, plan as plan_output, yaml};
 use rayon::prelude::*;
 
 use super::Failure;
@@ -23,6 +23,8 @@ const ROLLBACK: &str = "rollback";
 pub(super) const DELETE: &str = "delete.yaml";
 const KUSTOMIZATION: &str = "kustomization.yaml";
 const PLAN: &str = "plan.json";
+/// What stays legacy, as exceptions for `deputize.toml`.
+pub(super) const ACCEPT: &str = "accept.toml";
 /// Longest name of a file without its extension, and without a hash.
 const MAX_NAME: usize = 150;
 
@@ -47,12 +49,14 @@ pub(super) fn write(
     directory: &Path,
     grants: &Grants<'_>,
     plan: &Plan<'_>,
+    exceptions: &[LegacyException],
     version: KubeVersion,
 ) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
     for stage in [GRANT, CUTOVER, ROLLBACK] {
         clear(&directory.join(stage))?;
     }
+    write_accept(&directory.join(ACCEPT), exceptions)?;
     // The plan is as large as all manifests together.
     let (stages, plan) =
         rayon::join(|| write_stages(directory, plan), || write_plan(&directory.join(PLAN), grants, plan, version));
@@ -87,10 +91,22 @@ fn write_stages(directory: &Path, plan: &Plan<'_>) -> Result<(), Failure> {
     rollback.write(false)
 }
 
+fn write_accept(path: &Path, exceptions: &[LegacyException]) -> Result<(), Failure> {
+    let _ = fs::remove_file(path);
+    if exceptions.is_empty() {
+        return Ok(());
+    }
+    let mut file = create(path)?;
+    let written = plan_output::write_accept(&mut file, exceptions.iter()).and_then(|()| file.flush());
+    written.map_err(|error| failed(path, &error))
+}
+
 fn write_plan(path: &Path, grants: &Grants<'_>, plan: &Plan<'_>, version: KubeVersion) -> Result<(), Failure> {
     let _ = fs::remove_file(path);
     let mut file = create(path)?;
-    json::write_plan(&mut file, grants, plan, version).and_then(|()| file.flush()).map_err(|error| failed(path, &error))
+    plan_output::write_json(&mut file, grants, plan, version)
+        .and_then(|()| file.flush())
+        .map_err(|error| failed(path, &error))
 }
 
 /// The files of one directory, in the order in which they are applied.

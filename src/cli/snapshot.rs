@@ -46,7 +46,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(Failure::Message(message.to_owned()));
     }
     let redactor = redactor(args)?;
-    let options = ReadOptions { service_accounts: true, redactor: redactor.as_ref(), ..args.cluster.options() };
+    let options =
+        ReadOptions { service_accounts: true, namespaces: true, redactor: redactor.as_ref(), ..args.cluster.options() };
     let mut complete = true;
     let failures = read_each(&targets, &options, &mut |snapshot| {
         match &args.output_dir {

@@ -34,8 +34,17 @@ pub(super) fn stderr() -> BufWriter<io::StderrLock<'static>> {
 
 /// How text for standard output is laid out: colours as `NO_COLOR`, `CLICOLOR_FORCE` and the terminal have it.
 pub(super) fn style() -> Style {
-    let colour = !matches!(AutoStream::choice(&io::stdout()), ColorChoice::Never);
-    let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    style_for(AutoStream::choice(&io::stdout()), io::stdout().is_terminal())
+}
+
+/// How text for standard error is laid out.
+pub(super) fn stderr_style() -> Style {
+    style_for(AutoStream::choice(&io::stderr()), io::stderr().is_terminal())
+}
+
+fn style_for(choice: ColorChoice, is_terminal: bool) -> Style {
+    let colour = !matches!(choice, ColorChoice::Never);
+    let terminal = is_terminal.then(terminal_size::terminal_size).flatten();
     let width = terminal.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).clamp(40, MAX_WIDTH));
     Style { colour, width }
 }

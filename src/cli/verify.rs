@@ -4,14 +4,16 @@ use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
+use deputize::evidence::Impersonator;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object};
-use deputize::migrate::{VerifiedRequest, verify};
+use deputize::migrate::{VerifiedRequest, VerifyOptions, verify};
 use deputize::output::verify as output;
 use deputize::source::STDIN;
 
 use super::input::{
-    DuplicatesArg, InputArgs, VersionArg, leave_out_apart, load_quietly, one_world, say_coverage, status_of,
+    DuplicatesArg, ImplicitGroupsArg, InputArgs, VersionArg, leave_out_apart, load_quietly, one_world, say_coverage,
+    status_of,
 };
 use super::output_dir::{CUTOVER, DELETE, GRANT};
 use super::terminal::Output;
@@ -25,14 +27,22 @@ Exit status: 0 a constrained mode serves every request and nothing is widened, 1
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
-    /// Audit log, or evidence condensed from one, with the requests that have to go on working: a file, a directory, or
-    /// `-`; repeatable
+    /// Audit log, or evidence condensed from one, with the requests that must keep working: a file, a directory, or `-`;
+    /// repeatable
     #[arg(long, value_name = "LOG", required = true)]
     audit_log: Vec<PathBuf>,
     /// Directory with the migrated manifests: as `migrate` wrote it (both stages are applied), or any other (its objects
     /// replace their namesakes)
     #[arg(long, value_name = "DIR")]
     with: Option<PathBuf>,
+    /// Leave out the requests of this user, for example because another authorizer than RBAC admits it; repeatable
+    #[arg(long, value_name = "USERNAME")]
+    ignore_requestor: Vec<String>,
+    /// Verify only the requests of this subject: ServiceAccount/NAMESPACE/NAME, User/NAME or Group/NAME; repeatable
+    #[arg(long, value_name = "SUBJECT", value_parser = Impersonator::parse)]
+    only: Vec<Impersonator>,
+    #[command(flatten)]
+    implicit_groups: ImplicitGroupsArg,
     #[command(flatten)]
     duplicates: DuplicatesArg,
     /// How the result is printed
@@ -67,10 +77,16 @@ pub(super) fn run(args: &Args) -> Outcome {
     status = status.max(read.status);
     say_coverage(before)?;
     let read = ManuallyDrop::new(read);
-    let verification = ManuallyDrop::new(verify(before, after, &read.evidence, args.version.feature(before)));
+    let options = VerifyOptions {
+        feature: args.version.feature(before),
+        implicit_groups: args.implicit_groups.value(),
+        ignored: &args.ignore_requestor,
+        only: &args.only,
+    };
+    let verification = ManuallyDrop::new(verify(before, after, &read.evidence, &options));
     let mut out = terminal::stdout();
     let printed = match args.output {
-        Output::Human => output::write_human(&mut out, &verification),
+        Output::Human => output::write_human(&mut out, &verification, terminal::style()),
         Output::Json => output::write_json(&mut out, &verification),
     };
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
@@ -87,7 +103,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         writeln!(err, "warning: {nothing}: nothing was shown to work")?;
     }
     err.flush()?;
-    let fine = verification.requests.iter().all(VerifiedRequest::is_kept)
+    let fine = verification.requests.iter().all(VerifiedRequest::is_served)
         && verification.widened.is_empty()
         && verification.reviews.is_empty();
     Ok(status.max(if fine { Status::Clean } else { Status::Reported }))

@@ -15,7 +15,7 @@ mod target;
 pub use error::ClusterError;
 pub use target::{Contexts, Target, targets};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use smol_str::SmolStr;
@@ -38,6 +38,8 @@ pub struct ReadOptions<'o> {
     pub namespace: Option<&'o str>,
     /// Whether the names of service accounts are asked for too.
     pub service_accounts: bool,
+    /// Whether the names of namespaces are asked for too. They are not missed where they cannot be read.
+    pub namespaces: bool,
     /// Hides names.
     pub redactor: Option<&'o Redactor>,
 }
@@ -70,9 +72,10 @@ async fn read_all(
         Some((kind, result.map(|()| documents)))
     };
     let accounts = async { service_accounts(&client, options, progress).await };
+    let namespaces = async { namespaces(&client, options, progress).await };
     let [a, b, c, d] = KINDS;
-    let (a, b, c, d, accounts, metrics) =
-        tokio::join!(of_kind(a), of_kind(b), of_kind(c), of_kind(d), accounts, metrics::read(&client));
+    let (a, b, c, d, accounts, namespaces, metrics) =
+        tokio::join!(of_kind(a), of_kind(b), of_kind(c), of_kind(d), accounts, namespaces, metrics::read(&client));
     // By now there may be connections to more of them.
     if let Ok(more) = facts::servers(&client).await {
         servers.extend(more);
@@ -85,6 +88,7 @@ async fn read_all(
         gate: metrics.gate(),
         impersonation: metrics.into_counts(),
         namespace: options.namespace.map(SmolStr::new),
+        namespaces,
         ..ClusterFacts::default()
     };
     let listed: Vec<_> = [a, b, c, d].into_iter().flatten().collect();
@@ -159,6 +163,16 @@ async fn service_accounts(
     }
     accounts.values_mut().for_each(|names| names.sort());
     Ok(accounts)
+}
+
+/// The names of all namespaces; none where they are not asked for, or cannot be read.
+async fn namespaces(client: &Client, options: &ReadOptions<'_>, progress: &dyn Fn(usize)) -> Option<BTreeSet<SmolStr>> {
+    if !options.namespaces || options.namespace.is_some() {
+        return None;
+    }
+    let mut listed: Vec<ListedMetadata> = Vec::new();
+    list(client, "/api/v1/namespaces", &mut listed, progress).await.ok()?;
+    Some(listed.into_iter().map(|namespace| namespace.name).collect())
 }
 
 impl Sink<ListedObject> for Documents<'_> {

@@ -166,6 +166,11 @@ impl Tally {
         take_in((&mut self.first, &mut self.last), first, last);
     }
 
+    /// Adds the requests of another tally.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.add(other.ended, &other.first, &other.last);
+    }
+
     /// How many requests: one at least, since a request that has not ended is one too.
     pub fn count(&self) -> u64 {
         self.ended.max(1)

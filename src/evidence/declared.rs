@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::authority::{Mode, is_dns_label, service_account_username};
+use crate::authority::{Mode, User, Username, is_dns_label, service_account_username};
 use crate::inventory::{FieldReader, Subject, SubjectKind, Text};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{Piece, split_documents};
@@ -15,6 +15,42 @@ use crate::syntax::{Node, NodeKind, Place, parse_documents};
 pub struct DeclaredActions {
     /// In the order of the file.
     pub actions: Vec<DeclaredAction>,
+    /// What is said of headers, in the order of the file.
+    pub header_hints: Vec<HeaderHint>,
+}
+
+/// Whether clients send the groups themselves that the server adds to an impersonated user (`system:authenticated`, the
+/// groups of a service account). An audit event looks the same either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ImplicitGroups {
+    /// Not known: both must keep working.
+    #[default]
+    Unknown,
+    /// They are sent wherever they may be.
+    Sent,
+    /// They are never sent.
+    NotSent,
+}
+
+impl ImplicitGroups {
+    /// Parses `sent`, `not-sent` or `unknown`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "sent" => Some(Self::Sent),
+            "not-sent" => Some(Self::NotSent),
+            "unknown" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+
+/// What a person says of the headers of an impersonator.
+#[derive(Debug, Clone)]
+pub struct HeaderHint {
+    /// The impersonator; none for every one.
+    pub impersonator: Option<Impersonator>,
+    /// Whether it sends the groups itself that the server adds.
+    pub implicit_groups: ImplicitGroups,
 }
 
 /// One entry: who does what, in which mode, where.
@@ -79,6 +115,44 @@ impl Impersonator {
         }
     }
 
+    /// Parses `ServiceAccount/NAMESPACE/NAME`, `User/NAME` or `Group/NAME`. The username of a service account is one,
+    /// too, as is `User/` with it.
+    ///
+    /// # Errors
+    /// When the text is none of these.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let account = |namespace: &str, name: &str| Self {
+            kind: SubjectKind::ServiceAccount,
+            namespace: Some(namespace.into()),
+            name: name.into(),
+        };
+        let of_kind = |kind| move |name: &str| Self { kind, namespace: None, name: name.into() };
+        let username = text.strip_prefix("User/").unwrap_or(text);
+        if let Username::ServiceAccount { namespace, name } = Username::parse(username) {
+            return Ok(account(namespace, name));
+        }
+        let named = match text.split_once('/').filter(|(_, name)| !name.is_empty()) {
+            Some(("User", name)) => Some(of_kind(SubjectKind::User)(name)),
+            Some(("Group", name)) => Some(of_kind(SubjectKind::Group)(name)),
+            Some(("ServiceAccount", rest)) => rest
+                .split_once('/')
+                .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+                .map(|(namespace, name)| account(namespace, name)),
+            _ => None,
+        };
+        named.ok_or_else(|| "write ServiceAccount/NAMESPACE/NAME, User/NAME or Group/NAME".to_owned())
+    }
+
+    /// Whether a user is this subject, or in this group.
+    pub fn includes(&self, user: &User) -> bool {
+        if self.is_group() { user.groups.iter().any(|group| *group == self.name) } else { self.username() == user.name }
+    }
+
+    /// Whether it is a group.
+    pub fn is_group(&self) -> bool {
+        self.kind == SubjectKind::Group
+    }
+
     /// `ServiceAccount apps/deputy`, `Group devs`.
     pub fn describe(&self) -> String {
         match &self.namespace {
@@ -94,7 +168,7 @@ impl Impersonator {
 /// Everything that is wrong with the file, each with its place. Nothing is read in part: a missing action would break a
 /// client.
 pub fn read_declared(path: &Arc<str>, bytes: &[u8]) -> Result<DeclaredActions, Vec<Problem>> {
-    let mut reader = Reader { fields: FieldReader::new(path), actions: Vec::new() };
+    let mut reader = Reader { fields: FieldReader::new(path), actions: Vec::new(), header_hints: Vec::new() };
     match std::str::from_utf8(bytes) {
         Ok(text) => {
             for Piece { range, line } in split_documents(bytes) {
@@ -110,7 +184,7 @@ pub fn read_declared(path: &Arc<str>, bytes: &[u8]) -> Result<DeclaredActions, V
         Err(_) => reader.wrong(Place::default(), "this file is not UTF-8".to_owned(), "save the file as UTF-8"),
     }
     if reader.fields.problems.is_empty() {
-        Ok(DeclaredActions { actions: reader.actions })
+        Ok(DeclaredActions { actions: reader.actions, header_hints: reader.header_hints })
     } else {
         Err(reader.fields.problems)
     }
@@ -119,6 +193,7 @@ pub fn read_declared(path: &Arc<str>, bytes: &[u8]) -> Result<DeclaredActions, V
 struct Reader<'p> {
     fields: FieldReader<'p>,
     actions: Vec<DeclaredAction>,
+    header_hints: Vec<HeaderHint>,
 }
 
 impl Reader<'_> {
@@ -139,11 +214,11 @@ impl Reader<'_> {
     }
 
     fn entry(&mut self, node: Node<'_>) {
-        if !self.known(node, &["impersonator", "mode", "namespace", "rules"]) {
+        if !self.known(node, &["impersonator", "mode", "namespace", "rules", "implicitGroups"]) {
             return;
         }
-        let [impersonator, mode, namespace, rules] =
-            self.fields.unique_fields(node, ["impersonator", "mode", "namespace", "rules"]);
+        let [impersonator, mode, namespace, rules, implicit_groups] =
+            self.fields.unique_fields(node, ["impersonator", "mode", "namespace", "rules", "implicitGroups"]);
         let place = node.place();
         let impersonator = impersonator.map(|impersonator| self.impersonator(impersonator));
         let mode = self.fields.text("mode", mode).map(|text| self.mode(&text));
@@ -153,6 +228,8 @@ impl Reader<'_> {
             self.wrong(namespace.place, message, "write one namespace, or leave it out for all");
         }
         let namespace = namespace.map(|text| text.value);
+        let implicit_groups =
+            self.fields.text("implicitGroups", implicit_groups).map(|text| self.implicit_groups(&text));
         let mut read = Vec::new();
         match rules {
             Some(rules) if rules.kind() == NodeKind::Sequence => {
@@ -165,10 +242,17 @@ impl Reader<'_> {
                 }
             }
             Some(rules) => self.fields.wrong_type("rules", "a list of rules", rules),
+            None if implicit_groups.is_some() => {}
             None => self.wrong(place, "this entry has no `rules`".to_owned(), "say what the impersonator does"),
         }
         // A part that could not be read is a problem, and the file is refused as a whole.
         let (Some(impersonator), Some(mode)) = (flatten(impersonator), flatten(mode)) else { return };
+        if let Some(implicit_groups) = implicit_groups.flatten() {
+            self.header_hints.push(HeaderHint { impersonator: impersonator.clone(), implicit_groups });
+        }
+        if rules.is_none() {
+            return;
+        }
         self.actions.push(DeclaredAction { impersonator, mode, namespace, rules: read, place });
     }
 
@@ -196,6 +280,15 @@ impl Reader<'_> {
             return None;
         }
         Some(Impersonator { kind, namespace, name: name.value })
+    }
+
+    fn implicit_groups(&mut self, text: &Text) -> Option<ImplicitGroups> {
+        let known = ImplicitGroups::parse(text.as_str());
+        if known.is_none() {
+            let message = format!("{:?} does not say whether groups are sent", text.as_str());
+            self.wrong(text.place, message, "use sent, not-sent or unknown");
+        }
+        known
     }
 
     fn mode(&mut self, text: &Text) -> Option<Mode> {
@@ -341,6 +434,34 @@ mod tests {
     }
 
     #[test]
+    fn subjects_are_parsed() {
+        for (text, described) in [
+            ("ServiceAccount/apps/deputy", "ServiceAccount apps/deputy"),
+            ("system:serviceaccount:apps:deputy", "ServiceAccount apps/deputy"),
+            ("User/system:serviceaccount:apps:deputy", "ServiceAccount apps/deputy"),
+            ("User/https://issuer#alice", "User https://issuer#alice"),
+            ("Group/devs", "Group devs"),
+        ] {
+            assert_eq!(Impersonator::parse(text).unwrap().describe(), described);
+        }
+        for text in ["alice", "User/", "ServiceAccount/deputy", "ServiceAccount//deputy", "Role/a/b", ""] {
+            assert!(Impersonator::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_are_declared_with_or_without_actions() {
+        let declared = read(
+            "actions:\n- {impersonator: {kind: Group, name: devs}, implicitGroups: not-sent}\n- implicitGroups: sent\n",
+        );
+        let declared = declared.unwrap();
+        assert!(declared.actions.is_empty());
+        let hints: Vec<_> =
+            declared.header_hints.iter().map(|hint| (hint.impersonator.is_some(), hint.implicit_groups)).collect();
+        assert_eq!(hints, [(true, ImplicitGroups::NotSent), (false, ImplicitGroups::Sent)]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, expected) in [
             ("acts: []\n", vec!["1:1: there is no key `acts` here", "1:1: there is no list `actions` here"]),
@@ -370,6 +491,7 @@ mod tests {
                 vec!["2:14: \"Bad NS\" is no name of a namespace", "3:56: \"GET\" is no verb of a request"],
             ),
             ("actions:\n- rules: [{nonResourceURLs: [livez], verbs: [get]}]\n", vec!["2:30: \"livez\" is no path"]),
+            ("actions:\n- implicitGroups: maybe\n", vec!["2:19: \"maybe\" does not say whether groups are sent"]),
             ("actions: [\n", vec!["1:10: this is not valid YAML: unclosed bracket '['"]),
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");

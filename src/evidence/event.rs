@@ -318,12 +318,14 @@ impl Requestor<'_> {
 }
 
 impl Target<'_> {
-    /// Writes the headers that a client has sent, rebuilt from what became of them. Groups that the server adds cannot be
-    /// told from the same groups sent by the client; they are taken to be the server's.
+    /// Writes the headers that a client has sent, rebuilt from what became of them. Groups that the server may have added
+    /// are left out; an order that it cannot have made shows that the client sent them.
     fn write_headers(&self, mode: Mode, key: &mut Key) {
         let mut groups = texts(&self.groups);
         let added = if &*self.username == SYSTEM_ANONYMOUS { SYSTEM_UNAUTHENTICATED } else { SYSTEM_AUTHENTICATED };
-        if groups.last() == Some(&added) {
+        // A service account for which no group is sent gets two more.
+        let is_account = matches!(Username::parse(&self.username), Username::ServiceAccount { .. });
+        if groups.last() == Some(&added) && !(is_account && groups.len() == 1) {
             groups.pop();
         }
         if matches!(mode, Mode::AssociatedNode | Mode::ArbitraryNode) || self.has_own_groups(&groups) {
@@ -415,6 +417,35 @@ mod tests {
             let (observation, _) = evidence.iter().next().unwrap();
             let request = &observation.request;
             assert_eq!((request.namespace.as_str(), request.name.as_str()), expected, "{verb} {uri}");
+        }
+    }
+
+    #[test]
+    fn groups_that_the_server_cannot_have_added_were_sent() {
+        const ACCOUNT: &str = "system:serviceaccount:apps:deputy";
+        for (user, groups, sent) in [
+            ("alice", r#"["devs","system:authenticated"]"#, &["devs"][..]),
+            ("alice", r#"["system:authenticated","devs"]"#, &["devs", "system:authenticated"]),
+            (ACCOUNT, r#"["system:serviceaccounts","system:serviceaccounts:apps","system:authenticated"]"#, &[]),
+            (
+                ACCOUNT,
+                r#"["system:serviceaccounts:apps","system:serviceaccounts","system:authenticated"]"#,
+                &["system:serviceaccounts", "system:serviceaccounts:apps"],
+            ),
+            (ACCOUNT, r#"["system:authenticated"]"#, &["system:authenticated"]),
+            ("system:node:n1", r#"["system:authenticated"]"#, &[]),
+        ] {
+            let text = format!(
+                r#"{{"stage":"Panic","verb":"get","requestURI":"/api","impersonatedUser":{{"username":"{user}","groups":{groups}}}}}"#
+            );
+            let mut seen = Collected::default();
+            Event::parse(&text).unwrap().observe(&mut seen);
+            let mut all = Condensed::default();
+            all.take(&mut seen);
+            let mut evidence = Evidence::default();
+            all.add_to(&mut evidence);
+            let (observation, _) = evidence.iter().next().unwrap();
+            assert_eq!(observation.request.headers.groups(), sent, "{user} {groups}");
         }
     }
 

@@ -13,7 +13,9 @@ mod request;
 pub use audit::{LogError, read_log};
 pub(crate) use condense::take_in;
 pub use condense::{Evidence, Glimpse, Observation, Review, Tally};
-pub use declared::{ActionRule, DeclaredAction, DeclaredActions, Impersonator, read_declared};
+pub use declared::{
+    ActionRule, DeclaredAction, DeclaredActions, HeaderHint, Impersonator, ImplicitGroups, read_declared,
+};
 pub use derived::{Derived, derive_actions};
 pub use logs::{Logs, find_logs, read_logs};
 pub use refused::RefusedCheck;

@@ -1,6 +1,6 @@
 //! What is known of the cluster that objects were read from: the head of a snapshot, to text and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -33,6 +33,8 @@ pub struct ClusterFacts {
     pub service_accounts: BTreeMap<SmolStr, Vec<SmolStr>>,
     /// What each API server that could be told apart has counted; empty where the metrics were not read.
     pub impersonation: Vec<ImpersonationCount>,
+    /// All namespaces; none where they were not asked for, or could not be read.
+    pub namespaces: Option<BTreeSet<SmolStr>>,
 }
 
 /// An API server.
@@ -103,13 +105,25 @@ impl ClusterFacts {
             let counts = self.impersonation.iter().map(ImpersonationCount::to_value);
             head.push(("impersonation", Value::List(counts.collect())));
         }
+        if let Some(namespaces) = &self.namespaces {
+            head.push(("namespaces", Value::texts(namespaces.iter().cloned())));
+        }
         Value::map(head)
     }
 
     /// Reads the head of a snapshot.
     pub(super) fn read(node: Node<'_>, reader: &mut FieldReader<'_>) -> Self {
-        let names = ["metadata", "servers", "featureGates", "namespace", "notRead", "serviceAccounts", "impersonation"];
-        let [metadata, servers, gates, namespace, not_read, accounts, impersonation] =
+        let names = [
+            "metadata",
+            "servers",
+            "featureGates",
+            "namespace",
+            "notRead",
+            "serviceAccounts",
+            "impersonation",
+            "namespaces",
+        ];
+        let [metadata, servers, gates, namespace, not_read, accounts, impersonation, namespaces] =
             reader.unique_fields(node, names);
         let name = metadata.and_then(|metadata| fields(metadata, ["name"])[0]);
         let value = |text: Option<Text>| text.map(|text| text.value).unwrap_or_default();
@@ -144,6 +158,10 @@ impl ClusterFacts {
         }
         let counts = impersonation.into_iter().flat_map(Node::items);
         facts.impersonation = counts.map(|count| ImpersonationCount::read(count, reader)).collect();
+        facts.namespaces = namespaces.map(|namespaces| {
+            let names = reader.texts("namespaces", Some(namespaces)).0;
+            names.into_iter().map(|text| text.value).collect()
+        });
         facts
     }
 

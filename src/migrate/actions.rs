@@ -20,8 +20,8 @@ pub(super) struct Doing {
 }
 
 impl Doing {
-    /// Adds an observed request: in its namespace, or everywhere if it has none or that is asked for.
-    pub fn add(&mut self, request: &OwnedRequest, everywhere: bool) {
+    /// Adds an observed request: in its namespace, or everywhere if it has none.
+    pub fn add(&mut self, request: &OwnedRequest) {
         let verb = SmolStr::new(&request.verb);
         if !request.path.is_empty() {
             self.paths.entry(SmolStr::new(&request.path)).or_default().insert(verb);
@@ -29,7 +29,7 @@ impl Doing {
         }
         // The server authorizes a request before it looks whether there can be such a namespace; a Role cannot be there.
         let scope = match request.namespace.as_str() {
-            namespace if everywhere || !is_dns_label(namespace) => Scope::Cluster,
+            namespace if !is_dns_label(namespace) => Scope::Cluster,
             namespace => Scope::Namespace(Some(namespace.into())),
         };
         let resource = match request.subresource.as_str() {
@@ -37,6 +37,13 @@ impl Doing {
             subresource => format!("{}/{subresource}", request.resource).into(),
         };
         self.resources.entry((scope, SmolStr::new(&request.api_group), resource)).or_default().insert(verb);
+    }
+
+    /// Makes everything that was observed hold in all namespaces.
+    pub fn spread(&mut self) {
+        for ((_, group, resource), verbs) in std::mem::take(&mut self.resources) {
+            self.resources.entry((Scope::Cluster, group, resource)).or_default().extend(verbs);
+        }
     }
 
     /// Adds what is declared.

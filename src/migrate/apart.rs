@@ -34,7 +34,8 @@ pub fn keep_apart(plan: &mut Plan<'_>, all: &Grants<'_>) {
                 outcome: Outcome::Kept(Kept::NotEditable),
                 modes: Vec::new(),
                 replaced_by: Vec::new(),
-                is_narrowed: false,
+                narrowed_to: None,
+                never_seen: Vec::new(),
             }
         })
     });

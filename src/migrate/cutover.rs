@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::candidate::Candidate;
 use super::credit::Taken;
-use super::manifest::{LABEL_LEGACY, Origin, Scope, role_and_binding, texts};
+use super::manifest::{LABEL_LEGACY, Origin, Scope, fit, role_and_binding, texts};
 use super::name::{Names, name_for};
 use crate::authority::{IdentityKind, Mode, Verb};
 use crate::evidence::Impersonator;
@@ -23,6 +23,8 @@ pub(super) enum Residual {
     None,
     /// These identities.
     Names(BTreeSet<Taken>),
+    /// These keys of extras, with the names of the rule.
+    Keys(BTreeSet<SmolStr>),
     /// All of it.
     Whole,
 }
@@ -93,7 +95,7 @@ type LegacyRule = (SmolStr, Option<Vec<SmolStr>>, Vec<SmolStr>);
 pub(super) fn cut_over(
     grants: &Grants<'_>,
     candidates: &[Candidate<'_>],
-    residuals: &[Residual],
+    residuals: &[&Residual],
     names: &mut Names,
 ) -> Cutover {
     let mut by_role: BTreeMap<RoleId, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
@@ -180,12 +182,12 @@ fn change_role(grants: &Grants<'_>, id: RoleId, changes: BTreeMap<usize, Vec<Pol
 fn rule_after(
     grants: &Grants<'_>,
     candidates: &[Candidate<'_>],
-    residuals: &[Residual],
+    residuals: &[&Residual],
     of_rule: &[usize],
     remainders: &mut BTreeMap<(Impersonator, Scope), Remainder>,
 ) -> Option<Vec<PolicyRule>> {
     let rule = candidates[*of_rule.first()?].rule;
-    if of_rule.iter().all(|index| residuals[*index] == Residual::Whole) {
+    if of_rule.iter().all(|index| *residuals[*index] == Residual::Whole) {
         return None;
     }
     // The verb `*` grants it all the same.
@@ -210,10 +212,10 @@ fn rule_after(
         for index in live() {
             let candidate = &candidates[*index];
             if agree {
-                kept.extend(legacy_rules(candidate, &residuals[*index]).into_values().flatten());
+                kept.extend(legacy_rules(candidate, residuals[*index]).into_values().flatten());
                 continue;
             }
-            for (namespace, rules) in legacy_rules(candidate, &residuals[*index]) {
+            for (namespace, rules) in legacy_rules(candidate, residuals[*index]) {
                 let Some(who) = candidate.impersonator.clone() else { continue };
                 let scope = match (candidate.holder.through, candidate.namespace, namespace) {
                     (Through::Binding(binding), Some(_), _) => {
@@ -248,13 +250,17 @@ fn legacy_rules(candidate: &Candidate<'_>, residual: &Residual) -> BTreeMap<Opti
         (_, Some(key)) if !key.is_empty() => format!("{}/{key}", identity.resource).into(),
         _ => identity.resource.clone(),
     };
+    let names = &candidate.rule.resource_names;
+    let own_names = || (!names.is_empty()).then(|| names.iter().map(|name| name.value.clone()).collect());
     let mut rules: BTreeMap<Option<SmolStr>, BTreeSet<LegacyRule>> = BTreeMap::new();
     match residual {
         Residual::None => {}
         Residual::Whole => {
-            let names = &candidate.rule.resource_names;
-            let names = (!names.is_empty()).then(|| names.iter().map(|name| name.value.clone()).collect());
-            rules.entry(None).or_default().insert((group, names, vec![resource(identity.extra_key.as_ref())]));
+            rules.entry(None).or_default().insert((group, own_names(), vec![resource(identity.extra_key.as_ref())]));
+        }
+        Residual::Keys(keys) => {
+            let all = keys.iter().map(|key| (group.clone(), own_names(), vec![resource(Some(key))]));
+            rules.entry(None).or_default().extend(all);
         }
         Residual::Names(taken) => {
             let mut names: BTreeMap<(Option<SmolStr>, SmolStr), BTreeSet<SmolStr>> = BTreeMap::new();
@@ -295,10 +301,12 @@ fn remainder_objects(
     let (mut roles, mut bindings) = (Vec::new(), Vec::new());
     for ((who, scope), Remainder { rules, origin, from }) in remainders {
         let Some(from) = from.first().copied() else { continue };
-        let name = names.free(&scope, &name_for(&who, LABEL_LEGACY));
-        let (role, binding) = role_and_binding(&who, LABEL_LEGACY, (&scope, &name), policy_rules(rules), &origin);
-        roles.push((role, from));
-        bindings.push((binding, from));
+        for rules in fit(policy_rules(rules)) {
+            let name = names.free(&scope, &name_for(&who, LABEL_LEGACY));
+            let (role, binding) = role_and_binding(&who, LABEL_LEGACY, (&scope, &name), rules, &origin);
+            roles.push((role, from));
+            bindings.push((binding, from));
+        }
     }
     roles.into_iter().chain(bindings).unzip()
 }

@@ -8,33 +8,50 @@ use super::actions::{self, Doing};
 use super::candidate::Candidate;
 use super::credit::{Served, Taken};
 use super::cutover::{self, Cutover, Residual};
-use super::manifest::{Origin, Scope, role_and_binding, texts};
+use super::decide::Decided;
+use super::manifest::{Origin, Scope, fit, role_and_binding, texts};
 use super::name::{Names, name_for};
-use super::plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, Sources, Unproven, Unserved};
-use super::proof::Proof;
-use super::target::{Constrained, Target, constrained_form};
+use super::observed::Observations;
+use super::plan::{
+    ActionScope, Kept, MAX_NAMESPACES, Options, Outcome, Plan, PlannedGrant, PlannedImpersonator, PlannedRequest,
+    Sources, Unserved,
+};
+use super::proof::{Failure, FailureOf, Proof};
+use super::span::EvidenceSpan;
+use super::target::{Target, constrained_form};
+use super::verify::rank;
 use super::warnings;
-use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, allows_everything, is_refused_key};
+use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, User, is_dns_label};
 use crate::evidence::{DeclaredAction, Impersonator, OwnedRequest};
-use crate::grants::{Grants, Reason, Through};
+use crate::grants::{Grants, Through};
 use crate::inventory::{Object, ObjectKey, PolicyRule};
-use crate::template::is_templated;
 
 /// What one impersonator gets in one mode.
 #[derive(Debug, Default)]
-struct Granted {
+pub(super) struct Granted {
     /// Identities by the scope in which they are granted.
     identities: BTreeSet<(Scope, Target)>,
     origin: Origin,
 }
 
+/// What all impersonators get, by mode.
+pub(super) type AllGranted = BTreeMap<(Impersonator, Mode), Granted>;
+
 /// What the evidence says of one impersonator.
 #[derive(Debug, Default)]
-struct Known {
+pub(super) struct Known {
     /// Whether any request is credited to it.
-    observed: bool,
+    pub observed: bool,
     /// What it does, by mode; of withheld modes too.
-    doing: BTreeMap<Mode, Doing>,
+    pub doing: BTreeMap<Mode, Doing>,
+    /// The kinds of identity that some of its requests need from legacy, and why.
+    pub legacy_kinds: BTreeMap<IdentityKind, Kept>,
+    /// How much evidence there is.
+    span: EvidenceSpan,
+    /// The namespaces of its requests.
+    namespaces: BTreeSet<SmolStr>,
+    /// Whether its actions are granted everywhere because these are too many.
+    is_spread: bool,
 }
 
 /// Which objects give an impersonator a mode, by index.
@@ -42,11 +59,13 @@ type Made = BTreeMap<(Impersonator, Mode), Vec<usize>>;
 
 /// A plan before it is proved.
 pub(super) struct Draft {
-    outcomes: Vec<(Outcome, Vec<Mode>)>,
-    residuals: Vec<Residual>,
+    decided: Vec<Decided>,
+    uses: Vec<Use>,
+    known: BTreeMap<Impersonator, Known>,
     pub added: Vec<Object>,
     made: Made,
     pub cutover: Cutover,
+    /// Which declared actions apply to a grant.
     used: Vec<bool>,
 }
 
@@ -54,9 +73,10 @@ pub(super) struct Draft {
 pub(super) struct Planner<'d, 'p> {
     pub grants: &'p Grants<'p>,
     pub sources: &'d Sources<'p>,
-    pub options: Options,
+    pub options: Options<'p>,
     pub candidates: &'d [Candidate<'p>],
-    pub requests: &'d [(&'p OwnedRequest, u64)],
+    pub observed: &'d Observations<'p>,
+    /// How each reading is served.
     pub served: &'d [Served],
     /// The grants that others than the API server were seen to ask for.
     pub reviewed: &'d [(usize, Taken)],
@@ -66,124 +86,233 @@ pub(super) struct Planner<'d, 'p> {
     pub own: &'d [ObjectKey],
     /// Modes that an impersonator must not get, since they would widen what is allowed.
     pub withheld: BTreeSet<(Impersonator, Mode)>,
-    /// Requests that need legacy, and why.
+    /// Readings that need legacy, and why.
     pub forced: BTreeMap<usize, Kept>,
+    /// Impersonators whose migration cannot be proved, and what fails.
+    pub unproven: BTreeMap<Impersonator, String>,
 }
 
 impl<'p> Planner<'_, 'p> {
-    /// Takes back what the proof does not bear out. Whether there was anything.
-    pub fn take_back(&mut self, draft: &Draft, proof: &Proof) -> bool {
-        let mut taken = false;
+    /// Takes back what the proof does not bear out. Returns the impersonators from which something was taken.
+    pub fn take_back(&mut self, draft: &Draft, proof: &Proof) -> BTreeSet<Impersonator> {
+        let mut taken_from = BTreeSet::new();
         for widening in &proof.widened {
             for who in &widening.new_of {
-                let made = draft
-                    .made
-                    .keys()
-                    .filter(|(impersonator, mode)| impersonator.username() == who.username() && *mode == widening.mode);
-                taken |= made.cloned().fold(false, |taken, key| self.withheld.insert(key) | taken);
+                let is_it = |key: &&(Impersonator, Mode)| key.0.username() == who.username() && key.1 == widening.mode;
+                for key in draft.made.keys().filter(is_it) {
+                    if self.withheld.insert(key.clone()) {
+                        taken_from.insert(key.0.clone());
+                    }
+                }
             }
         }
-        if taken {
-            return true;
+        if !taken_from.is_empty() {
+            return taken_from;
         }
         for (index, served) in self.served.iter().enumerate().filter(|(_, served)| served.by_legacy()) {
-            let constrained = proof.after[index].is_some_and(|mode| mode != Mode::Legacy);
-            if !constrained && !self.forced.contains_key(&index) {
-                self.forced.insert(index, self.why_unserved(served));
-                taken = true;
+            let is_constrained = proof.after[index].is_some_and(|mode| mode != Mode::Legacy);
+            if !is_constrained && !self.observed.readings[index].is_gone && !self.forced.contains_key(&index) {
+                self.forced.insert(index, self.why_unserved(index));
+                let uses = served.uses.iter();
+                taken_from.extend(uses.filter_map(|(at, _)| self.candidates[*at].impersonator.clone()));
             }
         }
-        taken
+        taken_from
     }
 
-    /// Why no constrained mode serves a request.
-    fn why_unserved(&self, served: &Served) -> Kept {
+    /// Gives up on impersonators of which too many drafts had to take something back.
+    pub fn lose_patience_with(&mut self, impersonators: BTreeSet<Impersonator>) {
+        for who in impersonators {
+            self.unproven.entry(who).or_insert_with(|| "each draft would widen something else".to_owned());
+        }
+    }
+
+    /// Gives up on the impersonators to which failures belong: all of their grants stay. Returns whether there are any.
+    pub fn give_up_on(&mut self, failures: &[Failure]) -> bool {
+        let mut found = false;
+        for failure in failures {
+            for who in self.culprits(&failure.of) {
+                found |= self.unproven.insert(who, failure.words.clone()).is_none();
+            }
+        }
+        found
+    }
+
+    /// The impersonators to which a failure belongs, unless they were given up already.
+    fn culprits(&self, of: &FailureOf) -> BTreeSet<Impersonator> {
+        let impersonators = || self.candidates.iter().filter_map(|candidate| candidate.impersonator.as_ref());
+        let of_user = |user: &User| impersonators().filter(|who| who.includes(user)).cloned().collect::<BTreeSet<_>>();
+        let mut found = match of {
+            FailureOf::Reading(index) => {
+                let uses = self.served[*index].uses.iter();
+                let credited: BTreeSet<Impersonator> =
+                    uses.filter_map(|(candidate, _)| self.candidates[*candidate].impersonator.clone()).collect();
+                let requestor = &self.observed.readings[*index].request.requestor;
+                if credited.is_empty() { of_user(requestor) } else { credited }
+            }
+            FailureOf::User(name) => of_user(&User { name: name.clone(), ..User::default() }),
+            FailureOf::Subjects(subjects) => {
+                let names: BTreeSet<_> = subjects.iter().map(|who| (who.is_group(), who.username())).collect();
+                impersonators().filter(|who| names.contains(&(who.is_group(), who.username()))).cloned().collect()
+            }
+        };
+        found.retain(|who| !self.unproven.contains_key(who));
+        found
+    }
+
+    /// Why no constrained mode serves a reading.
+    fn why_unserved(&self, index: usize) -> Kept {
+        let served = &self.served[index];
         if served.forms.is_empty() {
-            return Kept::NoConstrainedForm;
+            let has_form = |other: usize| {
+                self.observed.readings.get(other).is_some_and(|reading| reading.of == self.observed.readings[index].of)
+                    && !self.served[other].forms.is_empty()
+            };
+            // The readings of a request are neighbours: at most three.
+            let neighbours = index.saturating_sub(2)..=index + 2;
+            let is_ambiguous = neighbours.into_iter().any(has_form);
+            return if is_ambiguous { Kept::AmbiguousHeaders } else { Kept::NoConstrainedForm };
         }
         let holders = || served.uses.iter().map(|(candidate, _)| &self.candidates[*candidate]);
-        let withheld = |candidate: &Candidate<'_>| {
-            candidate
-                .impersonator
-                .as_ref()
-                .is_some_and(|who| served.forms.iter().any(|mode| self.withheld.contains(&(who.clone(), *mode))))
+        let is_withheld = |candidate: &Candidate<'_>| {
+            let who = candidate.impersonator.as_ref();
+            who.is_some_and(|who| served.forms.iter().any(|mode| self.withheld.contains(&(who.clone(), *mode))))
         };
-        if holders().any(withheld) {
+        let is_unproven = |candidate: &Candidate<'_>| {
+            candidate.impersonator.as_ref().is_some_and(|who| self.unproven.contains_key(who))
+        };
+        if holders().any(is_withheld) {
             Kept::WouldWiden
+        } else if holders().any(is_unproven) {
+            Kept::Unproven
         } else if holders().any(|candidate| candidate.stays == Some(Kept::NotEditable)) {
             Kept::NotEditable
+        } else if holders().any(|candidate| !self.is_selected(candidate.impersonator.as_ref())) {
+            Kept::NotSelected
         } else {
             Kept::NoConstrainedForm
         }
     }
 
-    pub fn finish(self, draft: Draft, proof: &Proof) -> Result<Plan<'p>, Unproven> {
-        let failures = proof.failures(self.requests, self.served);
-        if !failures.is_empty() {
-            return Err(Unproven(failures));
-        }
+    /// Whether an impersonator is to be migrated at all.
+    pub fn is_selected(&self, who: Option<&Impersonator>) -> bool {
+        self.options.only.is_empty() || who.is_some_and(|who| self.options.only.contains(who))
+    }
+
+    /// Makes a plan of a draft that is proved.
+    pub fn finish(self, draft: Draft, proof: &Proof) -> Plan<'p> {
         let mut planned: Vec<PlannedGrant> = Vec::with_capacity(self.candidates.len());
-        for ((candidate, (outcome, modes)), residual) in
-            self.candidates.iter().zip(&draft.outcomes).zip(&draft.residuals)
-        {
+        for ((candidate, decided), used_for) in self.candidates.iter().zip(&draft.decided).zip(&draft.uses) {
             let made = |mode: &Mode| draft.made.get(&(candidate.impersonator.clone()?, *mode));
+            let known = candidate.impersonator.as_ref().and_then(|who| draft.known.get(who));
+            let is_observed = known.is_some_and(|known| known.observed);
             planned.push(PlannedGrant {
                 from: candidate.from,
                 rule: candidate.index,
                 grant: candidate.grant.clone(),
                 holder: candidate.holder,
-                outcome: *outcome,
-                modes: modes.clone(),
-                replaced_by: modes.iter().filter_map(made).flatten().copied().collect(),
-                is_narrowed: matches!(residual, Residual::Names(_)),
+                outcome: decided.outcome,
+                modes: decided.modes.clone(),
+                replaced_by: decided.modes.iter().filter_map(made).flatten().copied().collect(),
+                narrowed_to: match (&decided.residual, decided.outcome) {
+                    (Residual::Names(taken), Outcome::Narrowed(_)) => {
+                        let names: BTreeSet<SmolStr> = taken.iter().map(|taken| taken.name.clone()).collect();
+                        Some(names.into_iter().collect())
+                    }
+                    _ => None,
+                },
+                never_seen: if is_observed && candidate.is_effective() {
+                    used_for.unseen(candidate)
+                } else {
+                    Vec::new()
+                },
             });
         }
-        let requests: Vec<PlannedRequest<'p>> = self
-            .requests
-            .iter()
-            .enumerate()
-            .map(|(index, (request, count))| {
-                let (before, after) = (self.served[index].before, proof.after[index]);
-                let reason = match (before, after) {
-                    (_, Some(mode)) if mode != Mode::Legacy => None,
-                    (None, _) => Some(Unserved::NotGrantedByInput),
-                    _ => Some(Unserved::Kept(
-                        self.forced.get(&index).copied().unwrap_or_else(|| self.why_unserved(&self.served[index])),
-                    )),
-                };
-                PlannedRequest { request, count: *count, before, after, reason }
-            })
-            .collect();
+        let requests = self.planned_requests(proof);
+        let impersonators = self.planned_impersonators(&draft);
+        let mut evidence = EvidenceSpan::default();
+        self.observed.requests.iter().for_each(|observed| evidence.add(&observed.tally));
         let made: BTreeSet<ObjectKey> = draft.added.iter().map(|object| object.meta().key()).collect();
         let stale = self.own.iter().filter(|key| !made.contains(key));
-        let mut warnings = warnings::of_plan(self.grants, self.sources, &planned, &requests, &draft.used);
-        warnings.extend(warnings::stale(stale));
-        Ok(Plan { grants: planned, requests, added: draft.added, cutover: draft.cutover, warnings })
+        let mut plan = Plan {
+            grants: planned,
+            requests,
+            added: draft.added,
+            cutover: draft.cutover,
+            impersonators,
+            evidence,
+            warnings: Vec::new(),
+        };
+        plan.warnings = warnings::of_plan(self.grants, self.sources, &self.options, &plan, &draft.used, &self.unproven);
+        plan.warnings.extend(warnings::stale(stale));
+        plan
+    }
+
+    /// What becomes of each observed request: of its readings, the one that is served worst.
+    fn planned_requests(&self, proof: &Proof) -> Vec<PlannedRequest<'p>> {
+        let planned = self.observed.by_request().map(|(first, readings)| {
+            let indices = || first..first + readings.len();
+            let worst = indices().min_by_key(|index| rank(proof.after[*index])).unwrap_or(first);
+            let before = indices().map(|index| self.served[index].before).min_by_key(|mode| rank(*mode)).flatten();
+            let after = proof.after[worst];
+            let reason = match (before, after) {
+                (_, Some(mode)) if mode != Mode::Legacy => None,
+                (None, _) => Some(Unserved::NotGrantedByInput),
+                (_, None) if readings.iter().all(|reading| reading.is_gone) => Some(Unserved::NamespaceGone),
+                _ => {
+                    let forced = self.forced.get(&worst).copied();
+                    Some(Unserved::Kept(forced.unwrap_or_else(|| self.why_unserved(worst))))
+                }
+            };
+            let observed = &self.observed.requests[readings[0].of];
+            PlannedRequest { request: observed.request, count: observed.tally.count(), before, after, reason }
+        });
+        planned.collect()
+    }
+
+    fn planned_impersonators(&self, draft: &Draft) -> Vec<PlannedImpersonator> {
+        let mut all: BTreeMap<&Impersonator, PlannedImpersonator> = BTreeMap::new();
+        for who in self.candidates.iter().filter_map(|candidate| candidate.impersonator.as_ref()) {
+            all.entry(who).or_insert_with(|| {
+                let known = draft.known.get(who);
+                PlannedImpersonator {
+                    who: who.clone(),
+                    evidence: known.map(|known| known.span.clone()).unwrap_or_default(),
+                    modes: BTreeMap::new(),
+                    is_spread: known.is_some_and(|known| known.is_spread),
+                }
+            });
+        }
+        for ((who, mode), objects) in &draft.made {
+            if let Some(planned) = all.get_mut(who) {
+                planned.modes.insert(*mode, objects.clone());
+            }
+        }
+        all.into_values().collect()
     }
 
     pub fn draft(&self) -> Draft {
         let (known, uses) = self.evidence();
         let mut used = vec![false; self.sources.declared.len()];
-        let mut granted: BTreeMap<(Impersonator, Mode), Granted> = BTreeMap::new();
-        let mut outcomes = Vec::with_capacity(self.candidates.len());
-        let mut residuals = Vec::with_capacity(self.candidates.len());
+        let mut granted = AllGranted::new();
+        let mut decided = Vec::with_capacity(self.candidates.len());
         for (index, candidate) in self.candidates.iter().enumerate() {
             let none = Known::default();
             let known = candidate.impersonator.as_ref().and_then(|who| known.get(who)).unwrap_or(&none);
-            let decided = self.decide((index, candidate), known, &uses[index], &mut granted, &mut used);
-            outcomes.push((decided.outcome, decided.modes));
-            residuals.push(decided.residual);
+            decided.push(self.decide((index, candidate), known, &uses[index], &mut granted, &mut used));
         }
         let mut names = Names::new(self.grants.inventory(), self.own);
         let (added, made) = self.objects(granted, &known, &mut names);
+        let residuals: Vec<&Residual> = decided.iter().map(|decided| &decided.residual).collect();
         let cutover = cutover::cut_over(self.grants, self.candidates, &residuals, &mut names);
         // What is cleared although a controller overwrites it goes too.
         for edit in cutover.edits.iter().filter(|edit| self.grants.is_overwritten(edit.role)) {
-            let of_role =
-                self.candidates.iter().zip(&mut outcomes).filter(|(candidate, _)| candidate.from == edit.role);
-            of_role.for_each(|(_, outcome)| *outcome = (Outcome::Dropped(None), Vec::new()));
+            let of_role = self.candidates.iter().zip(&mut decided);
+            for (_, decided) in of_role.filter(|(candidate, _)| candidate.from == edit.role) {
+                (decided.outcome, decided.modes) = (Outcome::Dropped(None), Vec::new());
+            }
         }
-        Draft { outcomes, residuals, added, made, cutover, used }
+        Draft { decided, uses, known, added, made, cutover, used }
     }
 
     /// What the evidence says of each impersonator, and what each candidate is used for.
@@ -191,41 +320,86 @@ impl<'p> Planner<'_, 'p> {
         let mut known: BTreeMap<Impersonator, Known> = BTreeMap::new();
         let mut uses: Vec<Use> = vec![Use::default(); self.candidates.len()];
         let node_modes = self.node_modes();
-        for (index, served) in self.served.iter().enumerate().filter(|(_, served)| served.by_legacy()) {
-            let (request, _) = self.requests[index];
-            for (candidate, taken) in &served.uses {
-                let Some(who) = &self.candidates[*candidate].impersonator else { continue };
-                let of_who = known.entry(who.clone()).or_default();
-                of_who.observed = true;
-                let mode = served.forms.iter().copied().find(|mode| match mode {
-                    Mode::AssociatedNode | Mode::ArbitraryNode => node_modes.get(who) == Some(mode),
-                    _ => true,
-                });
-                match mode.filter(|_| !self.forced.contains_key(&index)) {
-                    Some(mode) => {
-                        of_who.doing.entry(mode).or_default().add(request, self.options.cluster_actions);
-                        uses[*candidate].constrained.insert((mode, taken.clone()));
-                    }
-                    None => {
-                        uses[*candidate].legacy.insert(taken.clone());
-                        let why = self.forced.get(&index).copied().unwrap_or(Kept::NoConstrainedForm);
-                        let known = uses[*candidate].why.get_or_insert(why);
-                        *known = why.min(*known);
+        for (first, readings) in self.observed.by_request() {
+            let mut counted: BTreeSet<&Impersonator> = BTreeSet::new();
+            for (index, reading) in (first..).zip(readings) {
+                let served = &self.served[index];
+                let spares = served.spares.iter().chain(served.uses.iter().map(|(candidate, _)| candidate));
+                counted.extend(spares.filter_map(|candidate| self.candidates[*candidate].impersonator.as_ref()));
+                for (candidate, taken) in &served.uses {
+                    let Some(who) = &self.candidates[*candidate].impersonator else { continue };
+                    let of_who = known.entry(who.clone()).or_default();
+                    let mode = served.forms.iter().copied().find(|mode| match mode {
+                        Mode::AssociatedNode | Mode::ArbitraryNode => node_modes.get(who) == Some(mode),
+                        _ => true,
+                    });
+                    match mode.filter(|_| !self.forced.contains_key(&index)) {
+                        Some(mode) => {
+                            let doing = of_who.doing.entry(mode).or_default();
+                            if !reading.is_gone {
+                                doing.add(&reading.request);
+                                of_who.namespaces.extend(action_namespace(&reading.request));
+                            }
+                            uses[*candidate].constrained.insert((mode, taken.clone()));
+                        }
+                        None => {
+                            uses[*candidate].legacy.insert(taken.clone());
+                            let why = self.forced.get(&index).copied().unwrap_or_else(|| self.why_unserved(index));
+                            let known = uses[*candidate].why.get_or_insert(why);
+                            *known = why.min(*known);
+                            if let Some(kind) = self.candidates[*candidate].reachable_kind() {
+                                let of_kind = of_who.legacy_kinds.entry(kind).or_insert(why);
+                                *of_kind = why.min(*of_kind);
+                            }
+                        }
                     }
                 }
             }
-        }
-        for spare in self.served.iter().flat_map(|served| &served.spares) {
-            if let Some(who) = &self.candidates[*spare].impersonator {
-                known.entry(who.clone()).or_default().observed = true;
+            let tally = &self.observed.requests[readings[0].of].tally;
+            for who in counted {
+                let of_who = known.entry(who.clone()).or_default();
+                of_who.observed = true;
+                of_who.span.add(tally);
             }
         }
+        self.declared_legacy_kinds(&mut known);
         for (candidate, taken) in self.reviewed {
             let used = &mut uses[*candidate];
             used.legacy.insert(taken.clone());
             used.why.get_or_insert(Kept::LiteralVerb);
         }
+        for of_who in known.values_mut() {
+            let is_spread = match self.options.action_scope {
+                ActionScope::Namespace => false,
+                ActionScope::Cluster => true,
+                ActionScope::Auto => of_who.namespaces.len() > MAX_NAMESPACES,
+            };
+            if is_spread {
+                of_who.doing.values_mut().for_each(Doing::spread);
+                of_who.is_spread = !of_who.namespaces.is_empty();
+            }
+        }
         (known, uses)
+    }
+
+    /// Marks what impersonators need from legacy of whom only declared actions are known: all kinds of identity, if one of
+    /// their grants has no constrained form. A request that needs that grant needs legacy for its other headers, too.
+    fn declared_legacy_kinds(&self, known: &mut BTreeMap<Impersonator, Known>) {
+        let mut whole: BTreeSet<&Impersonator> = BTreeSet::new();
+        for candidate in self.candidates.iter().filter(|candidate| candidate.is_effective()) {
+            let Some(who) = &candidate.impersonator else { continue };
+            let is_observed = known.get(who).is_some_and(|known| known.observed);
+            if is_observed || whole.contains(who) || self.declared_of(who).next().is_none() {
+                continue;
+            }
+            if constrained_form(candidate.rule, &candidate.grant, &[]).incomplete {
+                whole.insert(who);
+            }
+        }
+        for who in whole {
+            let kinds = &mut known.entry(who.clone()).or_default().legacy_kinds;
+            kinds.extend(IdentityKind::ALL.map(|kind| (kind, Kept::NoConstrainedForm)));
+        }
     }
 
     /// The mode in which each impersonator may be nodes: `associated-node` if every node it was seen to be was its own,
@@ -250,166 +424,23 @@ impl<'p> Planner<'_, 'p> {
     }
 
     /// The declared and derived entries that apply to an impersonator; declared ones with their index.
-    fn declared_of<'s>(&'s self, who: &'s Impersonator) -> impl Iterator<Item = (Option<usize>, &'s DeclaredAction)> {
+    pub(super) fn declared_of<'s>(
+        &'s self,
+        who: &'s Impersonator,
+    ) -> impl Iterator<Item = (Option<usize>, &'s DeclaredAction)> {
         let declared = self.sources.declared.iter().enumerate().map(|(index, action)| (Some(index), action));
         let derived = self.sources.derived.iter().map(|action| (None, action));
         declared.chain(derived).filter(move |(_, action)| action.impersonator.as_ref().is_none_or(|named| named == who))
     }
 
-    fn decide(
-        &self,
-        (index, candidate): (usize, &Candidate<'p>),
-        known: &Known,
-        used_for: &Use,
-        granted: &mut BTreeMap<(Impersonator, Mode), Granted>,
-        used: &mut [bool],
-    ) -> Decided {
-        match candidate.reason {
-            // A role that nothing here binds may be bound elsewhere, unless its rule is dead by itself, or here is all of
-            // the cluster.
-            Some(Reason::Unbound) => {
-                let nobody = self.grants.inventory().cluster().map(|_| Reason::Unbound);
-                return match candidate.grant.reason.or(nobody) {
-                    // What a controller overwrites is not worth an edit.
-                    Some(dead) if !candidate.stays_anyway() && !self.grants.is_overwritten(candidate.from) => {
-                        Decided::dropped(Some(dead))
-                    }
-                    _ => Decided::kept(candidate.stays.unwrap_or(Kept::Unbound)),
-                };
-            }
-            Some(_) if !used_for.legacy.is_empty() => {
-                let outcome = Outcome::Kept(used_for.why.unwrap_or(Kept::NoConstrainedForm));
-                return Decided { outcome, modes: Vec::new(), residual: Residual::names(&used_for.legacy) };
-            }
-            Some(_) if self.glimpsed.contains(&index) => return Decided::kept(Kept::OnlyGlimpsed),
-            Some(dead) => return Decided::dropped(Some(dead)),
-            None => {}
-        }
-        let Some(who) = &candidate.impersonator else { return Decided::kept(Kept::Unbound) };
-        let declared: Vec<_> = self.declared_of(who).collect();
-        for (index, _) in &declared {
-            if let Some(index) = index {
-                used[*index] = true;
-            }
-        }
-        // Whoever holds everything holds the constrained verbs already, if not for requests without a resource.
-        let all = candidate.stays == Some(Kept::WildcardVerb)
-            && allows_everything(candidate.rule)
-            && candidate.namespace.is_none();
-        if all && !known.observed {
-            return Decided::kept(Kept::WildcardVerb);
-        }
-        if candidate.stays == Some(Kept::NotEditable) && is_templated(&who.name) {
-            return Decided::kept(Kept::NotEditable);
-        }
-        let is_declared = |mode: Mode| declared.iter().any(|(_, action)| action.applies_in(mode));
-        let mut form = self.form(candidate, known, used_for, &declared);
-        let mut withheld = false;
-        let mut modes: Vec<Mode> = Vec::new();
-        form.targets.retain(|target| {
-            let has_actions = known.doing.contains_key(&target.mode) || is_declared(target.mode);
-            let may = !self.withheld.contains(&(who.clone(), target.mode));
-            withheld |= has_actions && !may;
-            has_actions && may && (!self.narrows(target, known) || used_for.taken_by(target).next().is_some())
-        });
-        for target in &form.targets {
-            self.grant(
-                candidate,
-                who,
-                target,
-                used_for.taken_by(target).filter(|_| self.narrows(target, known)),
-                granted,
-            );
-            if !modes.contains(&target.mode) {
-                modes.push(target.mode);
-            }
-        }
-        let has_evidence = known.observed || !declared.is_empty();
-        let needed = Residual::names(&used_for.legacy);
-        let (outcome, residual) = if let Some(stays) = candidate.stays {
-            (Outcome::Kept(stays), Residual::Whole)
-        } else if withheld || form.would_widen {
-            // What is only declared may be needed as a whole.
-            let whole = !declared.is_empty() || needed.is_none();
-            (Outcome::Kept(Kept::WouldWiden), if whole { Residual::Whole } else { needed })
-        } else if declared.is_empty() && self.glimpsed.contains(&index) {
-            (Outcome::Kept(used_for.why.unwrap_or(Kept::OnlyGlimpsed)), Residual::Whole)
-        } else if !needed.is_none() && !has_evidence {
-            // What is only asked for by others says nothing of what it is used for.
-            (Outcome::Kept(used_for.why.unwrap_or(Kept::LiteralVerb)), Residual::Whole)
-        } else if !needed.is_none() {
-            (Outcome::Kept(used_for.why.unwrap_or(Kept::NoConstrainedForm)), needed)
-        } else if form.incomplete && !known.observed {
-            let residual = if has_evidence { form.residual(candidate.rule) } else { Residual::Whole };
-            (Outcome::Kept(Kept::NoConstrainedForm), residual)
-        } else if !has_evidence {
-            (Outcome::Kept(Kept::NoEvidence), Residual::Whole)
-        } else if !modes.is_empty() {
-            (Outcome::Replaced, Residual::None)
-        } else if self.options.keep_unused {
-            (Outcome::Kept(Kept::NoEvidence), Residual::Whole)
-        } else {
-            (Outcome::Dropped(None), Residual::None)
-        };
-        Decided { outcome, modes, residual }
-    }
-
-    /// The constrained form of a candidate, as far as the evidence asks for it.
-    fn form(
-        &self,
-        candidate: &Candidate<'_>,
-        known: &Known,
-        used_for: &Use,
-        declared: &[(Option<usize>, &DeclaredAction)],
-    ) -> Constrained {
-        let declared_modes = declared.iter().filter_map(|(_, action)| action.mode);
-        let wanted: Vec<Mode> = declared_modes.chain(known.doing.keys().copied()).collect();
-        let mut form = constrained_form(candidate.rule, &candidate.grant, &wanted);
-        let seen = |mode: Mode| used_for.constrained.iter().any(|(used, _)| *used == mode);
-        // A wildcard is spelled out to what was observed.
-        let any_key = candidate.grant.identity.kind == Some(IdentityKind::UserExtras)
-            && candidate.grant.identity.extra_key.is_none();
-        if any_key && known.observed {
-            let keys: BTreeSet<&SmolStr> =
-                used_for.constrained.iter().filter_map(|(_, taken)| taken.key.as_ref()).collect();
-            let names = &candidate.rule.resource_names;
-            let names = (!names.is_empty()).then(|| {
-                let names = names.iter().map(|name| name.value.clone());
-                names.filter(|name| !name.is_empty() && name != "*").collect::<Vec<_>>()
-            });
-            form.targets = keys
-                .into_iter()
-                .filter(|key| !is_refused_key(key))
-                .map(|key| Target {
-                    mode: Mode::UserInfo,
-                    resource: format!("{}/{key}", IdentityKind::UserExtras.resource()).into(),
-                    names: names.clone(),
-                })
-                .collect();
-        } else if candidate.by_wildcard_resource() && known.observed && declared.is_empty() {
-            form.targets.retain(|target| seen(target.mode));
-        }
-        // Where every node seen was the requestor's own, and no other mode is asked for.
-        let nodes = [Mode::AssociatedNode, Mode::ArbitraryNode];
-        if known.observed && candidate.grant.identity.kind == Some(IdentityKind::Users) {
-            form.targets.retain(|target| !nodes.contains(&target.mode) || wanted.contains(&target.mode));
-        }
-        form
-    }
-
-    /// Whether only those identities are granted that were seen. Associated nodes have no names.
-    fn narrows(&self, target: &Target, known: &Known) -> bool {
-        self.options.observed_identities && known.observed && target.mode != Mode::AssociatedNode
-    }
-
     /// Grants an identity in a mode: of it, what was `seen`, or all of it if that is nothing.
-    fn grant<'t>(
+    pub(super) fn grant<'t>(
         &self,
         candidate: &Candidate<'_>,
         who: &Impersonator,
         target: &Target,
         seen: impl Iterator<Item = &'t Taken>,
-        granted: &mut BTreeMap<(Impersonator, Mode), Granted>,
+        granted: &mut AllGranted,
     ) {
         let inventory = self.grants.inventory();
         let granted = granted.entry((who.clone(), target.mode)).or_default();
@@ -442,7 +473,7 @@ impl<'p> Planner<'_, 'p> {
     /// Makes the objects: for each impersonator and mode, a role and a binding in each scope.
     fn objects(
         &self,
-        granted: BTreeMap<(Impersonator, Mode), Granted>,
+        granted: AllGranted,
         known: &BTreeMap<Impersonator, Known>,
         names: &mut Names,
     ) -> (Vec<Object>, Made) {
@@ -457,10 +488,13 @@ impl<'p> Planner<'_, 'p> {
             actions::rules(mode, &doing, &mut scopes);
             let wanted = name_for(&who, mode.as_str());
             for (scope, rules) in scopes {
-                let name = names.free(&scope, &wanted);
-                let (role, binding) = role_and_binding(&who, mode.as_str(), (&scope, &name), rules, &granted.origin);
-                roles.push(((who.clone(), mode), role));
-                bindings.push(((who.clone(), mode), binding));
+                for rules in fit(rules) {
+                    let name = names.free(&scope, &wanted);
+                    let (role, binding) =
+                        role_and_binding(&who, mode.as_str(), (&scope, &name), rules, &granted.origin);
+                    roles.push(((who.clone(), mode), role));
+                    bindings.push(((who.clone(), mode), binding));
+                }
             }
         }
         let mut made = Made::new();
@@ -473,39 +507,36 @@ impl<'p> Planner<'_, 'p> {
     }
 }
 
+/// The namespace in which a request is authorized, if there can be a Role in it.
+fn action_namespace(request: &OwnedRequest) -> Option<SmolStr> {
+    (request.path.is_empty() && is_dns_label(&request.namespace)).then(|| SmolStr::new(&request.namespace))
+}
+
 /// What a candidate is used for.
 #[derive(Debug, Default, Clone)]
-struct Use {
+pub(super) struct Use {
     /// In constrained modes.
-    constrained: BTreeSet<(Mode, Taken)>,
+    pub constrained: BTreeSet<(Mode, Taken)>,
     /// What only legacy serves, and why.
-    legacy: BTreeSet<Taken>,
-    why: Option<Kept>,
+    pub legacy: BTreeSet<Taken>,
+    pub why: Option<Kept>,
 }
 
 impl Use {
     /// What was seen to be taken by a constrained identity.
-    fn taken_by<'u>(&'u self, target: &'u Target) -> impl Iterator<Item = &'u Taken> {
+    pub fn taken_by<'u>(&'u self, target: &'u Target) -> impl Iterator<Item = &'u Taken> {
         let key = target.resource.split_once('/').map(|(_, key)| key);
         let taken =
             self.constrained.iter().filter(move |(mode, taken)| *mode == target.mode && taken.key.as_deref() == key);
         taken.map(|(_, taken)| taken)
     }
-}
 
-struct Decided {
-    outcome: Outcome,
-    modes: Vec<Mode>,
-    residual: Residual,
-}
-
-impl Decided {
-    fn dropped(dead: Option<Reason>) -> Self {
-        Self { outcome: Outcome::Dropped(dead), modes: Vec::new(), residual: Residual::None }
-    }
-
-    fn kept(kept: Kept) -> Self {
-        Self { outcome: Outcome::Kept(kept), modes: Vec::new(), residual: Residual::Whole }
+    /// The names that the rule of a candidate lists and that were never taken, in the order of the rule.
+    fn unseen(&self, candidate: &Candidate<'_>) -> Vec<SmolStr> {
+        let taken = self.constrained.iter().map(|(_, taken)| taken).chain(&self.legacy);
+        let seen: BTreeSet<&SmolStr> = taken.map(|taken| &taken.name).collect();
+        let names = candidate.rule.resource_names.iter().map(|name| &name.value);
+        names.filter(|name| !seen.contains(name)).cloned().collect()
     }
 }
 

@@ -7,16 +7,21 @@ mod apart;
 mod candidate;
 mod credit;
 mod cutover;
+mod decide;
 mod draft;
+mod exceptions;
 mod glimpsed;
 mod in_place;
 mod literal;
 mod manifest;
+mod missing;
 mod name;
+mod observed;
 mod plan;
 mod profile;
 mod proof;
 mod recognise;
+mod span;
 mod target;
 mod usage;
 mod verify;
@@ -25,13 +30,19 @@ mod widen;
 
 pub use apart::keep_apart;
 pub use cutover::{Cutover, RoleEdit};
+pub use exceptions::{LegacyException, exceptions};
 pub use in_place::{InPlace, Stage, in_place};
 pub use literal::{LITERAL_USERS, LiteralUser, Who, Why};
 pub use manifest::LABEL_MODE;
+pub use missing::{Advice, MissingRule};
 pub use name::short_hash;
-pub use plan::{Kept, Options, Outcome, Plan, PlannedGrant, PlannedRequest, Sources, Unproven, Unserved, plan};
+pub use plan::{
+    ActionScope, Identities, Kept, MAX_NAMESPACES, Options, Outcome, Plan, PlannedGrant, PlannedImpersonator,
+    PlannedRequest, Sources, Unproven, Unserved, plan,
+};
 pub use profile::{CLIENT_PROFILES, ClientProfile, Sends, ServerGroups};
 pub use recognise::{Program, recognise, words_of};
+pub use span::{EvidenceSpan, FEW_DAYS, FEW_REQUESTS};
 pub use usage::{HeldRule, Use, uses};
-pub use verify::{Denial, Mend, Verification, VerifiedRequest, verify};
+pub use verify::{Denial, RequestorGap, Verification, VerifiedRequest, VerifyOptions, verify};
 pub use widen::{Memberships, Widening, widened};

@@ -15,15 +15,19 @@ use super::cutover::Cutover;
 use super::draft::Planner;
 use super::glimpsed::glimpsed;
 use super::manifest::LABEL_MODE;
-use super::proof;
+use super::observed::{HeaderHints, Lens, Observations, Reading};
+use super::proof::{self, Failure};
+use super::span::EvidenceSpan;
 use super::widen::{Memberships, widened};
-use crate::authority::{Authorizer, Mode};
-use crate::evidence::{DeclaredAction, Evidence, Impersonator, OwnedRequest};
+use crate::authority::{Authorizer, Feature, Mode};
+use crate::evidence::{DeclaredAction, Evidence, HeaderHint, Impersonator, ImplicitGroups, OwnedRequest};
 use crate::grants::{Grants, Holder, Reason, RuleGrant};
 use crate::inventory::{Object, ObjectKey, ObjectMeta, RoleId};
 
 /// How many drafts are made before the plan is given up. Each takes back at least one thing of the one before.
 const MAX_DRAFTS: usize = 100;
+/// After how many drafts the impersonators are given up of which there is still something to take back.
+const PATIENCE: usize = 60;
 
 /// What a migration starts from, beside the grants.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,30 +40,79 @@ pub struct Sources<'e> {
     pub evidence: Option<&'e Evidence>,
 }
 
-/// How narrow the result is.
+/// How narrow the result is, and whom it is about.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Only the names that were observed, instead of all that legacy grants.
-    pub observed_identities: bool,
-    /// Actions in all namespaces, instead of those where they were observed.
-    pub cluster_actions: bool,
-    /// Legacy grants that nothing uses stay, although their impersonator has evidence.
+pub struct Options<'o> {
+    /// Which identities an impersonator has afterwards.
+    pub identities: Identities,
+    /// Where an impersonator may do what it was seen to do.
+    pub action_scope: ActionScope,
+    /// Keep unused legacy grants, although their impersonator has evidence.
     pub keep_unused: bool,
+    /// Whether clients send the groups that the server adds.
+    pub implicit_groups: ImplicitGroups,
+    /// The same for single impersonators.
+    pub header_hints: &'o [HeaderHint],
+    /// The only impersonators that are migrated; empty for all.
+    pub only: &'o [Impersonator],
 }
+
+/// Which identities an impersonator has afterwards, in constrained and in kept legacy grants alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identities {
+    /// Those that its legacy grants name.
+    #[default]
+    Granted,
+    /// Only those that the evidence shows. Values of extras are never narrowed: they change from session to session.
+    Observed,
+}
+
+/// Where an impersonator may do what it was seen to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ActionScope {
+    /// In the namespaces where it did, or in all if these are more than [`MAX_NAMESPACES`].
+    #[default]
+    Auto,
+    /// In the namespaces where it did.
+    Namespace,
+    /// In all namespaces.
+    Cluster,
+}
+
+/// Up to how many namespaces [`ActionScope::Auto`] grants one by one.
+pub const MAX_NAMESPACES: usize = 20;
 
 /// What a migration does.
 #[derive(Debug)]
 pub struct Plan<'p> {
     /// Each legacy grant in someone's hands, in the order of the grants' places.
     pub grants: Vec<PlannedGrant>,
-    /// Each distinct request that was observed, in a fixed order.
+    /// Each distinct request that was observed, in a fixed order. Where it can be read in several ways, all of them are
+    /// allowed after the cut-over; the plan shows the reading that is served worst.
     pub requests: Vec<PlannedRequest<'p>>,
     /// What is added first: roles, then bindings, so that each binding finds its role.
     pub added: Vec<Object>,
     /// What the cut-over changes.
     pub cutover: Cutover,
+    /// What each impersonator does and gets, in a fixed order.
+    pub impersonators: Vec<PlannedImpersonator>,
+    /// How good the evidence is, over all impersonators.
+    pub evidence: EvidenceSpan,
     /// What a person should know.
     pub warnings: Vec<String>,
+}
+
+/// What an impersonator does and gets.
+#[derive(Debug, Clone)]
+pub struct PlannedImpersonator {
+    /// The impersonator.
+    pub who: Impersonator,
+    /// How good the evidence is.
+    pub evidence: EvidenceSpan,
+    /// For each constrained mode, the indices of the added objects that give it.
+    pub modes: BTreeMap<Mode, Vec<usize>>,
+    /// Whether its actions hold in all namespaces because they were seen in too many to list.
+    pub is_spread: bool,
 }
 
 /// One legacy grant in one subject's hands, and what becomes of it.
@@ -79,8 +132,10 @@ pub struct PlannedGrant {
     pub modes: Vec<Mode>,
     /// Indices of the added objects that replace it.
     pub replaced_by: Vec<usize>,
-    /// Whether only the identities stay that were seen to need it.
-    pub is_narrowed: bool,
+    /// The names that stay legacy, for a narrowed grant. None for any name.
+    pub narrowed_to: Option<Vec<SmolStr>>,
+    /// The names that the grant lists and the evidence never shows; empty without evidence.
+    pub never_seen: Vec<SmolStr>,
 }
 
 /// What becomes of a legacy grant.
@@ -90,8 +145,20 @@ pub enum Outcome {
     Replaced,
     /// It is not needed: dead for the given reason, or unused by what the evidence says.
     Dropped(Option<Reason>),
-    /// It stays.
+    /// It stays, as broad as it was.
     Kept(Kept),
+    /// It stays for fewer identities than it was granted for.
+    Narrowed(Kept),
+}
+
+impl Outcome {
+    /// Why it stays legacy; none if it does not.
+    pub fn kept(self) -> Option<Kept> {
+        match self {
+            Self::Kept(kept) | Self::Narrowed(kept) => Some(kept),
+            Self::Replaced | Self::Dropped(_) => None,
+        }
+    }
 }
 
 /// Why a legacy grant stays.
@@ -106,8 +173,12 @@ pub enum Kept {
     /// A template fills in a part of the object, or a part of it cannot be read, or it is written or bound in another
     /// object.
     NotEditable,
+    /// The proof of its migration fails.
+    Unproven,
     /// Some of it cannot be had in a constrained mode.
     NoConstrainedForm,
+    /// The log cannot tell whether requests carry groups with which they have no constrained form.
+    AmbiguousHeaders,
     /// Someone other than the API server was seen to ask for the literal verb.
     LiteralVerb,
     /// More would be allowed than is: the mode that is asked for reaches more identities, or the impersonator holds
@@ -117,6 +188,8 @@ pub enum Kept {
     OnlyGlimpsed,
     /// Nothing says what the impersonator does.
     NoEvidence,
+    /// Its impersonator is not among those that are migrated.
+    NotSelected,
 }
 
 impl Kept {
@@ -127,11 +200,14 @@ impl Kept {
             Self::ServerOwned => "server-owned",
             Self::WildcardVerb => "wildcard-verb",
             Self::NotEditable => "not-editable",
+            Self::Unproven => "unproven",
             Self::NoConstrainedForm => "no-constrained-form",
+            Self::AmbiguousHeaders => "ambiguous-headers",
             Self::LiteralVerb => "literal-verb",
             Self::WouldWiden => "would-widen",
             Self::OnlyGlimpsed => "only-glimpsed",
             Self::NoEvidence => "no-evidence",
+            Self::NotSelected => "not-selected",
         }
     }
 }
@@ -156,8 +232,10 @@ pub struct PlannedRequest<'p> {
 pub enum Unserved {
     /// The input does not allow it: whoever allowed it then is not there.
     NotGrantedByInput,
-    /// It has a constrained form, and nobody has granted that.
+    /// It has a constrained form that is not granted.
     NoConstrainedGrant,
+    /// Its namespace does not exist any more.
+    NamespaceGone,
     /// It needs legacy.
     Kept(Kept),
 }
@@ -168,6 +246,7 @@ impl Unserved {
         match self {
             Self::NotGrantedByInput => "not-granted-by-input",
             Self::NoConstrainedGrant => "no-constrained-grant",
+            Self::NamespaceGone => "namespace-gone",
             Self::Kept(kept) => kept.as_str(),
         }
     }
@@ -177,16 +256,37 @@ impl Unserved {
 #[derive(Debug)]
 pub struct Unproven(pub Vec<String>);
 
+impl Unproven {
+    /// How many failures are spelled out.
+    const MAX_SHOWN: usize = 10;
+
+    fn of(failures: &[Failure]) -> Self {
+        let mut words: Vec<String> =
+            failures.iter().take(Self::MAX_SHOWN).map(|failure| failure.words.clone()).collect();
+        let more = failures.len().saturating_sub(Self::MAX_SHOWN);
+        if more > 0 {
+            words.push(format!("and {more} more"));
+        }
+        Self(words)
+    }
+}
+
 /// Plans the migration of all legacy grants. Same input, same plan.
 ///
+/// What cannot be proved for one subject is kept for that subject, and the rest is planned.
+///
 /// # Errors
-/// When it cannot be proved that the plan loses and widens nothing.
-pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options) -> Result<Plan<'p>, Unproven> {
+/// When it cannot be proved that the plan loses and widens nothing, and the failure belongs to no subject.
+pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options<'p>) -> Result<Plan<'p>, Unproven> {
     let candidates = candidates(grants);
-    let requests = proof::allowed_requests(sources.evidence);
-    let memberships = Memberships::of(requests.iter().map(|(request, _)| &request.requestor));
+    let input = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
+    let hints = HeaderHints::new(options.implicit_groups, options.header_hints);
+    let namespaces = grants.inventory().cluster().and_then(|cluster| cluster.namespaces.as_ref());
+    let lens = Lens { hints: &hints, allowed: &input, feature: Feature::Constrained, namespaces, wants: &|_| true };
+    let observed = Observations::new(sources.evidence, &lens);
+    let memberships = Memberships::of(observed.requests.iter().map(|observed| &observed.request.requestor));
     let own = earlier_objects(grants, &memberships);
-    let served = serve(grants, &own, &candidates, &requests);
+    let served = serve(grants, &input, &own, &candidates, &observed.readings);
     let reviewed = sources.evidence.map(|evidence| credit_reviews(&candidates, evidence)).unwrap_or_default();
     let glimpsed = sources.evidence.map(|evidence| glimpsed(&candidates, evidence)).unwrap_or_default();
     let mut planner = Planner {
@@ -197,17 +297,36 @@ pub fn plan<'p>(grants: &'p Grants<'p>, sources: &Sources<'p>, options: Options)
         served: &served,
         reviewed: &reviewed,
         glimpsed: &glimpsed,
-        requests: &requests,
+        observed: &observed,
         own: &own,
         withheld: BTreeSet::new(),
         forced: BTreeMap::new(),
+        unproven: BTreeMap::new(),
     };
-    for _ in 0..MAX_DRAFTS {
+    for round in 0..MAX_DRAFTS {
         let draft = planner.draft();
-        let proof =
-            proof::prove(grants, &draft.added, &draft.cutover, &requests, &served, &memberships, sources.evidence);
-        if !planner.take_back(&draft, &proof) {
-            return planner.finish(draft, &proof);
+        let proof = proof::prove(
+            grants,
+            &draft.added,
+            &draft.cutover,
+            &observed.readings,
+            &served,
+            &memberships,
+            sources.evidence,
+        );
+        let taken_from = planner.take_back(&draft, &proof);
+        if !taken_from.is_empty() {
+            if round >= PATIENCE {
+                planner.lose_patience_with(taken_from);
+            }
+            continue;
+        }
+        let failures = proof.failures(&observed.readings, &served);
+        if failures.is_empty() {
+            return Ok(planner.finish(draft, &proof));
+        }
+        if !planner.give_up_on(&failures) {
+            return Err(Unproven::of(&failures));
         }
     }
     Err(Unproven(vec![format!("after {MAX_DRAFTS} drafts there is still something to take back")]))
@@ -242,20 +361,20 @@ fn earlier_objects(grants: &Grants<'_>, memberships: &Memberships) -> Vec<Object
     replaced.flat_map(keys).collect()
 }
 
-/// How each request is served before anything is changed.
+/// How each reading of a request is served before anything is changed.
 fn serve(
     grants: &Grants<'_>,
+    input: &Authorizer<'_>,
     own: &[ObjectKey],
     candidates: &[Candidate<'_>],
-    requests: &[(&OwnedRequest, u64)],
+    readings: &[Reading<'_>],
 ) -> Vec<Served> {
     let index = LegacyIndex::new(candidates);
-    let input = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
     let all = |base: &Authorizer<'_>| {
-        requests.par_iter().map(|(request, _)| index.serve(&input, base, candidates, request)).collect()
+        readings.par_iter().map(|reading| index.serve(input, base, candidates, &reading.request)).collect()
     };
     if own.is_empty() {
-        return all(&input);
+        return all(input);
     }
     let base = grants.inventory().with(&[], own);
     let base_grants = Grants::new(&base);

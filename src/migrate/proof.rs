@@ -1,25 +1,25 @@
 //! The proof that a migration loses nothing and widens nothing: all observed requests are answered in the states that it
 //! leads to, and the rules of these states are compared.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use super::credit::Served;
 use super::cutover::Cutover;
+use super::observed::Reading;
 use super::widen::{Memberships, Widening, widened};
 use crate::authority::{Authorizer, Feature, Mode, decide};
-use crate::evidence::{Evidence, OwnedRequest, Review};
+use crate::evidence::{Evidence, Impersonator, Review};
 use crate::grants::Grants;
 use crate::inventory::Object;
-
-/// How many failures are spelled out.
-const MAX_SHOWN: usize = 10;
 
 /// What becomes of requests and rules.
 #[derive(Debug)]
 pub(super) struct Proof {
-    /// Requests that the state between the stages does not allow; by index.
+    /// Readings that the state between the stages does not allow; by index.
     pub lost_between: Vec<usize>,
-    /// The mode that serves each request after the cut-over.
+    /// The mode that serves each reading after the cut-over.
     pub after: Vec<Option<Mode>>,
     /// Whether the impersonated user may still make it.
     pub allowed: Vec<bool>,
@@ -29,34 +29,15 @@ pub(super) struct Proof {
     pub widened: Vec<Widening>,
 }
 
-/// The answer to each request in a state: the mode that serves it, and whether the impersonated user may make it.
-pub(super) fn replay(
-    grants: &Grants<'_>,
-    requests: &[(&OwnedRequest, u64)],
-    feature: Feature,
-) -> Vec<(Option<Mode>, bool)> {
+/// The answer to each reading of a request in a state: the mode that serves it, and whether the impersonated user may
+/// make it.
+pub(super) fn replay(grants: &Grants<'_>, readings: &[Reading<'_>], feature: Feature) -> Vec<(Option<Mode>, bool)> {
     let authorizer = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
-    let answer = |(request, _): &(&OwnedRequest, u64)| {
-        let decision = decide(&authorizer, &request.as_request(), feature);
+    let answer = |reading: &Reading<'_>| {
+        let decision = decide(&authorizer, &reading.request.as_request(), feature);
         (decision.mode(), decision.request.is_some())
     };
-    requests.par_iter().map(answer).collect()
-}
-
-/// The impersonated requests that were allowed, each once, with how often they were seen.
-pub(super) fn allowed_requests(evidence: Option<&Evidence>) -> Vec<(&OwnedRequest, u64)> {
-    let mut requests: Vec<(&OwnedRequest, u64)> = Vec::new();
-    for (observation, tally) in evidence.into_iter().flat_map(Evidence::iter) {
-        if observation.mode.is_none() {
-            continue;
-        }
-        // One request that was served by several modes is one after the other.
-        match requests.last_mut() {
-            Some((last, count)) if **last == observation.request => *count = count.saturating_add(tally.count()),
-            _ => requests.push((&observation.request, tally.count())),
-        }
-    }
-    requests
+    readings.par_iter().map(answer).collect()
 }
 
 /// Answers all requests after each stage, and looks for what is widened.
@@ -64,7 +45,7 @@ pub(super) fn prove(
     before: &Grants<'_>,
     added: &[Object],
     cutover: &Cutover,
-    requests: &[(&OwnedRequest, u64)],
+    readings: &[Reading<'_>],
     served: &[Served],
     memberships: &Memberships,
     evidence: Option<&Evidence>,
@@ -74,13 +55,13 @@ pub(super) fn prove(
         let refused = |(index, (mode, allowed)): &(usize, &(Option<Mode>, bool))| {
             (served[*index].before.is_some() && mode.is_none()) || (served[*index].allowed && !allowed)
         };
-        let answers = replay(&Grants::new(&between), requests, Feature::Constrained);
+        let answers = replay(&Grants::new(&between), readings, Feature::Constrained);
         answers.iter().enumerate().filter(refused).map(|(index, _)| index).collect()
     };
     let after = || {
         let after = before.inventory().with(added.iter().chain(cutover.applied()), &cutover.deleted_keys());
         let after = Grants::new(&after);
-        let (modes, allowed) = replay(&after, requests, Feature::Constrained).into_iter().unzip();
+        let (modes, allowed) = replay(&after, readings, Feature::Constrained).into_iter().unzip();
         (modes, allowed, lost_reviews(before, &after, evidence), widened(before, &after, memberships))
     };
     let (lost_between, (after, allowed, reviews, widened)) = rayon::join(between, after);
@@ -105,38 +86,57 @@ pub(super) fn lost_reviews(
     lost
 }
 
+/// Something that the proof does not bear out.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What fails, in words.
+    pub words: String,
+    /// Where to look for the subjects whose migration fails.
+    pub of: FailureOf,
+}
+
+/// What a failure is about.
+#[derive(Debug)]
+pub(super) enum FailureOf {
+    /// The reading of this index.
+    Reading(usize),
+    /// Reviews about a user.
+    User(String),
+    /// Subjects.
+    Subjects(BTreeSet<Impersonator>),
+}
+
 impl Proof {
-    /// What the proof fails on, in words; empty if it holds.
-    pub fn failures(&self, requests: &[(&OwnedRequest, u64)], served: &[Served]) -> Vec<String> {
-        let describe = |index: usize| {
-            let request = requests[index].0;
-            let what = if request.path.is_empty() { &request.resource } else { &request.path };
-            format!("{} as {}: {} {what}", request.requestor.name, request.headers.user(), request.verb)
+    /// What the proof fails on; empty if it holds.
+    pub fn failures(&self, readings: &[Reading<'_>], served: &[Served]) -> Vec<Failure> {
+        let of_reading = |what: &str, index: usize| {
+            let request = &readings[index].request;
+            let path = if request.path.is_empty() { &request.resource } else { &request.path };
+            let (who, as_whom) = (&request.requestor.name, request.headers.user());
+            let words = format!("{who} as {as_whom}: {} {path} would be refused {what}", request.verb);
+            Failure { words, of: FailureOf::Reading(index) }
         };
-        let mut failures = Vec::new();
-        for index in &self.lost_between {
-            failures.push(format!("would be refused between the stages: {}", describe(*index)));
-        }
-        for (index, before) in served.iter().enumerate() {
+        let mut failures: Vec<Failure> =
+            self.lost_between.iter().map(|index| of_reading("between the stages", *index)).collect();
+        for (index, before) in served.iter().enumerate().filter(|(index, _)| !readings[*index].is_gone) {
             if before.before.is_some() && self.after[index].is_none() {
-                failures.push(format!("would be refused after the cut-over: {}", describe(index)));
+                failures.push(of_reading("after the cut-over", index));
             } else if before.allowed && !self.allowed[index] {
-                failures
-                    .push(format!("the impersonated user would be refused after the cut-over: {}", describe(index)));
+                failures.push(of_reading("to the impersonated user after the cut-over", index));
             }
         }
-        for (asker, user) in &self.reviews {
-            failures.push(format!("{asker} asks whether {user} may impersonate, and would be told no"));
-        }
-        for widening in &self.widened {
+        failures.extend(self.reviews.iter().map(|(asker, user)| Failure {
+            words: format!("{asker} asks whether {user} may impersonate, and would be told no"),
+            of: FailureOf::User(user.clone()),
+        }));
+        failures.extend(self.widened.iter().map(|widening| {
             let (who, mode) = (widening.subject.describe(), widening.mode);
-            failures.push(format!("{who} in mode {mode}, {}: {}", widening.identity.resource, widening.why));
-        }
-        let more = failures.len().saturating_sub(MAX_SHOWN);
-        failures.truncate(MAX_SHOWN);
-        if more > 0 {
-            failures.push(format!("and {more} more"));
-        }
+            let subjects = widening.new_of.iter().chain([&widening.subject]).cloned().collect();
+            Failure {
+                words: format!("{who} in mode {mode}, {}: {}", widening.identity.resource, widening.why),
+                of: FailureOf::Subjects(subjects),
+            }
+        }));
         failures
     }
 }

@@ -2,8 +2,6 @@
 
 use smol_str::SmolStr;
 
-use super::credit::Taken;
-use super::cutover::Residual;
 use crate::authority::{IdentityKind, Mode, Requestable, Username, is_refused_group, is_refused_key};
 use crate::grants::RuleGrant;
 use crate::inventory::PolicyRule;
@@ -18,16 +16,19 @@ pub(super) struct Target {
     pub names: Option<Vec<SmolStr>>,
 }
 
+impl Target {
+    /// Whether it is an extra.
+    pub fn is_extra(&self) -> bool {
+        self.resource.starts_with(IdentityKind::UserExtras.resource())
+    }
+}
+
 /// The constrained form of a grant, and whether some of it has none.
 #[derive(Debug, Default)]
 pub(super) struct Constrained {
     pub targets: Vec<Target>,
     /// Something that legacy grants cannot be had in any constrained mode.
     pub incomplete: bool,
-    /// The names of it that cannot; empty where all of it cannot.
-    pub refused: Vec<SmolStr>,
-    /// The key, for an extra.
-    key: Option<SmolStr>,
     /// A mode was asked for that would reach more identities than legacy did.
     pub would_widen: bool,
 }
@@ -35,7 +36,7 @@ pub(super) struct Constrained {
 /// Finds the constrained form of an effective legacy grant. `wanted` are the modes that evidence names for the
 /// impersonator: nodes behind a grant of all users are only granted where someone asks for them.
 pub(super) fn constrained_form(rule: &PolicyRule, grant: &RuleGrant, wanted: &[Mode]) -> Constrained {
-    let mut form = Constrained { key: grant.identity.extra_key.clone(), ..Constrained::default() };
+    let mut form = Constrained::default();
     let Some(kind) = grant.identity.kind else { return form };
     let key = grant.identity.extra_key.as_deref();
     let asked = Requestable { mode: Mode::Legacy, kind, extra_key: key };
@@ -82,15 +83,6 @@ pub(super) fn constrained_form(rule: &PolicyRule, grant: &RuleGrant, wanted: &[M
 }
 
 impl Constrained {
-    /// What has to stay legacy: the names that have no constrained form, or all of it.
-    pub(super) fn residual(&self, rule: &PolicyRule) -> Residual {
-        if self.refused.is_empty() || self.refused.len() == rule.resource_names.len() {
-            return Residual::Whole;
-        }
-        let taken = |name: &SmolStr| Taken { namespace: SmolStr::default(), key: self.key.clone(), name: name.clone() };
-        Residual::Names(self.refused.iter().map(taken).collect())
-    }
-
     fn push(&mut self, mode: Mode, kind: IdentityKind, names: Option<Vec<SmolStr>>) {
         if names.as_ref().is_some_and(Vec::is_empty) {
             return;
@@ -103,7 +95,6 @@ impl Constrained {
     fn push_allowed(&mut self, resource: &str, names: Vec<SmolStr>, refused: impl Fn(&SmolStr) -> bool) {
         let (out, names): (Vec<_>, Vec<_>) = names.into_iter().partition(refused);
         self.incomplete |= !out.is_empty();
-        self.refused.extend(out);
         if !names.is_empty() {
             self.targets.push(Target { mode: Mode::UserInfo, resource: resource.into(), names: Some(names) });
         }

@@ -1,13 +1,15 @@
 //! Which grants observed requests were made with.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
 use super::candidate::{Candidate, candidates};
 use super::credit::{LegacyIndex, credited_reviews};
+use super::observed::{HeaderHints, Lens, Observations, Reading};
 use crate::authority::{Authorizer, CheckVerb, Feature, Mode, Witness, decide};
-use crate::evidence::{Evidence, Observation, Tally};
+use crate::evidence::{Evidence, Tally};
 use crate::grants::{Grants, Holder, Through};
 use crate::inventory::{BindingId, RoleId};
 
@@ -40,7 +42,7 @@ pub struct Use<'e> {
     /// Who has used them.
     pub user: &'e str,
     /// How often, and when.
-    pub tally: &'e Tally,
+    pub tally: Cow<'e, Tally>,
     /// The grants; none where the input does not allow what was seen.
     pub grants: BTreeSet<HeldRule>,
 }
@@ -51,14 +53,16 @@ pub fn uses<'e>(grants: &Grants<'_>, evidence: &'e Evidence) -> Vec<Use<'e>> {
     let candidates = candidates(grants);
     let index = LegacyIndex::new(&candidates);
     let input = Authorizer::new(grants.inventory(), grants.rules(), grants.links());
-    let observed: Vec<(&Observation, &Tally)> =
-        evidence.iter().filter(|(observation, _)| observation.mode.is_some()).collect();
+    let hints = HeaderHints::default();
+    let lens =
+        Lens { hints: &hints, allowed: &input, feature: Feature::Constrained, namespaces: None, wants: &|_| true };
+    let observed = Observations::new(Some(evidence), &lens);
     let of_legacy = |candidate: usize| {
         let candidate: &Candidate<'_> = candidates.get(candidate)?;
         HeldRule::new(candidate.from, candidate.index, &candidate.holder, Mode::Legacy)
     };
-    let of_request = |(observation, tally): &(&'e Observation, &'e Tally)| {
-        let request = &observation.request;
+    let of_reading = |reading: &Reading<'_>| {
+        let request = reading.request.as_ref();
         let served = index.serve(&input, &input, &candidates, request);
         let legacy = served.uses.iter().map(|(candidate, _)| *candidate).chain(served.spares);
         let mut used: BTreeSet<HeldRule> = legacy.filter_map(of_legacy).collect();
@@ -72,12 +76,20 @@ pub fn uses<'e>(grants: &Grants<'_>, evidence: &'e Evidence) -> Vec<Use<'e>> {
                 }
             }));
         }
-        Use { user: &request.requestor.name, tally, grants: used }
+        used
     };
-    let mut uses: Vec<Use<'e>> = observed.par_iter().map(of_request).collect();
+    let used: Vec<BTreeSet<HeldRule>> = observed.readings.par_iter().map(of_reading).collect();
+    let mut uses: Vec<Use<'e>> = observed
+        .by_request()
+        .map(|(first, readings)| {
+            let seen = &observed.requests[readings[0].of];
+            let grants = used[first..first + readings.len()].iter().flatten().copied().collect();
+            Use { user: &seen.request.requestor.name, tally: Cow::Owned(seen.tally.clone()), grants }
+        })
+        .collect();
     uses.extend(credited_reviews(&candidates, evidence).into_iter().map(|(candidate, _, review, tally)| Use {
         user: &review.user,
-        tally,
+        tally: Cow::Borrowed(tally),
         grants: of_legacy(candidate).into_iter().collect(),
     }));
     uses

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::literal::{LITERAL_USERS, LiteralUser, Who};
-use super::plan::{Kept, Outcome, PlannedGrant, PlannedRequest, Sources};
+use super::plan::{
+    ActionScope, Identities, Kept, MAX_NAMESPACES, Options, Outcome, Plan, PlannedGrant, PlannedImpersonator,
+    PlannedRequest, Sources, Unserved,
+};
 use super::recognise::recognised;
-use crate::authority::{IdentityKind, Mode, SYSTEM_NODES};
+use super::span::{FEW_DAYS, FEW_REQUESTS};
+use crate::authority::{IdentityKind, Mode, SYSTEM_NODES, is_of_accounts};
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, Reason, Through};
 use crate::inventory::{ClusterFacts, ObjectKey};
@@ -17,17 +21,22 @@ const MAX_LISTED: usize = 5;
 pub(super) fn of_plan(
     grants: &Grants<'_>,
     sources: &Sources<'_>,
-    planned: &[PlannedGrant],
-    requests: &[PlannedRequest<'_>],
+    options: &Options<'_>,
+    plan: &Plan<'_>,
     used: &[bool],
+    unproven: &BTreeMap<Impersonator, String>,
 ) -> Vec<String> {
-    let mut warnings: Vec<String> =
-        grants.inventory().cluster().map(ClusterFacts::describe_legacy_use).into_iter().collect();
+    let planned = plan.grants.as_slice();
+    let mut warnings = unproven_subjects(unproven);
+    warnings.extend(grants.inventory().cluster().map(ClusterFacts::describe_legacy_use));
+    warnings.extend(evidence_quality(sources, plan));
+    warnings.extend(ambiguous_headers(grants, plan));
     warnings.extend(unused_declarations(sources, used));
     warnings.extend(kept_parts(grants, planned));
-    warnings.extend(narrowed(grants, planned, requests));
+    warnings.extend(observed_only(grants, options, planned));
+    warnings.extend(namespaces(grants, options, plan));
     warnings.extend(nodes(grants, planned));
-    warnings.extend(mixed_clients(requests));
+    warnings.extend(mixed_clients(&plan.requests));
     warnings.extend(unnamed_namespaces(grants, planned));
     warnings.extend(reviews(sources));
     warnings.extend(glimpses(sources, planned));
@@ -35,11 +44,138 @@ pub(super) fn of_plan(
     warnings
 }
 
-/// A service account without a namespace in a ClusterRoleBinding is nobody, until something fills the namespace in.
+/// The subjects whose migration was given up.
+fn unproven_subjects(unproven: &BTreeMap<Impersonator, String>) -> Vec<String> {
+    let words = |(who, why): (&Impersonator, &String)| {
+        format!("{} keeps its legacy grants: the proof of its migration fails ({why})", who.describe())
+    };
+    unproven.iter().map(words).collect()
+}
+
+/// Whether the logs cover enough time and enough requests to cut over.
+fn evidence_quality(sources: &Sources<'_>, plan: &Plan<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if sources.evidence.is_none_or(|_| plan.evidence.events == 0) {
+        return warnings;
+    }
+    if plan.evidence.is_short() {
+        let covered = plan.evidence.days().map_or_else(
+            || "the logs do not say when the requests were made".to_owned(),
+            |days| format!("the logs cover {}", count(days, "day")),
+        );
+        warnings.push(format!(
+            "{covered}; what impersonators do less often than that is refused after the cut-over: use logs of at least \
+             {FEW_DAYS} days"
+        ));
+    }
+    let few = plan.impersonators.iter().filter(|planned| (1..FEW_REQUESTS).contains(&planned.evidence.events));
+    let few: Vec<String> =
+        few.map(|planned| format!("{} ({})", planned.who.describe(), planned.evidence.events)).collect();
+    if !few.is_empty() {
+        warnings.push(format!("fewer than {FEW_REQUESTS} requests were seen of {}", shortened(&few)));
+    }
+    warnings
+}
+
+/// Requests that stay legacy since the log cannot tell which headers they carry.
+fn ambiguous_headers(grants: &Grants<'_>, plan: &Plan<'_>) -> Vec<String> {
+    let mut of_subjects: BTreeMap<Impersonator, bool> = BTreeMap::new();
+    for planned in plan.grants.iter().filter(|planned| planned.outcome.kept() == Some(Kept::AmbiguousHeaders)) {
+        let Some(who) = grants.subject(&planned.holder).map(Impersonator::of_subject) else { continue };
+        let rule = &grants.inventory().role(planned.from).rules[planned.rule];
+        let names_them = planned.grant.identity.kind == Some(IdentityKind::Groups)
+            && rule.resource_names.iter().any(|name| is_of_accounts(name.as_str()));
+        *of_subjects.entry(who).or_default() |= names_them;
+    }
+    let words = |(who, names_them): (Impersonator, bool)| {
+        let hint = if names_them { "; its grant names such groups, a sign that it does" } else { "" };
+        format!(
+            "{} impersonates service accounts, and the log cannot tell whether it sends their groups itself{hint}. No \
+             constrained mode takes them, so legacy stays: if it never sends them, pass --implicit-groups not-sent",
+            who.describe()
+        )
+    };
+    of_subjects.into_iter().map(words).collect()
+}
+
+/// What tomorrow's clients are refused where identities are cut to those observed.
+fn observed_only(grants: &Grants<'_>, options: &Options<'_>, planned: &[PlannedGrant]) -> Vec<String> {
+    if options.identities == Identities::Granted {
+        return Vec::new();
+    }
+    let mut kinds: BTreeMap<Impersonator, BTreeSet<&str>> = BTreeMap::new();
+    for planned in planned {
+        let is_cut = matches!(planned.outcome, Outcome::Replaced | Outcome::Narrowed(_));
+        let Some(who) = grants.subject(&planned.holder).map(Impersonator::of_subject).filter(|_| is_cut) else {
+            continue;
+        };
+        // Values of extras are not cut.
+        if let Some(kind) = planned.grant.identity.kind.filter(|kind| *kind != IdentityKind::UserExtras) {
+            kinds.entry(who).or_default().insert(kind.resource());
+        }
+    }
+    let words = |(who, kinds): (Impersonator, BTreeSet<&str>)| {
+        let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "{} may only be the identities seen in the logs: requests as any other of these are refused after the \
+             cut-over: {kinds}",
+            who.describe()
+        )
+    };
+    kinds.into_iter().map(words).collect()
+}
+
+/// What new namespaces mean, and namespaces that do not exist.
+fn namespaces(grants: &Grants<'_>, options: &Options<'_>, plan: &Plan<'_>) -> Vec<String> {
+    let is_namespaced = |index: &usize| plan.added.get(*index).is_some_and(|object| object.meta().namespace.is_some());
+    let describe = |planned: &PlannedImpersonator| planned.who.describe();
+    let mut warnings = Vec::new();
+    let local = plan.impersonators.iter().filter(|planned| planned.modes.values().flatten().any(is_namespaced));
+    let local: Vec<String> = local.map(describe).collect();
+    if !local.is_empty() {
+        warnings.push(format!(
+            "{} may act only in the namespaces listed: requests in a new namespace are refused after the cut-over; \
+             --action-scope cluster allows all",
+            shortened(&local)
+        ));
+        if grants.inventory().cluster().is_none_or(|cluster| cluster.namespaces.is_none()) {
+            warnings.push(
+                "whether the namespaces of the new Roles still exist is not known: kubectl apply refuses Roles in \
+                 namespaces that do not"
+                    .to_owned(),
+            );
+        }
+    }
+    if options.action_scope == ActionScope::Auto {
+        let spread = plan.impersonators.iter().filter(|planned| planned.is_spread && !planned.modes.is_empty());
+        let spread: Vec<String> = spread.map(describe).collect();
+        if !spread.is_empty() {
+            warnings.push(format!(
+                "{} was seen in more than {MAX_NAMESPACES} namespaces, so its actions are granted in all, new ones \
+                 included; --action-scope namespace lists them",
+                shortened(&spread)
+            ));
+        }
+    }
+    let gone = plan.requests.iter().filter(|request| request.reason == Some(Unserved::NamespaceGone));
+    let gone: BTreeSet<String> = gone.map(|planned| planned.request.namespace.clone()).collect();
+    let gone: Vec<String> = gone.into_iter().collect();
+    if !gone.is_empty() {
+        warnings.push(format!("requests in namespaces that do not exist any more are left out: {}", shortened(&gone)));
+    }
+    warnings
+}
+
+/// `1 day`, `2 days`.
+fn count(number: i64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A service account without a namespace in a ClusterRoleBinding never matches, until something fills in the namespace.
 fn unnamed_namespaces(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Option<String> {
-    let nobody =
+    let unmatched =
         planned.iter().filter(|planned| planned.outcome == Outcome::Dropped(Some(Reason::SubjectNeverMatches)));
-    let bindings: BTreeSet<String> = nobody
+    let bindings: BTreeSet<String> = unmatched
         .filter_map(|planned| match planned.holder.through {
             Through::Binding(binding) => Some(grants.inventory().binding(binding).meta.reference()),
             _ => None,
@@ -48,25 +184,25 @@ fn unnamed_namespaces(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Option<S
     let bindings: Vec<String> = bindings.into_iter().collect();
     (!bindings.is_empty()).then(|| {
         format!(
-            "the subjects of {} match nobody as they are written, so their grants are dropped; if kustomize or a template \
-             fills a namespace in, render the manifests first",
+            "the subjects of {} never match: a ServiceAccount in a ClusterRoleBinding needs a namespace. Their grants are \
+             dropped; if kustomize or a template fills in the namespace, render the manifests first",
             shortened(&bindings)
         )
     })
 }
 
-/// Who was seen to ask for the literal verb, or that nobody could be.
+/// The servers that ask for the literal verb in reviews.
 fn reviews(sources: &Sources<'_>) -> Option<String> {
     let askers: BTreeSet<&str> = sources.evidence?.reviews().map(|(review, _)| review.asker.as_str()).collect();
     if askers.is_empty() {
-        let unseen = "the logs show nobody who asks for the verb `impersonate` in a SubjectAccessReview; where these are \
-                      logged at level Metadata, it could not be seen";
+        let unseen = "no SubjectAccessReview for `impersonate` in the logs (reviews logged at Metadata level cannot be \
+                      recognized)";
         return Some(unseen.to_owned());
     }
     let askers: Vec<String> = askers.into_iter().map(str::to_owned).collect();
     Some(format!(
-        "{} asked for the verb `impersonate` in SubjectAccessReviews: the legacy grants that answer them stay; who else asks, \
-         where these are logged at level Metadata, could not be seen",
+        "{} asked for the verb `impersonate` in SubjectAccessReviews: the legacy grants that answer them stay (reviews \
+         logged at Metadata level cannot be recognized)",
         shortened(&askers)
     ))
 }
@@ -78,11 +214,11 @@ fn glimpses(sources: &Sources<'_>, planned: &[PlannedGrant]) -> Option<String> {
     let pairs: Vec<String> =
         glimpses.map(|(glimpse, _)| format!("{} as {}", who(&glimpse.requestor), glimpse.user)).collect();
     let stay = planned.iter().any(|planned| planned.outcome == Outcome::Kept(Kept::OnlyGlimpsed));
-    let what = if stay { "; the legacy grants that it may be stay" } else { "" };
+    let what = if stay { "; the legacy grants that may be in use stay" } else { "" };
     (!pairs.is_empty()).then(|| {
         format!(
-            "Google Cloud's log shows {}, but not by which grants and in which groups{what}: declare what they do \
-             (--actions), and look whether it is all of what the log shows, since that cannot be proved",
+            "Google Cloud's log shows {}, but neither groups nor extras{what}: declare the actions (--actions) and compare \
+             them with the log, since they cannot be proved",
             shortened(&pairs)
         )
     })
@@ -91,7 +227,7 @@ fn glimpses(sources: &Sources<'_>, planned: &[PlannedGrant]) -> Option<String> {
 /// Who may need the verb for other reasons than to impersonate: RBAC does not show it, names do (see
 /// [`super::literal`]).
 fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
-    let is_lost = |planned: &&PlannedGrant| !matches!(planned.outcome, Outcome::Kept(_));
+    let is_lost = |planned: &&PlannedGrant| planned.outcome.kept().is_none();
     let losers: BTreeSet<Impersonator> = planned
         .iter()
         .filter(is_lost)
@@ -129,10 +265,7 @@ fn shortened(items: &[String]) -> String {
 pub(super) fn stale<'k>(keys: impl Iterator<Item = &'k ObjectKey>) -> Vec<String> {
     let words = |key: &ObjectKey| {
         let namespace = key.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        format!(
-            "{} {namespace}{} of an earlier run is not made again: nothing that is planned needs it, and it can be deleted",
-            key.kind, key.name
-        )
+        format!("{} {namespace}{} of an earlier run is not needed any more and can be deleted", key.kind, key.name)
     };
     keys.map(words).collect()
 }
@@ -157,7 +290,7 @@ fn kept_parts(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
     for planned in planned {
         let Some(who) = grants.subject(&planned.holder).map(Impersonator::of_subject) else { continue };
         match planned.outcome {
-            Outcome::Kept(Kept::NoConstrainedForm) => {
+            Outcome::Kept(Kept::NoConstrainedForm) | Outcome::Narrowed(Kept::NoConstrainedForm) => {
                 let Identity { resource, extra_key, .. } = &planned.grant.identity;
                 let part = extra_key.as_ref().map_or_else(|| resource.to_string(), |key| format!("{resource}/{key}"));
                 parts.entry(who).or_default().insert(part);
@@ -175,34 +308,12 @@ fn kept_parts(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
         .filter(|(who, _)| replaced.contains(who))
         .map(|(who, parts)| {
             format!(
-                "{} keeps legacy {}: requests that send these need its legacy grants of users and groups too, until it \
-                 no longer sends them",
+                "{} keeps legacy {}: requests that send these also need its legacy grants of users and groups",
                 who.describe(),
                 parts.into_iter().collect::<Vec<_>>().join(", "),
             )
         })
         .collect()
-}
-
-/// What is kept for requests that were seen names whom they were about, and nobody else.
-fn narrowed(grants: &Grants<'_>, planned: &[PlannedGrant], requests: &[PlannedRequest<'_>]) -> Option<String> {
-    let needs_legacy = |request: &PlannedRequest<'_>| request.after == Some(Mode::Legacy) && request.before.is_some();
-    if !requests.iter().any(needs_legacy) {
-        return None;
-    }
-    let who: BTreeSet<String> = planned
-        .iter()
-        .filter(|planned| planned.is_narrowed)
-        .filter_map(|planned| Some(Impersonator::of_subject(grants.subject(&planned.holder)?).describe()))
-        .collect();
-    let who: Vec<String> = who.into_iter().collect();
-    (!who.is_empty()).then(|| {
-        format!(
-            "what stays legacy for {} names only whom the logs show: others with such requests are refused after the \
-             cut-over",
-            shortened(&who)
-        )
-    })
 }
 
 /// A node reached by a constrained mode is in a group that legacy does not add.
@@ -217,8 +328,8 @@ fn nodes(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
         .collect();
     let words = |who: String| {
         format!(
-            "{who} becomes nodes: in a constrained mode these are in the group {SYSTEM_NODES}, which legacy does not add, \
-             so they may do what the Node authorizer allows nodes, and the admission plugin NodeRestriction limits them"
+            "{who} impersonates nodes: a constrained mode adds the group {SYSTEM_NODES}, so the Node authorizer allows \
+             more, and the admission plugin NodeRestriction refuses some writes"
         )
     };
     who.into_iter().map(words).collect()
@@ -238,8 +349,8 @@ fn mixed_clients(requests: &[PlannedRequest<'_>]) -> Vec<String> {
     let mixed = modes.into_iter().filter(|(_, modes)| *modes == (true, true));
     let words = mixed.map(|(requestor, _)| {
         format!(
-            "{requestor} makes requests with and without a constrained form: once legacy has served one of them, the API \
-             server tries legacy first for all, so its audit events may go on to show legacy"
+            "{requestor} makes requests with and without a constrained form: once legacy has served one, the API server \
+             tries legacy first for all, so its audit events may keep showing legacy"
         )
     });
     words.collect()

@@ -1,6 +1,5 @@
 //! Words for people: diagnostics with the lines they are about, tables, summaries.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
@@ -9,12 +8,10 @@ use rayon::prelude::*;
 
 use super::escape;
 use super::excerpt::{Excerpt, excerpts};
-use super::trace::describe_request;
-use crate::authority::{Feature, Mode, verbs_but_impersonation};
+use crate::authority::{Feature, Mode};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Reason, RuleAction, RuleGrant};
-use crate::inventory::{Aside, ClusterFacts, Inventory, PolicyRule, RoleId, Subject, Text, Unread, abbreviate};
+use crate::inventory::{Aside, ClusterFacts, Inventory, PolicyRule, RoleId, Text, Unread, abbreviate};
 use crate::lint::{Finding, Rule, Severity};
-use crate::migrate::{Kept, Outcome, Plan, Unserved};
 use crate::problem::{Problem, ProblemKind};
 #[cfg(feature = "cluster")]
 use crate::snapshot::Snapshot;
@@ -460,89 +457,6 @@ pub fn write_totals(out: &mut dyn Write, triage: &Triage) -> io::Result<()> {
     writeln!(out, "{} hidden: {}", count(hidden.total(), "finding"), parts.join(", "))
 }
 
-/// Writes what a migration does, one impersonator after the other.
-///
-/// # Errors
-/// When `out` does.
-pub fn write_plan(out: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> io::Result<()> {
-    type Lines = BTreeMap<(&'static str, String), BTreeSet<String>>;
-    let mut by_impersonator: BTreeMap<String, Lines> = BTreeMap::new();
-    for planned in &plan.grants {
-        let role = grants.inventory().role(planned.from);
-        let who = grants.subject(&planned.holder).map_or_else(|| "nobody".to_owned(), Subject::describe);
-        let modes = planned.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
-        let (outcome, why) = match planned.outcome {
-            Outcome::Replaced => ("replaced", format!("by {modes}")),
-            Outcome::Dropped(Some(dead)) => ("dropped", format!("dead: {}", dead.as_str())),
-            Outcome::Dropped(None) => ("dropped", "nothing uses it, as far as the evidence shows".to_owned()),
-            Outcome::Kept(kept) if modes.is_empty() => ("kept", kept.as_str().to_owned()),
-            Outcome::Kept(kept) => ("kept", format!("{}; what has a constrained form gets {modes}", kept.as_str())),
-        };
-        let rule = &role.rules[planned.rule];
-        let mut what = identity_words(grants, rule, &planned.grant, &planned.holder);
-        if planned.outcome == Outcome::Kept(Kept::WildcardVerb) {
-            what = format!("{what}; for all but impersonation list {}", verbs_but_impersonation(rule).join(", "));
-        }
-        let lines = by_impersonator.entry(who).or_default();
-        lines
-            .entry((outcome, why))
-            .or_default()
-            .insert(format!("{what} ({}:{})", role.meta.path, rule.verbs[planned.grant.verb].place.line));
-    }
-    for (who, lines) in &by_impersonator {
-        writeln!(out, "{}", escape(who))?;
-        for ((outcome, why), what) in lines {
-            writeln!(out, "  {outcome}, {why}:")?;
-            for what in what.iter().take(MAX_LISTED) {
-                writeln!(out, "    {}", escape(what))?;
-            }
-            if what.len() > MAX_LISTED {
-                writeln!(out, "    … and {} more", what.len() - MAX_LISTED)?;
-            }
-        }
-    }
-    for warning in &plan.warnings {
-        writeln!(out, "warning: {}", escape(warning))?;
-    }
-    let of = |wanted: &dyn Fn(&Outcome) -> bool| plan.grants.iter().filter(|planned| wanted(&planned.outcome)).count();
-    writeln!(
-        out,
-        "{}: {} replaced, {} dropped, {} kept; {}",
-        count(plan.grants.len(), "legacy grant"),
-        of(&|outcome| matches!(outcome, Outcome::Replaced)),
-        of(&|outcome| matches!(outcome, Outcome::Dropped(_))),
-        of(&|outcome| matches!(outcome, Outcome::Kept(_))),
-        count(plan.added.len(), "constrained object"),
-    )?;
-    write_request_totals(out, plan)
-}
-
-/// What becomes of the observed requests, in numbers, and those that nothing constrained serves.
-fn write_request_totals(out: &mut dyn Write, plan: &Plan<'_>) -> io::Result<()> {
-    if plan.requests.is_empty() {
-        return Ok(());
-    }
-    let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
-    for request in &plan.requests {
-        *by_reason.entry(request.reason.map_or("", Unserved::as_str)).or_default() += 1;
-    }
-    let constrained = by_reason.remove("").unwrap_or_default();
-    let rest = by_reason.iter().map(|(reason, count)| format!("; {count} not: {reason}")).collect::<String>();
-    writeln!(
-        out,
-        "{}: {constrained} served by a constrained mode after the cut-over{rest}",
-        count(plan.requests.len(), "distinct request"),
-    )?;
-    let unserved = || plan.requests.iter().filter_map(|planned| Some((planned, planned.reason?)));
-    for (planned, reason) in unserved().take(MAX_LISTED) {
-        writeln!(out, "  {}: {}", reason.as_str(), escape(&describe_request(planned.request)))?;
-    }
-    match unserved().count().saturating_sub(MAX_LISTED) {
-        0 => Ok(()),
-        more => writeln!(out, "  … and {more} more"),
-    }
-}
-
 /// `no files`, `1 file`, `2 files`.
 pub fn count(number: usize, what: &str) -> String {
     match number {
@@ -677,7 +591,7 @@ fn grant_row(grants: &Grants<'_>, rule: &PolicyRule, entry: &Entry<'_>) -> [Stri
 }
 
 /// `any users`, `userextras/scopes admin`, `serviceaccounts a,b in apps`.
-fn identity_words(grants: &Grants<'_>, rule: &PolicyRule, grant: &RuleGrant, holder: &Holder) -> String {
+pub(super) fn identity_words(grants: &Grants<'_>, rule: &PolicyRule, grant: &RuleGrant, holder: &Holder) -> String {
     let mut identity = grant.identity.resource.to_string();
     if let Some(key) = &grant.identity.extra_key {
         identity = format!("{identity}/{key}");

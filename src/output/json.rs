@@ -10,15 +10,13 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use smol_str::SmolStr;
 
 use super::escape::to_escape;
-use super::evidence::{RequestLine, request_line};
-use crate::authority::{Feature, KubeVersion, Mode, verbs_but_impersonation};
+use crate::authority::{Feature, Mode};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Identity, Reason, RuleAction, RuleGrant};
 use crate::inventory::{
     Aside, ClusterFacts, ImpersonationCount, Inventory, Mention, ObjectMeta, PolicyRule, RoleId,
     Subject as InventorySubject, Text, Unread,
 };
 use crate::lint::{Finding, Rule, Severity};
-use crate::migrate::{Kept, Outcome, Plan, PlannedRequest, Unserved};
 use crate::problem::Problem;
 use crate::syntax::{JsonStyle, Place, Value};
 use crate::triage::{Hidden, Triage};
@@ -96,7 +94,7 @@ pub(super) struct Reference<'a> {
 /// A rule of a role.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RuleReference<'a> {
+pub(super) struct RuleReference<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
@@ -319,7 +317,7 @@ fn place_in<'a>(path: &'a str, place: &Place) -> Location<'a> {
 }
 
 /// Where a verb of a role stands.
-fn verb_location<'g>(grants: &Grants<'g>, role: RoleId, verb: &Text) -> Option<Location<'g>> {
+pub(super) fn verb_location<'g>(grants: &Grants<'g>, role: RoleId, verb: &Text) -> Option<Location<'g>> {
     let inventory = grants.inventory();
     location(inventory, &inventory.role(role).meta.path, &verb.place)
 }
@@ -351,11 +349,11 @@ fn embedded_in(meta: &ObjectMeta) -> Option<EmbeddedIn<'_>> {
     })
 }
 
-fn texts(texts: &[Text]) -> Vec<&str> {
+pub(super) fn texts(texts: &[Text]) -> Vec<&str> {
     texts.iter().map(Text::as_str).collect()
 }
 
-fn some_texts(list: &[Text]) -> Option<Vec<&str>> {
+pub(super) fn some_texts(list: &[Text]) -> Option<Vec<&str>> {
     (!list.is_empty()).then(|| texts(list))
 }
 
@@ -718,7 +716,7 @@ fn grant_shape<'g>(grants: &Grants<'g>, rule: &'g PolicyRule, entry: &Entry<'g>)
     }
 }
 
-fn identity_shape<'g>(
+pub(super) fn identity_shape<'g>(
     grants: &Grants<'g>,
     rule: &'g PolicyRule,
     identity: &'g Identity,
@@ -762,107 +760,14 @@ fn action_shape<'g>(
     }
 }
 
-fn rule_reference<'g>(grants: &Grants<'g>, from: RoleId, rule: usize, holder: &Holder) -> RuleReference<'g> {
+pub(super) fn rule_reference<'g>(grants: &Grants<'g>, from: RoleId, rule: usize, holder: &Holder) -> RuleReference<'g> {
     let Reference { kind, namespace, name, embedded_in } = reference(&grants.inventory().role(holder.role).meta);
     let contributor = (from != holder.role).then(|| reference(&grants.inventory().role(from).meta));
     RuleReference { kind, namespace, name, rule, embedded_in, from: contributor }
 }
 
-fn binding_reference<'g>(grants: &Grants<'g>, holder: &Holder) -> Option<Reference<'g>> {
+pub(super) fn binding_reference<'g>(grants: &Grants<'g>, holder: &Holder) -> Option<Reference<'g>> {
     holder.binding().map(|id| reference(&grants.inventory().binding(id).meta))
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PlanShape<'a> {
-    schema: &'static str,
-    kube_version: String,
-    grants: Vec<PlannedShape<'a>>,
-    requests: Vec<RequestShape<'a>>,
-    warnings: &'a [String],
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PlannedShape<'a> {
-    subject: Option<Subject<'a>>,
-    role: RuleReference<'a>,
-    binding: Option<Reference<'a>>,
-    identity: IdentityShape<'a>,
-    location: Option<Location<'a>>,
-    outcome: &'static str,
-    reason: Option<&'static str>,
-    modes: Vec<&'static str>,
-    replaced_by: Vec<Reference<'a>>,
-    /// For a grant by the verb `*`: what the rule would have to list to grant everything else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instead_of_wildcard: Option<Vec<&'static str>>,
-}
-
-/// An observed request and what becomes of it.
-#[derive(Debug, Serialize)]
-pub(super) struct RequestShape<'a> {
-    request: RequestLine<'a>,
-    count: u64,
-    before: &'static str,
-    after: &'static str,
-    reason: Option<&'static str>,
-}
-
-pub(super) fn request_shape<'a>(planned: &PlannedRequest<'a>) -> RequestShape<'a> {
-    let mode = |mode: Option<Mode>| mode.map_or("denied", Mode::as_str);
-    RequestShape {
-        request: request_line(planned.request),
-        count: planned.count,
-        before: mode(planned.before),
-        after: mode(planned.after),
-        reason: planned.reason.map(Unserved::as_str),
-    }
-}
-
-/// Writes the plan of a migration.
-///
-/// # Errors
-/// When `out` does.
-pub fn write_plan(
-    out: &mut dyn io::Write,
-    grants: &Grants<'_>,
-    plan: &Plan<'_>,
-    version: KubeVersion,
-) -> io::Result<()> {
-    let added = |index: &usize| reference(plan.added[*index].meta());
-    let planned = plan.grants.iter().map(|planned| {
-        let role = grants.inventory().role(planned.from);
-        let rule = &role.rules[planned.rule];
-        let (outcome, reason) = match planned.outcome {
-            Outcome::Replaced => ("replaced", None),
-            Outcome::Dropped(dead) => ("dropped", dead.map(Reason::as_str)),
-            Outcome::Kept(kept) => ("kept", Some(kept.as_str())),
-        };
-        PlannedShape {
-            subject: grants.subject(&planned.holder).map(subject),
-            role: rule_reference(grants, planned.from, planned.rule, &planned.holder),
-            binding: binding_reference(grants, &planned.holder),
-            identity: identity_shape(grants, rule, &planned.grant.identity, &planned.holder),
-            location: verb_location(grants, planned.from, &rule.verbs[planned.grant.verb]),
-            outcome,
-            reason,
-            modes: planned.modes.iter().map(|mode| mode.as_str()).collect(),
-            replaced_by: planned.replaced_by.iter().map(added).collect(),
-            instead_of_wildcard: (planned.outcome == Outcome::Kept(Kept::WildcardVerb))
-                .then(|| verbs_but_impersonation(rule)),
-        }
-    });
-    write_document(
-        out,
-        &PlanShape {
-            schema: "deputize.plan/v1",
-            kube_version: version.to_string(),
-            grants: planned.collect(),
-            requests: plan.requests.iter().map(request_shape).collect(),
-            warnings: &plan.warnings,
-        },
-    )
 }
 
 /// Writes a value as one indented document with a line break behind it.

@@ -10,6 +10,8 @@ pub mod evidence;
 mod excerpt;
 pub mod human;
 pub mod json;
+mod paint;
+pub mod plan;
 pub mod report;
 pub mod simulate;
 pub mod trace;

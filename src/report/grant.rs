@@ -339,6 +339,6 @@ fn weight(outcome: Outcome) -> u8 {
         Outcome::Dropped(None) => 1,
         Outcome::Replaced => 2,
         Outcome::Kept(Kept::NoEvidence | Kept::OnlyGlimpsed) => 3,
-        Outcome::Kept(_) => 4,
+        Outcome::Kept(_) | Outcome::Narrowed(_) => 4,
     }
 }

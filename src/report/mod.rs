@@ -114,7 +114,7 @@ impl Totals {
                     Outcome::Replaced => &mut self.replaced,
                     Outcome::Dropped(_) => &mut self.unused,
                     Outcome::Kept(Kept::NoEvidence | Kept::OnlyGlimpsed) => &mut self.needs_evidence,
-                    Outcome::Kept(_) => &mut self.stays,
+                    Outcome::Kept(_) | Outcome::Narrowed(_) => &mut self.stays,
                 }
             }
             (Some(Mode::Legacy), None) => &mut self.legacy,

@@ -79,10 +79,16 @@ impl TaskKind {
             Self::Observe => matches!(outcome, Some(Outcome::Kept(Kept::NoEvidence | Kept::OnlyGlimpsed))),
             Self::Replace => outcome == Some(Outcome::Replaced),
             Self::ChangeClients => {
-                matches!(outcome, Some(Outcome::Kept(Kept::NoConstrainedForm | Kept::LiteralVerb | Kept::WouldWiden)))
+                let kept = outcome.and_then(Outcome::kept);
+                kept.is_some_and(|kept| {
+                    matches!(
+                        kept,
+                        Kept::NoConstrainedForm | Kept::AmbiguousHeaders | Kept::LiteralVerb | Kept::WouldWiden
+                    )
+                })
             }
             Self::SpellOut => outcome == Some(Outcome::Kept(Kept::WildcardVerb)),
-            Self::ByHand => matches!(outcome, Some(Outcome::Kept(Kept::NotEditable | Kept::Unbound))),
+            Self::ByHand => matches!(outcome, Some(Outcome::Kept(Kept::NotEditable | Kept::Unbound | Kept::Unproven))),
             Self::Leave => outcome == Some(Outcome::Kept(Kept::ServerOwned)),
         }
     }

@@ -215,6 +215,9 @@ impl Redactor {
             (self.name(&namespace), names)
         });
         facts.service_accounts = redacted.collect();
+        if let Some(namespaces) = &mut facts.namespaces {
+            *namespaces = namespaces.iter().map(|namespace| self.name(namespace)).collect();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use deputize::authority::{Authorizer, Decision, Feature, Mode, User, Username, d
 use deputize::evidence::{Evidence, OwnedRequest, read_log, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object, ObjectKey, RoleKind, Text, load_bytes};
-use deputize::migrate::{Options, Plan, Sources, Unproven, plan};
+use deputize::migrate::{ActionScope, Identities, Options, Plan, Sources, Unproven, plan};
 use deputize::output::yaml;
 use serde_json::{Value, json};
 
@@ -39,9 +39,37 @@ pub fn is_real(requestor: &User) -> bool {
     }
 }
 
+/// The ways in which a client may have sent an observed request: the groups that the server adds may be its own. Rebuilt
+/// here from the server's rules, not from what the migration takes them to be.
+pub fn readings(request: &OwnedRequest) -> Vec<OwnedRequest> {
+    let headers = &request.headers;
+    let (user, groups) = (headers.user(), headers.groups());
+    let marker = if user == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
+    let mut all = vec![request.clone()];
+    if groups.iter().any(|group| [marker, "system:unauthenticated"].contains(&group.as_str())) {
+        return all;
+    }
+    let mut sent: Vec<Vec<String>> = Vec::new();
+    match Username::parse(user) {
+        Username::ServiceAccount { namespace, .. } if groups.is_empty() => {
+            let own = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+            sent.push(own.clone());
+            sent.push(own.into_iter().chain([marker.to_owned()]).collect());
+        }
+        _ => sent.push(groups.iter().cloned().chain([marker.to_owned()]).collect()),
+    }
+    all.extend(sent.into_iter().map(|groups| OwnedRequest { headers: headers.with_groups(groups), ..request.clone() }));
+    all
+}
+
 /// All options come about, most worlds having none.
-pub fn options(index: usize) -> Options {
-    Options { observed_identities: index % 3 == 1, cluster_actions: index % 5 == 1, keep_unused: index % 7 == 1 }
+pub fn options(index: usize) -> Options<'static> {
+    Options {
+        identities: if index % 3 == 1 { Identities::Observed } else { Identities::Granted },
+        action_scope: [ActionScope::Auto, ActionScope::Cluster, ActionScope::Namespace][index % 5 % 3],
+        keep_unused: index % 7 == 1,
+        ..Options::default()
+    }
 }
 
 /// Requests as they are read.
@@ -76,7 +104,7 @@ pub struct States {
 pub fn migrate<T>(
     world: &[Value],
     evidence: &Evidence,
-    options: Options,
+    options: Options<'_>,
     look: impl FnOnce(&Plan<'_>, &States) -> T,
 ) -> Result<T, Unproven> {
     let inventory = inventory(world);

@@ -406,10 +406,7 @@ fn grant_shape<'a>(inventory: &'a Inventory, grant: &'a ReportedGrant<'_>) -> Gr
         (None, None) if grant.mode == Some(Mode::Legacy) => (None, "nothing could be planned"),
         (None, None) => (None, "limited to the actions that are granted with it"),
     };
-    let kept = match grant.outcome {
-        Some(Outcome::Kept(kept)) => Some(kept.as_str()),
-        _ => None,
-    };
+    let kept = grant.outcome.and_then(Outcome::kept).map(Kept::as_str);
     GrantShape {
         subject: grant.subject.map(subject),
         mode: grant.mode.map(Mode::as_str),
@@ -451,7 +448,9 @@ fn stays(report: &Report<'_>) -> Vec<StaysShape> {
             Some(Outcome::Kept(Kept::NoEvidence)) | None if !grant.no_form.is_empty() => {
                 ("needs-evidence", "most of it may turn out to be replaceable; this part of it never is")
             }
-            Some(Outcome::Kept(kept)) if kept != Kept::NoEvidence => (kept.as_str(), text::stays(kept)),
+            Some(Outcome::Kept(kept) | Outcome::Narrowed(kept)) if kept != Kept::NoEvidence => {
+                (kept.as_str(), text::stays(kept))
+            }
             _ => continue,
         };
         let at = all.iter().position(|known| known.why == why).unwrap_or_else(|| {

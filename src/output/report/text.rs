@@ -96,18 +96,21 @@ pub(super) fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
         Outcome::Dropped(None) => ("unused", "not seen in use, though its holder was seen"),
         Outcome::Dropped(Some(_)) => ("dead", "reaches nobody"),
         Outcome::Kept(kept @ (Kept::NoEvidence | Kept::OnlyGlimpsed)) => ("needs-evidence", stays(kept)),
-        Outcome::Kept(kept) => ("stays", stays(kept)),
+        Outcome::Kept(kept) | Outcome::Narrowed(kept) => ("stays", stays(kept)),
     }
 }
 
 /// Why a grant stays legacy.
-pub(super) fn stays(kept: Kept) -> &'static str {
+pub(in crate::output) fn stays(kept: Kept) -> &'static str {
     match kept {
         Kept::Unbound => "nothing in the input binds it",
         Kept::ServerOwned => "the API server keeps this role",
         Kept::WildcardVerb => "it comes from the verb `*`, which cannot be cut down to all but impersonation",
         Kept::NotEditable => "a template fills in a part of it, or a part of it cannot be read",
-        Kept::NoConstrainedForm => "a part of it only legacy allows",
+        Kept::Unproven => "the proof of its migration fails",
+        Kept::NoConstrainedForm => "only legacy allows a part of it",
+        Kept::AmbiguousHeaders => "the log cannot tell whether groups are sent that only legacy allows",
+        Kept::NotSelected => "its subject is not among those that are migrated",
         Kept::OnlyGlimpsed => "the log shows a part of what it is used for",
         Kept::LiteralVerb => "another program asks for the literal verb impersonate",
         Kept::WouldWiden => "a constrained grant beside the ones that are there would allow more than is allowed",
