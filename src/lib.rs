@@ -18,6 +18,7 @@
 //! - [`guard`]: an admission policy that keeps new ones out
 //! - [`report`]: what a person needs to know who decides about an upgrade
 //! - [`output`]: all of this as text and JSON
+pub mod about;
 pub mod authority;
 #[cfg(feature = "cluster")]
 pub mod cluster;

@@ -5,8 +5,9 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use common::{Run, deputize, deputize_in, golden_text};
+use common::{Run, deputize, deputize_in, golden_text, platform};
 
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n";
 const RULES: &str = "rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users]}]\n";
@@ -41,6 +42,123 @@ fn for_the_widget_of_gitlab() {
     for (entry, line) in [(&entries[0], 4), (&entries[1], 6)] {
         assert_eq!(entry["location"]["path"], "deploy/a.yaml");
         assert_eq!(entry["location"]["lines"]["begin"], line);
+    }
+}
+
+#[test]
+fn for_code_scanning() {
+    // In a repository of its own, so that paths do not depend on where the checkout is.
+    let directory = platform();
+    let root = directory.path().canonicalize().unwrap();
+    fs::create_dir(root.join(".git")).unwrap();
+    let run = deputize_in(&root.join("platform"), &["check", "apps", "clusters", "-o", "sarif"]);
+    assert_eq!(run.status, 1);
+    let sarif: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let mut shown = run.stdout.replace(&*root.to_string_lossy(), "/ROOT");
+    for rule in sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap() {
+        let page = format!("rules/{}.md", rule["id"].as_str().unwrap());
+        let page = fs::read_to_string(common::root().join(page)).unwrap();
+        assert_eq!(rule["help"]["markdown"], page);
+        shown = shown.replace(&serde_json::to_string(&page).unwrap(), "\"…\"");
+    }
+    golden_text("check-sarif.stdout", &shown);
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    // The worst first, each with the rule that it names, at the bytes that it marks.
+    let levels: Vec<&str> = results.iter().map(|result| result["level"].as_str().unwrap()).collect();
+    assert!(levels.is_sorted_by_key(|level| ["error", "warning", "note"].iter().position(|known| known == level)));
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(sarif["runs"][0]["tool"]["driver"]["rules"][index]["id"], result["ruleId"]);
+        let physical = &result["locations"][0]["physicalLocation"];
+        let text = fs::read(root.join(physical["artifactLocation"]["uri"].as_str().unwrap())).unwrap();
+        let at = |field: &str| usize::try_from(physical["region"][field].as_u64().unwrap()).unwrap();
+        let line = text.split(|byte| *byte == b'\n').nth(at("startLine") - 1).unwrap();
+        let by_column = &line[at("startColumn") - 1..at("endColumn") - 1];
+        assert_eq!(by_column, &text[at("byteOffset")..at("byteOffset") + at("byteLength")]);
+    }
+}
+
+#[test]
+fn sarif_of_nothing_and_of_what_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let sarif = |arguments: &[&str], status: i32| -> serde_json::Value {
+        let run = deputize_in(directory.path(), &[&["check", "-o", "sarif"], arguments].concat());
+        assert_eq!(run.status, status, "{}", run.stderr);
+        let mut sarif: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        sarif["runs"][0].take()
+    };
+    let run = sarif(&[], 0);
+    assert_eq!((&run["results"], &run["tool"]["driver"]["rules"]), (&serde_json::json!([]), &serde_json::json!([])));
+    let invocation = serde_json::json!({"executionSuccessful": true, "exitCode": 0, "toolExecutionNotifications": []});
+    assert_eq!(run["invocations"][0], invocation);
+    fs::write(directory.path().join("a.yaml"), format!("{ROLE}metadata: {{name: a}}\n{RULES}---\nkind: [\n")).unwrap();
+    let run = sarif(&["a.yaml", "nowhere.yaml"], 2);
+    let invocation = &run["invocations"][0];
+    assert_eq!((&invocation["executionSuccessful"], &invocation["exitCode"]), (&false.into(), &2.into()));
+    let notifications = invocation["toolExecutionNotifications"].as_array().unwrap();
+    let ids: Vec<&str> = notifications.iter().filter_map(|one| one["descriptor"]["id"].as_str()).collect();
+    assert_eq!(ids, ["syntax", "unreadable"]);
+    let region = &notifications[0]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!((&region["startLine"], &region["startColumn"]), (&6.into(), &7.into()));
+    let described: Vec<_> =
+        run["tool"]["driver"]["notifications"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(described, ["unreadable", "syntax"]);
+    assert_eq!(run["results"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn for_dashboards_of_tests() {
+    let run = deputize(&["check", "testdata/platform", "-o", "junit"]);
+    golden_text("check-junit.stdout", &run.stdout);
+    assert!(run.stdout.contains("tests=\"22\" failures=\"16\" errors=\"0\" skipped=\"6\""), "{}", run.stdout);
+    // What does not make the run fail is no failure.
+    let run = deputize(&["check", "testdata/platform", "-o", "junit", "--fail-on", "error"]);
+    assert!(run.stdout.contains("tests=\"22\" failures=\"6\" errors=\"0\" skipped=\"16\""), "{}", run.stdout);
+    let run = deputize(&["check", "testdata/platform/apps/shipping-api", "-o", "junit"]);
+    assert!(run.stdout.contains("<testcase classname=\"deputize\" name=\"no findings\"/>"), "{}", run.stdout);
+}
+
+/// Runs the binary as a step of GitHub Actions does.
+fn in_a_step(directory: &Path, summary: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deputize"));
+    command.args(arguments).current_dir(directory).env_clear();
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", summary);
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn for_github_actions() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = common::root();
+    let summary = directory.path().join("summary.md");
+    fs::write(&summary, "# Another command\n").unwrap();
+    let annotations = in_a_step(&root, &summary, &["check", "testdata/platform", "-o", "auto"]);
+    golden_text("check-github.stdout", &annotations);
+    golden_text("check-github-summary.md", &fs::read_to_string(&summary).unwrap());
+    assert_eq!(deputize(&["check", "testdata/platform", "-o", "github"]).stdout, annotations);
+    assert!(annotations.lines().all(|line| line.starts_with("::")), "{annotations}");
+    // Elsewhere, `auto` is for people; without being asked, nothing is written to the summary.
+    let human = deputize(&["check", "testdata/platform"]).stdout;
+    assert_eq!(deputize(&["check", "testdata/platform", "-o", "auto"]).stdout, human);
+    assert_eq!(in_a_step(&root, &directory.path().join("none.md"), &["check", "testdata/platform"]), human);
+    assert!(!directory.path().join("none.md").exists());
+}
+
+/// GitHub drops a summary of more than 1 MiB as a whole.
+#[test]
+fn the_summary_of_a_step_is_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = "|".repeat(250);
+    let role = |index: usize| format!("{ROLE}metadata: {{name: \"{name}{index}\"}}\n{RULES}---\n");
+    fs::write(directory.path().join("a.yaml"), (0..3_000).map(role).collect::<String>()).unwrap();
+    let summary = directory.path().join("summary.md");
+    for used in [0, 1 << 19, (1 << 20) - 10, 2 << 20] {
+        fs::write(&summary, "x".repeat(used)).unwrap();
+        let annotations = in_a_step(directory.path(), &summary, &["check", "a.yaml", "-o", "github"]);
+        assert_eq!(annotations.lines().count(), 3_000);
+        let text = fs::read_to_string(&summary).unwrap();
+        assert!(text.len() <= 1 << 20 || text.len() == used, "{}", text.len());
+        assert_eq!(text.contains("more findings."), used <= 1 << 19, "{used}");
     }
 }
 
@@ -144,7 +262,8 @@ fn write_commands(directory: &Path) {
 fn commands_of_ci_runners_never_reach_a_log() {
     let directory = tempfile::tempdir().unwrap();
     write_commands(directory.path());
-    let of_check = ["human", "concise", "json", "gitlab"].map(|format| vec!["check", ".", "-o", format]);
+    let of_check =
+        ["human", "concise", "json", "gitlab", "sarif", "junit"].map(|format| vec!["check", ".", "-o", format]);
     let others = [
         &["check", ".", "--diff", "--unsafe-fixes"][..],
         &["grants", "."],
@@ -177,6 +296,13 @@ fn commands_of_ci_runners_never_reach_a_log() {
                 assert!(!line.contains(marker), "{arguments:?} printed {line:?}");
             }
         }
+    }
+    // Annotations are commands: one a line, and nothing of the input in it is one.
+    let run = deputize_in(directory.path(), &["check", ".", "-o", "github"]);
+    for line in run.stdout.lines() {
+        let (command, text) = line.strip_prefix("::").unwrap().split_once("::").unwrap();
+        assert!(["error ", "warning ", "notice "].iter().any(|level| command.starts_with(level)), "{line}");
+        assert!(!text.contains("::error") && !line.contains("##["), "{line}");
     }
     // The values are the same.
     let run = deputize_in(directory.path(), &["check", ".", "-o", "json"]);

@@ -1,5 +1,6 @@
 //! `deputize check`.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::mem::ManuallyDrop;
 
@@ -7,7 +8,7 @@ use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
 use deputize::lint::{self, Selection, Severity};
-use deputize::output::check::{CheckRun, Checked, Format, Repository};
+use deputize::output::check::{CheckRun, Checked, Format, Repository, write_summary};
 use deputize::output::human;
 use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
@@ -20,6 +21,9 @@ use super::{Failure, Outcome, Status, terminal};
 const AFTER_HELP: &str = "\
 Exit status: 0 no finding is as severe as --fail-on, 1 one is, 2 something could not be read.
 With --fix or --diff what remains counts; --diff also ends with 1 if there is something to fix.";
+
+/// Bytes that GitHub takes as the summary of a step; of more it shows nothing.
+const MAX_SUMMARY: usize = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -56,18 +60,32 @@ pub(super) enum Output {
     Concise,
     /// One JSON document
     Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions; where $GITHUB_STEP_SUMMARY is set, the step's summary, too
+    Github,
     /// GitLab's code quality report
     Gitlab,
+    /// JUnit's XML
+    Junit,
+    /// `github` where GITHUB_ACTIONS=true, else `human`
+    Auto,
 }
 
 impl Output {
+    /// Returns the format, once it is known what runs the program and what it writes to.
     fn format(self, is_file: bool) -> Format {
         match self {
+            Self::Auto if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") => Format::Github,
+            Self::Auto => Self::Human.format(is_file),
             Self::Human if is_file => Format::Human(terminal::style_of_file()),
             Self::Human => Format::Human(terminal::style()),
             Self::Concise => Format::Concise,
             Self::Json => Format::Json,
+            Self::Sarif => Format::Sarif,
+            Self::Github => Format::Github,
             Self::Gitlab => Format::Gitlab,
+            Self::Junit => Format::Junit,
         }
     }
 }
@@ -184,9 +202,25 @@ fn print(args: &Args, worlds: &[World<'_>], failures: &[ContextFailure], status:
         exit_code: status as u8,
         repository: Repository::of(std::env::current_dir().unwrap_or_default()),
     };
-    for destination in &args.output {
-        let format = destination.format.format(destination.file.is_some());
+    let format = |destination: &Destination<Output>| destination.format.format(destination.file.is_some());
+    let formats: Vec<Format> = args.output.iter().map(format).collect();
+    for (destination, format) in args.output.iter().zip(&formats) {
         output::write(destination, |out| format.write(out, &run))?;
     }
+    if formats.contains(&Format::Github) {
+        write_step_summary(&run)?;
+    }
     Ok(())
+}
+
+/// Adds the findings to the summary of a step of GitHub Actions, if the runner named a file for it.
+fn write_step_summary(run: &CheckRun<'_>) -> Result<(), Failure> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let write = || {
+        let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
+        // What other commands of the step wrote counts, too.
+        let used = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        write_summary(&mut file, run, MAX_SUMMARY.saturating_sub(used))
+    };
+    write().map_err(|error| Failure::Message(format!("the file of $GITHUB_STEP_SUMMARY cannot be written: {error}")))
 }

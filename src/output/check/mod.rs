@@ -1,11 +1,16 @@
 //! The results of `check`, one file a format.
 
 mod concise;
+mod github;
 mod gitlab;
+mod junit;
 mod place;
+mod sarif;
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
+pub use github::write_summary;
 pub use place::Repository;
 use sha2::{Digest, Sha256};
 
@@ -26,8 +31,14 @@ pub enum Format {
     Concise,
     /// One JSON document.
     Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
     /// GitLab's code quality report.
     Gitlab,
+    /// JUnit's XML.
+    Junit,
 }
 
 /// The results of one run of `check`.
@@ -79,6 +90,29 @@ impl<'a> Checked<'a> {
     }
 }
 
+impl CheckRun<'_> {
+    /// Returns what could not be read, with the input that it belongs to.
+    fn problems(&self) -> impl Iterator<Item = (&Checked<'_>, &Problem)> {
+        self.worlds.iter().flat_map(|world| world.problems().map(move |problem| (world, problem)))
+    }
+}
+
+/// A finding and the input in which it was found.
+#[derive(Debug, Clone, Copy)]
+struct Ranked<'a> {
+    world: &'a Checked<'a>,
+    finding: &'a Finding,
+}
+
+/// Returns the findings to report, the worst first: readers show so many only. Those of one severity stay in the order of their
+/// places.
+fn ranked<'a>(run: &'a CheckRun<'a>) -> Vec<Ranked<'a>> {
+    let all = run.worlds.iter().flat_map(|world| world.findings().iter().map(move |finding| Ranked { world, finding }));
+    let mut all: Vec<Ranked<'a>> = all.collect();
+    all.sort_by_key(|ranked| Reverse(ranked.finding.severity));
+    all
+}
+
 impl Format {
     /// Writes the results.
     ///
@@ -92,7 +126,10 @@ impl Format {
                 .try_for_each(|world| human::write_findings(out, world.inventory(), world.findings(), style)),
             Self::Concise => concise::write(out, run),
             Self::Json => write_json(out, run),
+            Self::Sarif => sarif::write(out, run),
+            Self::Github => github::write(out, run),
             Self::Gitlab => gitlab::write(out, run),
+            Self::Junit => junit::write(out, run),
         }
     }
 }

@@ -35,6 +35,11 @@ impl Repository {
         Self { root: root.to_owned(), current }
     }
 
+    /// Returns the root as text.
+    pub(super) fn root_text(&self) -> String {
+        slashes(&self.root)
+    }
+
     /// Returns how reports name a file that the user knows as `path`.
     pub(super) fn locate(&self, path: &str) -> ReportedPath {
         if path == STDIN {

@@ -32,7 +32,7 @@ pub fn write_markdown(out: &mut dyn Write, grants: &Grants<'_>, report: &Report<
 
 /// Text of the input that is only text, wherever it stands: as it is if it has nothing that could mean something, else as
 /// code. In code nothing is markup, a mention, a link or an issue.
-fn plain(text: &str) -> String {
+pub(in crate::output) fn plain(text: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || " ,.-/:\"".contains(c);
     let is_markup = text.contains("www.") || text.contains("//") || !needs_no_escape(text);
     if text.chars().all(harmless) && !text.is_empty() && !is_markup { text.to_owned() } else { code(text) }
@@ -40,7 +40,7 @@ fn plain(text: &str) -> String {
 
 /// Text of the input as code. A fence of backticks is longer than any in the text; where a table is split at bars, they are
 /// escaped.
-fn code(text: &str) -> String {
+pub(in crate::output) fn code(text: &str) -> String {
     let text = escape(&abbreviate(text)).replace('|', "\\|");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);

@@ -8,6 +8,7 @@ mod text;
 
 pub use html::write_html;
 pub use markdown::write_markdown;
+pub(in crate::output) use markdown::{code, plain};
 pub(in crate::output) use text::stays as why_kept;
 
 use std::io;
