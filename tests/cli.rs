@@ -599,3 +599,61 @@ fn completions_and_manual_are_made() {
     }
     assert!(deputize(&["man"]).stdout.starts_with(".ie"));
 }
+
+/// Names suggest which client an impersonator is, and so which headers it sends. The plan itself does not change.
+#[test]
+fn a_plan_suggests_what_known_clients_send() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let rbac = |namespace: &str, name: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n\
+             rules:\n- {{verbs: [impersonate], apiGroups: [''], resources: [users, groups, serviceaccounts]}}\n---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: {name}}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}\n\
+             subjects:\n- {{kind: ServiceAccount, namespace: {namespace}, name: {name}}}\n---\n"
+        )
+    };
+    let request = |namespace: &str, name: &str, user: &str, groups: &[&str], mode: &str| {
+        let request = serde_json::json!({"user": format!("system:serviceaccount:{namespace}:{name}"), "verb": "get",
+            "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{namespace}"), "system:authenticated"],
+            "impersonate": {"user": user, "groups": groups}, "resource": "pods", "namespace": "shop"});
+        let line = serde_json::json!({"schema": "deputize.evidence/v1", "request": request, "mode": mode, "count": 30,
+            "first": "2026-08-01T00:00:00Z", "last": "2026-08-30T00:00:00Z"});
+        format!("{line}\n")
+    };
+    let clients = [
+        ("argocd", "argocd-application-controller"),
+        ("oidc", "kube-oidc-proxy"),
+        ("flux-system", "kustomize-controller"),
+        ("botkube", "botkube"),
+        ("teleport", "teleport"),
+        ("apps", "deputy"),
+    ];
+    let account = "system:serviceaccount:shop:ci";
+    write("rbac.yaml", &clients.map(|(namespace, name)| rbac(namespace, name)).concat());
+    let log = [
+        request("argocd", "argocd-application-controller", account, &[], "legacy"),
+        request("oidc", "kube-oidc-proxy", "alice", &["devs"], "legacy"),
+        // The mode takes no groups, so none was sent.
+        request("flux-system", "kustomize-controller", account, &[], "serviceaccount"),
+        // The order of the groups shows that it was sent.
+        request("teleport", "teleport", "alice", &["system:authenticated", "devs"], "legacy"),
+        request("apps", "deputy", account, &[], "legacy"),
+    ];
+    write("log", &log.concat());
+    let run = deputize_in(directory.path(), &["migrate", "rbac.yaml", "--audit-log", "log", "-o", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let warnings = plan["warnings"].as_array().unwrap().iter().map(|warning| warning.as_str().unwrap());
+    let suggested: Vec<&str> = warnings.filter(|warning| warning.contains("implicitGroups")).collect();
+    let [argo, oidc] = suggested.as_slice() else { panic!("{suggested:#?}") };
+    assert_eq!(
+        *argo,
+        "ServiceAccount argocd/argocd-application-controller looks like Argo CD by name. Sends the service account of the \
+         destination alone. (github.com/argoproj/argo-cd controller/sync.go) If it is that client, declare \
+         `implicitGroups: not-sent` for it in the file for --actions, or pass --implicit-groups not-sent if that is true of \
+         all impersonators; see docs/client-profiles.md"
+    );
+    assert!(oidc.starts_with("ServiceAccount oidc/kube-oidc-proxy looks like kube-oidc-proxy by name. "), "{oidc}");
+    assert!(oidc.contains("declare `implicitGroups: sent` for it"), "{oidc}");
+}

@@ -9,12 +9,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::migration::{States, evidence, is_real, migrate, options};
+use common::migration::{States, evidence, is_real, migrate, options, readings};
 use common::number;
 use common::upstream::Upstream;
 use common::world::{Generator, shrink};
 use deputize::authority::{Authorizer, Feature, Mode, constrained_modes, decide_remembering};
-use deputize::evidence::read_request;
+use deputize::evidence::{OwnedRequest, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, load_bytes};
 use deputize::migrate::{Plan, Unserved};
@@ -146,7 +146,19 @@ fn mixed(observed: &[Value], rng: &mut Rng) -> Vec<Value> {
     if observed.is_empty() { Vec::new() } else { (0..PROBES_PER_MIGRATION).map(|_| mix(rng)).collect() }
 }
 
-/// What upstream says against a migration: of each observed request, and of requests that it should go on to refuse.
+/// The ways in which a client may have sent an observed request, as requests.
+fn sent(request: &Value) -> Vec<Value> {
+    let owned = read_request(request.to_string().as_bytes()).unwrap();
+    let with_groups = |reading: OwnedRequest| {
+        let mut sent = request.clone();
+        sent["impersonate"]["groups"] = json!(reading.headers.groups());
+        sent
+    };
+    readings(&owned).into_iter().map(with_groups).collect()
+}
+
+/// What upstream says against a migration: of each observed request, in every way in which it may have been sent, and of
+/// requests that it must keep refusing.
 fn judge(
     oracle: &mut Upstream,
     (world, plan, states): (&[Value], &Plan<'_>, &States),
@@ -156,46 +168,65 @@ fn judge(
 ) -> Vec<String> {
     let planned: BTreeMap<_, _> = plan.requests.iter().map(|planned| (planned.request, planned)).collect();
     assert_eq!(planned.len(), observed.len());
-    let mut asked = observed.to_vec();
+    let sent: Vec<Vec<Value>> = observed.iter().map(sent).collect();
+    let mut asked: Vec<Value> = sent.iter().flatten().cloned().collect();
     asked.extend_from_slice(probes);
     let [before, between, after] = [world, &states.between, &states.after].map(|state| oracle.ask(state, true, &asked));
     let mut count = |what: &str| *counts.entry(what.to_owned()).or_default() += 1;
     let mut against = Vec::new();
-    for (at, request) in asked.iter().enumerate() {
-        let (was, between, is) = (verdict(&before[at]), verdict(&between[at]), verdict(&after[at]));
-        let mut say = |what: &str| {
-            against.push(format!("{what}: {request}\n  before {was:?}, between {between:?}, after {is:?}"));
-        };
-        let owned = read_request(request.to_string().as_bytes()).unwrap();
-        if at >= observed.len() {
-            if was.0.is_none() {
-                count("probes refused before");
-                if between.0.is_some() || is.0.is_some() {
-                    say("widened");
-                }
-            }
-            continue;
-        }
-        let planned = planned[&owned];
+    let mut at = 0;
+    for (request, readings) in observed.iter().zip(&sent) {
+        let range = at..at + readings.len();
+        at = range.end;
+        let planned = planned[&read_request(request.to_string().as_bytes()).unwrap()];
         let reason = planned.reason.map(Unserved::as_str);
-        count(&format!(
-            "observed: {} before, {} after{}",
-            was.0.unwrap_or("denied"),
-            is.0.unwrap_or("denied"),
-            reason.map(|reason| format!(", {reason}")).unwrap_or_default()
-        ));
-        if was.0.is_some() && (between.0.is_none() || is.0.is_none()) {
-            say("lost");
+        // These modes take no other header, and the evidence says that one of them served the request.
+        let is_certain = verdict(&before[range.start]).0.is_some_and(|mode| !["legacy", "user-info"].contains(&mode));
+        let allowed: Vec<usize> = range
+            .filter(|at| verdict(&before[*at]).0.is_some())
+            .take(if is_certain { 1 } else { usize::MAX })
+            .collect();
+        let mut forms = 0;
+        for at in &allowed {
+            let (was, between, is) = (verdict(&before[*at]), verdict(&between[*at]), verdict(&after[*at]));
+            let mut say = |what: &str| {
+                against.push(format!("{what}: {}\n  before {was:?}, between {between:?}, after {is:?}", asked[*at]));
+            };
+            count(&format!(
+                "sent: {} before, {} after{}",
+                was.0.unwrap_or("denied"),
+                is.0.unwrap_or("denied"),
+                reason.map(|reason| format!(", {reason}")).unwrap_or_default()
+            ));
+            if between.0.is_none() || is.0.is_none() {
+                say("lost");
+            }
+            if was.1 && !(between.1 && is.1) {
+                say("the request itself is lost");
+            }
+            let owned = read_request(asked[*at].to_string().as_bytes()).unwrap();
+            forms += usize::from(constrained_modes(&owned.requestor, &owned.headers).next().is_some());
         }
-        if was.1 && !(between.1 && is.1) {
-            say("the request itself is lost");
+        let worst = |answers: &[Value]| {
+            let modes = || allowed.iter().map(|at| verdict(&answers[*at]).0);
+            modes().find(|mode| *mode == Some("legacy")).or_else(|| modes().next()).flatten().map(str::to_owned)
+        };
+        let expected = [&before, &after].map(|answers| worst(answers));
+        if expected != [planned.before, planned.after].map(|mode| mode.map(|mode| mode.as_str().to_owned())) {
+            against.push(format!("the plan has {:?} and {:?}: {request}", planned.before, planned.after));
         }
-        if (was.0, is.0) != (planned.before.map(Mode::as_str), planned.after.map(Mode::as_str)) {
-            say(&format!("the plan has {:?} and {:?}", planned.before, planned.after));
+        let is_legacy = expected[1].as_deref() == Some("legacy");
+        if forms == allowed.len() && is_legacy && reason != Some("would-widen") {
+            against.push(format!("not served by its constrained form: {request}"));
         }
-        let has_form = constrained_modes(&owned.requestor, &owned.headers).next().is_some();
-        if has_form && is.0 == Some("legacy") && reason != Some("would-widen") {
-            say("not served by its constrained form");
+    }
+    for (at, request) in (at..).zip(probes) {
+        let (was, between, is) = (verdict(&before[at]), verdict(&between[at]), verdict(&after[at]));
+        if was.0.is_none() {
+            count("probes refused before");
+            if between.0.is_some() || is.0.is_some() {
+                against.push(format!("widened: {request}\n  between {between:?}, after {is:?}"));
+            }
         }
     }
     against

@@ -243,7 +243,15 @@ impl<'p> Planner<'_, 'p> {
             evidence,
             warnings: Vec::new(),
         };
-        plan.warnings = warnings::of_plan(self.grants, self.sources, &self.options, &plan, &draft.used, &self.unproven);
+        plan.warnings = warnings::of_plan(
+            self.grants,
+            self.sources,
+            &self.options,
+            &plan,
+            &draft.used,
+            &self.unproven,
+            &self.observed.unclear_requestors(),
+        );
         plan.warnings.extend(warnings::stale(stale));
         plan
     }

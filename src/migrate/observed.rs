@@ -125,6 +125,13 @@ impl<'e> Observations<'e> {
         Self { requests, readings: readings.into_iter().flatten().collect() }
     }
 
+    /// The usernames of requestors of which it is not known whether they send the groups that the server adds.
+    pub fn unclear_requestors(&self) -> BTreeSet<&str> {
+        let is_plain = |reading: &Reading<'_>| matches!(reading.request, Cow::Borrowed(_));
+        let unclear = self.by_request().filter(|(_, readings)| readings.len() > 1 && readings.iter().any(is_plain));
+        unclear.map(|(_, readings)| readings[0].request.requestor.name.as_str()).collect()
+    }
+
     /// The readings of each request, with the index of the first.
     pub fn by_request(&self) -> impl Iterator<Item = (usize, &[Reading<'e>])> {
         let mut at = 0;

@@ -6,7 +6,13 @@
 //! A name only suggests a client, so a plan never assumes that a profile applies. `docs/client-profiles.md` is the page
 //! for users.
 
-use super::recognise::Program;
+use std::collections::BTreeSet;
+
+use super::plan::PlannedGrant;
+use super::recognise::{Program, recognised};
+use super::warnings::shortened;
+use crate::evidence::Impersonator;
+use crate::grants::Grants;
 
 /// A client, and the headers that it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,14 @@ impl Sends {
             Self::UserAlone => "user-alone",
             Self::OtherGroups => "other-groups",
             Self::ServerGroups(_) => "server-groups",
+        }
+    }
+
+    /// Returns what a person would say of the client with `--implicit-groups`.
+    pub fn implicit_groups(self) -> &'static str {
+        match self {
+            Self::AccountAlone | Self::UserAlone | Self::OtherGroups => "not-sent",
+            Self::ServerGroups(_) => "sent",
         }
     }
 
@@ -302,6 +316,28 @@ pub const CLIENT_PROFILES: &[ClientProfile] = &[
         names: &["teleport"],
     },
 ];
+
+/// Returns one sentence for each known client that an impersonator may be. `unclear` are the usernames of requestors of
+/// which neither the evidence nor a person says which headers they send.
+pub(super) fn suggestions(grants: &Grants<'_>, planned: &[PlannedGrant], unclear: &BTreeSet<&str>) -> Vec<String> {
+    if unclear.is_empty() {
+        return Vec::new();
+    }
+    let clients = recognised(CLIENT_PROFILES, grants, planned, |who| unclear.contains(who.username().as_str()));
+    clients.into_iter().map(|(client, who)| suggestion(client, &who)).collect()
+}
+
+fn suggestion(client: &ClientProfile, who: &BTreeSet<Impersonator>) -> String {
+    let ClientProfile { name, what, source, sends, .. } = client;
+    let who_looks = shortened(&who.iter().map(Impersonator::describe).collect::<Vec<_>>());
+    let look = if who.len() == 1 { "looks" } else { "look" };
+    let value = sends.implicit_groups();
+    format!(
+        "{who_looks} {look} like {name} by name. {what} ({source}) If it is that client, declare `implicitGroups: {value}` \
+         for it in the file for --actions, or pass --implicit-groups {value} if that is true of all impersonators; see \
+         docs/client-profiles.md"
+    )
+}
 
 #[cfg(test)]
 mod tests {

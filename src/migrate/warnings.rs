@@ -7,6 +7,7 @@ use super::plan::{
     ActionScope, Identities, Kept, MAX_NAMESPACES, Options, Outcome, Plan, PlannedGrant, PlannedImpersonator,
     PlannedRequest, Sources, Unserved,
 };
+use super::profile::suggestions;
 use super::recognise::recognised;
 use super::span::{FEW_DAYS, FEW_REQUESTS};
 use crate::authority::{IdentityKind, Mode, SYSTEM_NODES, is_of_accounts};
@@ -25,6 +26,7 @@ pub(super) fn of_plan(
     plan: &Plan<'_>,
     used: &[bool],
     unproven: &BTreeMap<Impersonator, String>,
+    unclear: &BTreeSet<&str>,
 ) -> Vec<String> {
     let planned = plan.grants.as_slice();
     let mut warnings = unproven_subjects(unproven);
@@ -41,6 +43,7 @@ pub(super) fn of_plan(
     warnings.extend(reviews(sources));
     warnings.extend(glimpses(sources, planned));
     warnings.extend(literal_verb(grants, planned));
+    warnings.extend(suggestions(grants, planned, unclear));
     warnings
 }
 
@@ -253,7 +256,7 @@ fn literal_verb(grants: &Grants<'_>, planned: &[PlannedGrant]) -> Vec<String> {
 }
 
 /// The first few of a list.
-fn shortened(items: &[String]) -> String {
+pub(super) fn shortened(items: &[String]) -> String {
     let shown = items.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
     match items.len().saturating_sub(MAX_LISTED) {
         0 => shown,
