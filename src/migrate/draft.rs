@@ -570,3 +570,70 @@ fn identity_rules(mode: Mode, granted: &Granted, scopes: &mut BTreeMap<Scope, Ve
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Authorizer, Feature};
+    use crate::inventory::load_bytes;
+    use crate::migrate::candidate::candidates;
+    use crate::migrate::observed::{HeaderHints, Lens};
+
+    /// Two subjects with a grant each.
+    const WORLD: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: users}
+rules: [{verbs: [impersonate], apiGroups: [''], resources: [users]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: users}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: users}
+subjects: [{kind: User, name: ann}, {kind: Group, name: devs}]
+";
+
+    #[test]
+    fn one_subject_that_cannot_be_proved_costs_that_subject_only() {
+        let inventory = load_bytes("a.yaml", WORLD.as_bytes());
+        let grants = Grants::new(&inventory);
+        let candidates = candidates(&grants);
+        let actions = "actions: [{rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}]";
+        let declared = crate::evidence::read_declared(&"actions".into(), actions.as_bytes()).unwrap();
+        let sources = Sources { declared: &declared.actions, ..Sources::default() };
+        let input = Authorizer::new(&inventory, grants.rules(), grants.links());
+        let hints = HeaderHints::default();
+        let lens =
+            Lens { hints: &hints, allowed: &input, feature: Feature::Constrained, namespaces: None, wants: &|_| true };
+        let observed = Observations::new(None, &lens);
+        let mut planner = Planner {
+            grants: &grants,
+            sources: &sources,
+            options: Options::default(),
+            candidates: &candidates,
+            observed: &observed,
+            served: &[],
+            reviewed: &[],
+            glimpsed: &BTreeSet::new(),
+            own: &[],
+            withheld: BTreeSet::new(),
+            forced: BTreeMap::new(),
+            unproven: BTreeMap::new(),
+        };
+        let outcomes = |planner: &Planner<'_, '_>| {
+            let decided = planner.draft().decided;
+            decided.into_iter().map(|decided| decided.outcome).collect::<Vec<_>>()
+        };
+        assert_eq!(outcomes(&planner), [Outcome::Replaced; 2]);
+        let failure = |of| [Failure { words: "it fails".to_owned(), of }];
+        let stranger = Impersonator::parse("User/carol").unwrap();
+        assert!(!planner.give_up_on(&failure(FailureOf::Subjects([stranger].into()))));
+        assert!(planner.give_up_on(&failure(FailureOf::User("ann".to_owned()))));
+        assert_eq!(outcomes(&planner), [Outcome::Kept(Kept::Unproven), Outcome::Replaced]);
+        // A second time there is nothing left to give up.
+        assert!(!planner.give_up_on(&failure(FailureOf::User("ann".to_owned()))));
+        let devs = Impersonator::parse("Group/devs").unwrap();
+        assert!(planner.give_up_on(&failure(FailureOf::Subjects([devs].into()))));
+        assert_eq!(outcomes(&planner), [Outcome::Kept(Kept::Unproven); 2]);
+    }
+}

@@ -42,7 +42,7 @@ pub use plan::{
 };
 pub use profile::{CLIENT_PROFILES, ClientProfile, Sends, ServerGroups};
 pub use recognise::{Program, recognise, words_of};
-pub use span::{EvidenceSpan, FEW_DAYS, FEW_REQUESTS};
+pub use span::{EvidenceSpan, FEW_DAYS, FEW_REQUESTS, days_covered};
 pub use usage::{HeldRule, Use, uses};
 pub use verify::{Denial, RequestorGap, Verification, VerifiedRequest, VerifyOptions, verify};
 pub use widen::{Memberships, Widening, widened};

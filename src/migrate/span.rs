@@ -30,13 +30,18 @@ impl EvidenceSpan {
 
     /// The days from the first to the last request, the first and the last one included. None if a time is no date.
     pub fn days(&self) -> Option<i64> {
-        Some(day_number(&self.last)? - day_number(&self.first)? + 1)
+        days_covered(&self.first, &self.last)
     }
 
     /// Whether it covers too few days to trust that it shows everything.
     pub fn is_short(&self) -> bool {
         self.events > 0 && self.days().is_none_or(|days| days < FEW_DAYS)
     }
+}
+
+/// The days from one time to another, both included. None if a time is not a date.
+pub fn days_covered(first: &str, last: &str) -> Option<i64> {
+    Some(day_number(last)? - day_number(first)? + 1)
 }
 
 /// The number of the day of a time as audit logs write it (`2026-01-31T…`), counted from the year 0 of the Gregorian

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::authority::{KubeVersion, Mode};
 use crate::evidence::{Evidence, take_in};
 use crate::grants::{Grants, HoldersOfRole, Path, Principal, Reason};
-use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, plan, uses};
+use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, days_covered, plan, uses};
 use crate::problem::{Problem, ProblemKind};
 
 /// How many grants are listed; further ones are counted. One role may have very many rules and very many holders.
@@ -80,6 +80,13 @@ pub struct Seen {
     pub first: String,
     /// When the last was.
     pub last: String,
+}
+
+impl Seen {
+    /// The days from the first to the last request, both included. None if a time is not a date.
+    pub fn days(&self) -> Option<i64> {
+        days_covered(&self.first, &self.last)
+    }
 }
 
 /// Grants by what becomes of them.

@@ -301,10 +301,11 @@ fn write_basis(out: &mut dyn Write, shape: &ReportShape<'_>) -> io::Result<()> {
     match &shape.evidence {
         Some(seen) => writeln!(
             out,
-            "- logs with {} impersonated requests from {} to {}; {} grants were used, {} were not",
+            "- logs with {} impersonated requests from {} to {}{}; {} grants were used, {} were not",
             seen.requests,
             plain(&minute(seen.first)),
             plain(&minute(seen.last)),
+            seen.days.map(|days| format!(" ({days} days)")).unwrap_or_default(),
             seen.used_grants,
             seen.unused_grants
         )?,

@@ -250,6 +250,8 @@ pub(super) struct EvidenceShape<'a> {
     pub(super) without_grant: u64,
     pub(super) first: &'a str,
     pub(super) last: &'a str,
+    /// From the first to the last, both included; null if a time is not a date.
+    pub(super) days: Option<i64>,
     /// Effective grants that were seen in use, and those that were not.
     pub(super) used_grants: usize,
     pub(super) unused_grants: usize,
@@ -317,6 +319,7 @@ pub(super) fn shape<'a>(grants: &'a Grants<'_>, report: &'a Report<'_>) -> Repor
             without_grant: seen.without_grant,
             first: &seen.first,
             last: &seen.last,
+            days: seen.days(),
             used_grants: used.clone().filter(|used| used.count > 0).count(),
             unused_grants: used.filter(|used| used.count == 0).count(),
         }),
