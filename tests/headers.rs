@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use common::migration::{States, answers, inventory, migrate, read};
 use deputize::authority::{Mode, Username};
 use deputize::evidence::{Evidence, HeaderHint, Impersonator, ImplicitGroups, read_log};
-use deputize::migrate::{ActionScope, Identities, Kept, Options, Outcome, Plan, Unserved, VerifyOptions, verify};
+use deputize::migrate::{
+    ActionScope, Advice, Identities, Kept, Options, Outcome, Plan, Unserved, VerifyOptions, verify,
+};
 use serde_json::{Value, json};
 
 const PROXY: &str = "system:serviceaccount:gate:proxy";
@@ -200,4 +202,40 @@ fn one_client_can_be_moved_first() {
         assert!(allowed(&states.after, "anywhere", json!({"user": "someone else"})));
     })
     .unwrap();
+}
+
+#[test]
+fn refusals_get_advice_that_works_or_are_said_to_be_final() {
+    let refused = |message: &str| {
+        json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "stage": "ResponseComplete", "verb": "list",
+               "requestURI": "/api/v1/namespaces/shop/pods", "user": {"username": PROXY, "groups": []},
+               "objectRef": {"resource": "pods", "namespace": "shop", "apiVersion": "v1"},
+               "responseStatus": {"code": 403, "message": message}, "requestReceivedTimestamp": "2026-03-01T00:00:00Z"})
+        .to_string()
+    };
+    let cannot = |resource: &str, name: &str| {
+        let named = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+        refused(&format!(
+            "{resource}.authentication.k8s.io{named} is forbidden: User \"{PROXY}\" cannot impersonate:user-info resource \
+             \"{resource}\" in API group \"authentication.k8s.io\" at the cluster scope"
+        ))
+    };
+    let log =
+        [cannot("groups", "system:masters"), cannot("groups", ""), cannot("userextras", ""), cannot("groups", "devs")];
+    // Even a grant of every group does not help against the first two.
+    let mut all = world(&[("", &["users"], &[])]);
+    all[0]["rules"].as_array_mut().unwrap().push(
+        json!({"verbs": ["impersonate:user-info"], "apiGroups": ["authentication.k8s.io"], "resources": ["groups"]}),
+    );
+    for (world, devs_allowed) in [(world(&[("", &["users"], &[])]), false), (all, true)] {
+        let inventory = inventory(&world);
+        let evidence = evidence(&log);
+        let verified = verify(&inventory, &inventory, &evidence, &VerifyOptions::default());
+        let advice = |words: &str| verified.denials.iter().find(|denial| denial.check.contains(words)).unwrap();
+        let refused = verified.denials.iter().filter(|denial| matches!(denial.advice, Advice::Impossible(_)));
+        assert_eq!(refused.clone().count(), 3, "{:?}", verified.denials);
+        assert!(refused.clone().all(|denial| !denial.allowed_now && !denial.check.contains("devs")));
+        assert_eq!(advice("named \"devs\"").allowed_now, devs_allowed);
+        assert!(matches!(&advice("named \"devs\"").advice, Advice::Rules(rules) if rules.len() == 1));
+    }
 }

@@ -175,10 +175,12 @@ fn denials<'v>(authorizer: &Authorizer<'_>, evidence: &'v Evidence, wants: &dyn 
         let check = observation.refused.as_deref()?;
         let parsed = RefusedCheck::parse(check);
         let requestor = Some(&observation.request.requestor).filter(|user| wants(user))?;
-        let allowed_now = parsed.as_ref().is_some_and(|check| {
+        let is_granted = parsed.as_ref().is_some_and(|check| {
             authorizer.authorize(&requestor.name, &requestor.groups, &check.attributes()).is_some()
         });
         let advice = parsed.map_or(Advice::Unknown, |check| advise(&check, &observation.request));
+        // The server refuses some identities whatever the rules say.
+        let allowed_now = is_granted && !matches!(advice, Advice::Impossible(_));
         Some(Denial { request: &observation.request, check, count: tally.count(), advice, allowed_now })
     });
     refused.collect()

@@ -305,7 +305,7 @@ fn write_basis(out: &mut dyn Write, shape: &ReportShape<'_>) -> io::Result<()> {
             seen.requests,
             plain(&minute(seen.first)),
             plain(&minute(seen.last)),
-            seen.days.map(|days| format!(" ({days} days)")).unwrap_or_default(),
+            seen.days.map(|days| format!(" ({})", count_days(days))).unwrap_or_default(),
             seen.used_grants,
             seen.unused_grants
         )?,
@@ -319,6 +319,10 @@ fn write_basis(out: &mut dyn Write, shape: &ReportShape<'_>) -> io::Result<()> {
         "- ways to cluster-admin follow legacy impersonation, tokens and workloads of service accounts; constrained grants \
          allow listed actions only, and groups that an identity provider gives are not known"
     )
+}
+
+fn count_days(days: i64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
 }
 
 fn write_more(out: &mut dyn Write, more: usize) -> io::Result<()> {
