@@ -13,12 +13,12 @@ use std::path::PathBuf;
 use common::migration::{answers, read};
 use common::world::Generator;
 use common::{Run, deputize_in, deputize_with, files, golden_text, number, platform};
-use deputize::authority::KubeVersion;
+use deputize::authority::{KubeVersion, Memberships};
 use deputize::fix::{Fixes, broken_promise};
 use deputize::grants::Grants;
 use deputize::inventory::load_bytes;
 use deputize::lint::{Finding, Fix, Rule, Selection, catalogue, check, find_rule};
-use deputize::migrate::{Memberships, widened};
+use deputize::migrate::widened;
 use tempfile::TempDir;
 
 /// What fixes made of a text.

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::migration::{answers, evidence, inventory, is_real, migrate, options, read, readings};
 use common::number;
 use common::world::Generator;
-use deputize::authority::{Mode, constrained_modes};
+use deputize::authority::{Memberships, Mode, constrained_modes};
 use deputize::evidence::{Evidence, ImplicitGroups, OwnedRequest, read_log};
 use deputize::grants::Grants;
 use deputize::inventory::{PolicyRule, Text};
-use deputize::migrate::{Identities, Kept, Memberships, Options, Outcome, Unserved, VerifyOptions, verify, widened};
+use deputize::migrate::{Identities, Kept, Options, Outcome, Unserved, VerifyOptions, verify, widened};
 use serde_json::{Value, json};
 
 const WORLDS: usize = 100;
@@ -138,6 +138,38 @@ fn what_is_widened_is_found_over_the_rules() {
     }
     println!("{told} widened, {silent} not; {seen} seen by requests");
     assert!(silent > 20 && seen > 20);
+}
+
+/// A group that only looks like one of the server's own is a group like any other, which a person may be in.
+#[test]
+fn an_action_for_a_group_with_a_name_like_the_servers_own_is_widening() {
+    let role = |name: &str, rule: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": [rule]});
+    let binding = |name: &str, kind: &str, subject: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+               "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+               "subjects": [{"kind": kind, "name": subject}]})
+    };
+    let whom =
+        json!({"apiGroups": ["authentication.k8s.io"], "resources": ["users"], "verbs": ["impersonate:user-info"]});
+    let what = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["impersonate-on:user-info:get"]});
+    let before = vec![role("whom", whom), binding("whom", "User", "alice")];
+    for (group, user, expected) in [
+        ("system:serviceaccounts-team", "alice", 1),
+        ("system:serviceaccounts:", "alice", 1),
+        ("system:serviceaccounts:Apps", "alice", 1),
+        ("devs", "alice", 1),
+        ("system:serviceaccounts", "alice", 0),
+        ("system:serviceaccounts:apps", "alice", 0),
+    ] {
+        let added = vec![role("what", what.clone()), binding("what", "Group", group)];
+        let after = [before.clone(), added].concat();
+        let (before, after) = (inventory(&before), inventory(&after));
+        let told = verify(&before, &after, &Evidence::default(), &VerifyOptions::default()).widened;
+        assert_eq!(told.len(), expected, "{group}: {told:?}");
+        let request = json!({"user": user, "groups": [group], "impersonate": {"user": "panda"}, "verb": "get", "resource": "pods"});
+        let request = read(&[request]);
+        assert_eq!([&before, &after].map(|state| answers(state, &request)[0].0.is_some()), [false, true], "{group}");
+    }
 }
 
 /// A proxy that asks for the verb itself finds it after the cut-over, for those whom it was seen to ask about.

@@ -1,8 +1,6 @@
 //! Which checks the API server makes at all. What no check ever asks for can go without changing an answer.
 
-use super::{
-    AUTHENTICATION_GROUP, IdentityKind, Mode, Requestable, Verb, group_matches, is_refused_group, is_refused_key,
-};
+use super::{AUTHENTICATION_GROUP, IdentityKind, Mode, Requestable, Verb, group_matches};
 use crate::inventory::{ObjectKind, PolicyRule, Text};
 
 /// How many combinations of verbs, resources and names of one rule are looked at: input is hostile.
@@ -80,7 +78,7 @@ impl Checks<'_> {
         let asked = |kind: IdentityKind| {
             kind.asked_in(mode).is_some_and(|group| group_matches(self.rule, group))
                 && (self.extent == Extent::Cluster || kind.is_namespaced())
-                && kind.key_in(resource).is_some_and(|key| is_heeded(Requestable { mode, kind, extra_key: key }, name))
+                && kind.key_in(resource).is_some_and(|key| Requestable { mode, kind, extra_key: key }.is_heeded(name))
         };
         IdentityKind::ALL.into_iter().any(asked)
             || (self.certainty == Certainty::Proved && self.has_no_key(mode, resource))
@@ -94,19 +92,6 @@ impl Checks<'_> {
             && self.extent == Extent::Cluster
             && group_matches(self.rule, AUTHENTICATION_GROUP)
     }
-}
-
-/// Whether the server asks for it, and does not refuse it whatever the answer.
-fn is_heeded(requestable: Requestable<'_>, name: Option<&str>) -> bool {
-    let asked = name.is_none_or(|name| requestable.asks_for(name));
-    let refused = requestable.mode != Mode::Legacy
-        && match (requestable.kind, requestable.extra_key) {
-            (IdentityKind::Groups, _) => name.is_some_and(is_refused_group),
-            // The key `*` answers the question for many, which nothing refuses.
-            (IdentityKind::UserExtras, Some(key)) if key != "*" => is_refused_key(key) || name == Some(""),
-            _ => false,
-        };
-    asked && !refused
 }
 
 /// Whether a verb that no server knows is spelled as only verbs of constrained impersonation are, so that no other program

@@ -69,16 +69,6 @@ impl User {
     }
 }
 
-/// The namespace whose service accounts are in the group; none for other groups.
-pub fn namespace_of_accounts(group: &str) -> Option<&str> {
-    group.strip_prefix(SYSTEM_SERVICE_ACCOUNTS)?.strip_prefix(':')
-}
-
-/// Whether only service accounts are in the group.
-pub fn is_of_accounts(group: &str) -> bool {
-    group == SYSTEM_SERVICE_ACCOUNTS || namespace_of_accounts(group).is_some()
-}
-
 /// The groups of every service account of a namespace (`pkg/authentication/serviceaccount`, `MakeGroupNames`).
 pub fn service_account_groups(namespace: &str) -> [Cow<'static, str>; 2] {
     [Cow::Borrowed(SYSTEM_SERVICE_ACCOUNTS), Cow::Owned(format!("{SYSTEM_SERVICE_ACCOUNTS}:{namespace}"))]

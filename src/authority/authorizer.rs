@@ -55,7 +55,7 @@ pub enum Witness {
 }
 
 /// A user as the authorizer sees one: all that the name and the groups hold.
-pub(super) struct Principal<'a> {
+pub(super) struct UserHoldings<'a> {
     superuser: bool,
     holdings: SmallVec<[&'a Holdings; 8]>,
 }
@@ -123,7 +123,7 @@ impl<'i> Authorizer<'i> {
 
     /// The reason for which a user may make the request; none if nothing allows it.
     pub fn authorize(&self, name: &str, groups: &[impl AsRef<str>], request: &Attributes<'_>) -> Option<Witness> {
-        self.ask(&self.principal(name, groups), self.rules.verb(request.verb), &self.question(*request))
+        self.ask(&self.holdings_of(name, groups), self.rules.verb(request.verb), &self.question(*request))
     }
 
     /// The inventory that is asked.
@@ -131,9 +131,9 @@ impl<'i> Authorizer<'i> {
         self.inventory
     }
 
-    pub(super) fn principal(&self, name: &str, groups: &[impl AsRef<str>]) -> Principal<'_> {
+    pub(super) fn holdings_of(&self, name: &str, groups: &[impl AsRef<str>]) -> UserHoldings<'_> {
         let of_groups = groups.iter().filter_map(|group| self.groups.get(group.as_ref()));
-        Principal {
+        UserHoldings {
             superuser: groups.iter().any(|group| group.as_ref() == SYSTEM_MASTERS),
             holdings: self.users.get(name).into_iter().chain(of_groups).collect(),
         }
@@ -165,7 +165,7 @@ impl<'i> Authorizer<'i> {
         self.rules.action_verbs(verb)
     }
 
-    pub(super) fn ask(&self, who: &Principal<'_>, verb: VerbNumber, question: &Question<'_>) -> Option<Witness> {
+    pub(super) fn ask(&self, who: &UserHoldings<'_>, verb: VerbNumber, question: &Question<'_>) -> Option<Witness> {
         if who.superuser {
             return Some(Witness::Superuser);
         }

@@ -1,7 +1,7 @@
 //! Which identities exist, and how each mode asks for them
 //! (`pkg/endpoints/filters/impersonation/mode.go`, `impersonationModeState`).
 
-use super::{Mode, is_dns_label, is_dns_subdomain};
+use super::{Mode, is_dns_label, is_dns_subdomain, is_refused_group, is_refused_key};
 
 /// The API group of `uids` and `userextras`, and of every identity in a constrained mode.
 pub const AUTHENTICATION_GROUP: &str = "authentication.k8s.io";
@@ -108,6 +108,19 @@ impl Requestable<'_> {
             (IdentityKind::UserExtras, Mode::UserInfo) if self.extra_key == Some("*") => name == "*",
             (IdentityKind::Uids | IdentityKind::Groups | IdentityKind::UserExtras, _) => true,
         }
+    }
+
+    /// Reports whether the server asks for a name (none: for any), and does not refuse it whatever the answer is.
+    pub fn is_heeded(&self, name: Option<&str>) -> bool {
+        let refused = self.mode != Mode::Legacy
+            && match (self.kind, self.extra_key) {
+                (IdentityKind::Groups, _) => name.is_some_and(is_refused_group),
+                // The key `*` answers the question for many, which nothing refuses.
+                (IdentityKind::UserExtras, Some(key)) => key != "*" && (is_refused_key(key) || name == Some("")),
+                (IdentityKind::UserExtras, None) => name == Some(""),
+                _ => false,
+            };
+        name.is_none_or(|name| self.asks_for(name)) && !refused
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::attributes::service_account_groups;
-use super::authorizer::{Principal, Question};
+use super::authorizer::{Question, UserHoldings};
 use super::compiled::VerbNumber;
 use super::{
     AUTHENTICATION_GROUP, Attributes, Authorizer, Extra, IdentityKind, ImpersonatedUser, Mode, SYSTEM_ANONYMOUS,
@@ -214,7 +214,7 @@ pub fn decide_remembering<'a>(
         }
         match attempt.run(mode, feature) {
             Ok(user) => {
-                let who = authorizer.principal(user.name, &user.groups);
+                let who = authorizer.holdings_of(user.name, &user.groups);
                 let verb = authorizer.verb(request.attributes.verb);
                 decision.request = authorizer.ask(&who, verb, &attempt.question);
                 decision.impersonation = Impersonation::Allowed { mode, user };
@@ -272,7 +272,7 @@ struct Attempt<'q, 'a, 'i> {
     request: &'q Request<'a>,
     headers: &'a Headers,
     target: Username<'a>,
-    requestor: Principal<'q>,
+    requestor: UserHoldings<'q>,
     /// What the request itself is about.
     question: Question<'a>,
     action_verbs: [VerbNumber; Mode::CONSTRAINED.len()],
@@ -289,7 +289,7 @@ impl<'q, 'a, 'i> Attempt<'q, 'a, 'i> {
             request,
             headers: request.headers,
             target: Username::parse(&request.headers.user),
-            requestor: authorizer.principal(name, groups),
+            requestor: authorizer.holdings_of(name, groups),
             question: authorizer.question(request.attributes),
             action_verbs: authorizer.action_verbs(request.attributes.verb),
             checks: Vec::with_capacity(4),

@@ -8,21 +8,22 @@ mod asked;
 mod attributes;
 mod authorizer;
 mod compiled;
+mod cover;
 mod credentials;
 mod defaults;
 mod identity;
 mod impersonation;
 mod mode;
 mod names;
+mod principal;
 mod rbac;
 mod verbs;
 mod version;
 
 pub use asked::{Certainty, Extent, is_ever_asked};
-pub use attributes::{
-    Attributes, Extra, ImpersonatedUser, User, is_of_accounts, namespace_of_accounts, service_account_groups,
-};
+pub use attributes::{Attributes, Extra, ImpersonatedUser, User, service_account_groups};
 pub use authorizer::{Authorizer, Witness, binds_cluster_wide, subject_matches_someone};
+pub use cover::{is_covered, url_pattern_matches, word_covers};
 pub use credentials::{CredentialSource, credential_sources};
 pub use defaults::{
     AGGREGATE_TO_DEFAULT, API_SERVER_USER, DEFAULT_IMPERSONATORS, default_legacy_rules, default_rules,
@@ -37,6 +38,7 @@ pub use impersonation::{
 pub use mode::{Mode, Verb};
 use names::is_domain_prefixed_path;
 pub use names::{DNS_SUBDOMAIN, DNS_SUBDOMAIN_LENGTH, is_dns_label, is_dns_subdomain};
+pub use principal::{Circle, Memberships, Principal, is_of_accounts, namespace_of_accounts};
 pub use rbac::{
     allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
 };

@@ -2,6 +2,7 @@
 //! `plugin/pkg/auth/authorizer/rbac/rbac.go`, `RuleAllows`).
 
 use super::Attributes;
+use super::cover::{resource_pattern_matches, url_pattern_matches};
 use crate::inventory::{PolicyRule, Text};
 
 /// Whether the rule allows the request.
@@ -29,20 +30,7 @@ pub fn group_matches(rule: &PolicyRule, group: &str) -> bool {
 
 /// `ResourceMatches`: `*`, the resource with its subresource, or `*/subresource`.
 pub fn resource_matches(rule: &PolicyRule, resource: &str, subresource: &str) -> bool {
-    rule.resources.iter().any(|known| {
-        let known = known.as_str();
-        if known == "*" {
-            return true;
-        }
-        if subresource.is_empty() {
-            return known == resource;
-        }
-        // Both may hold slashes: the key of an extra does.
-        known
-            .strip_suffix(subresource)
-            .and_then(|left| left.strip_suffix('/'))
-            .is_some_and(|left| left == "*" || left == resource)
-    })
+    rule.resources.iter().any(|known| resource_pattern_matches(known.as_str(), resource, subresource))
 }
 
 /// `ResourceNameMatches`: no names, or an equal one. `*` is an ordinary name.
@@ -52,11 +40,7 @@ pub fn name_matches(rule: &PolicyRule, name: &str) -> bool {
 
 /// `NonResourceURLMatches`: `*`, equal, or a prefix before a trailing `*`.
 pub fn url_matches(rule: &PolicyRule, path: &str) -> bool {
-    rule.non_resource_urls.iter().any(|known| {
-        let known = known.as_str();
-        // `*` is the empty prefix. Upstream trims all stars at the end.
-        known == path || (known.ends_with('*') && path.starts_with(known.trim_end_matches('*')))
-    })
+    rule.non_resource_urls.iter().any(|known| url_pattern_matches(known.as_str(), path))
 }
 
 /// Whether the rule is `*/*/*` without names: all verbs on all resources.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::authority::{Mode, User, Username, is_dns_label, service_account_username};
+use crate::authority::{Mode, Principal, User, Username, is_dns_label, service_account_username};
 use crate::inventory::{FieldReader, Subject, SubjectKind, Text};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{Piece, split_documents};
@@ -86,6 +86,22 @@ pub struct Impersonator {
     pub name: SmolStr,
 }
 
+impl From<&Principal> for Impersonator {
+    fn from(principal: &Principal) -> Self {
+        let (kind, namespace, name) = match principal {
+            Principal::User(name) => (SubjectKind::User, None, name.clone()),
+            Principal::Group(name) => (SubjectKind::Group, None, name.clone()),
+            Principal::ServiceAccount { namespace, name } => {
+                (SubjectKind::ServiceAccount, Some(namespace.clone()), name.clone())
+            }
+            Principal::SomeServiceAccount(namespace) => {
+                (SubjectKind::ServiceAccount, namespace.clone(), SmolStr::default())
+            }
+        };
+        Self { kind, namespace, name }
+    }
+}
+
 /// Plain verbs on resources, or on URLs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ActionRule {
@@ -145,12 +161,17 @@ impl Impersonator {
 
     /// Whether a user is this subject, or in this group.
     pub fn includes(&self, user: &User) -> bool {
-        if self.is_group() { user.groups.iter().any(|group| *group == self.name) } else { self.username() == user.name }
+        self.principal().is_some_and(|principal| principal.includes(user))
     }
 
     /// Whether it is a group.
     pub fn is_group(&self) -> bool {
         self.kind == SubjectKind::Group
+    }
+
+    /// Returns whom it means; none if it matches no one.
+    pub fn principal(&self) -> Option<Principal> {
+        Principal::named(&self.kind, self.namespace.as_ref(), &self.name)
     }
 
     /// `ServiceAccount apps/deputy`, `Group devs`.

@@ -7,11 +7,11 @@ use smol_str::SmolStr;
 
 use super::{ActionRule, DeclaredAction, Impersonator};
 use crate::authority::{
-    IdentityKind, Mode, PATH_VERBS, RESOURCE_VERBS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_NODES,
-    SYSTEM_SERVICE_ACCOUNTS, Username,
+    IdentityKind, Mode, PATH_VERBS, Principal, RESOURCE_VERBS, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_NODES,
+    SYSTEM_UNAUTHENTICATED, Username,
 };
 use crate::grants::Grants;
-use crate::inventory::{PolicyRule, SubjectKind, Text};
+use crate::inventory::{PolicyRule, Text};
 use crate::syntax::Place;
 
 /// Derived actions, and whose they were expanded from `*`.
@@ -83,25 +83,17 @@ pub fn derive_actions(grants: &Grants<'_>) -> Derived {
     Derived { actions, warnings: expanded.into_iter().map(warning).collect() }
 }
 
-/// A subject by the name that the server compares.
-type Target = (bool, SmolStr);
-
-fn user(name: &str) -> Target {
-    (false, SmolStr::new(name))
+fn group(name: &str) -> Principal {
+    Principal::Group(name.into())
 }
 
-fn group(name: &str) -> Target {
-    (true, SmolStr::new(name))
-}
-
-fn rules_by_subject<'g>(grants: &'g Grants<'_>) -> BTreeMap<Target, Held<'g>> {
+fn rules_by_subject<'g>(grants: &'g Grants<'_>) -> BTreeMap<Principal, Held<'g>> {
     let inventory = grants.inventory();
-    let mut held: BTreeMap<Target, Held<'g>> = BTreeMap::new();
+    let mut held: BTreeMap<Principal, Held<'g>> = BTreeMap::new();
     for (role, _) in inventory.role_ids() {
         for binding in grants.links().bindings_of(role).iter() {
             let binding = inventory.binding(*binding);
-            for subject in &binding.subjects {
-                let target = (subject.kind == SubjectKind::Group, Impersonator::of_subject(subject).username());
+            for target in binding.subjects.iter().filter_map(Principal::of_subject) {
                 let namespace = binding.meta.effective_namespace();
                 let rules = grants.rules().of(inventory, role).map(|contribution| (contribution.rule, namespace));
                 held.entry(target).or_default().extend(rules);
@@ -116,49 +108,43 @@ fn targets(
     kind: IdentityKind,
     names: &[Text],
     namespace: Option<&str>,
-    held: &BTreeMap<Target, Held<'_>>,
-) -> BTreeSet<(Mode, Target)> {
-    let any = |is_group: bool| {
-        held.keys().filter(move |(of_group, _)| *of_group == is_group).map(|(_, name)| name.to_string())
-    };
-    let named = || names.iter().map(|name| name.as_str().to_owned());
+    held: &BTreeMap<Principal, Held<'_>>,
+) -> BTreeSet<(Mode, Principal)> {
+    let any_name = names.is_empty();
+    let named = |of_name: fn(&str) -> Principal| names.iter().map(move |name| of_name(name.as_str()));
     let mut targets = BTreeSet::new();
-    let mut add_user = |mode: Mode, name: &str, groups: &[&str]| {
-        targets.insert((mode, user(name)));
-        targets.extend(groups.iter().chain([&SYSTEM_AUTHENTICATED]).map(|name| (mode, group(name))));
-    };
     match kind {
         IdentityKind::Users => {
-            let users: Vec<String> = if names.is_empty() { any(false).collect() } else { named().collect() };
-            for name in &users {
-                match Username::parse(name) {
-                    Username::Generic => add_user(Mode::UserInfo, name, &[]),
-                    Username::Node(_) => add_user(Mode::ArbitraryNode, name, &[SYSTEM_NODES]),
-                    Username::ServiceAccount { .. } => {}
-                }
+            let known = held.keys().filter(|_| any_name).cloned();
+            for user in known.chain(named(Principal::of_username)) {
+                let Principal::User(name) = &user else { continue };
+                let (mode, added) = match Username::parse(name) {
+                    Username::Node(_) => (Mode::ArbitraryNode, Some(group(SYSTEM_NODES))),
+                    _ if name == SYSTEM_ANONYMOUS => (Mode::UserInfo, Some(group(SYSTEM_UNAUTHENTICATED))),
+                    _ => (Mode::UserInfo, None),
+                };
+                targets.extend(user.surely().into_iter().chain(added).map(|target| (mode, target)));
             }
-            if names.is_empty() {
+            if any_name {
                 targets.insert((Mode::UserInfo, group(SYSTEM_AUTHENTICATED)));
             }
         }
         IdentityKind::Groups => {
-            let groups: Vec<String> = if names.is_empty() { any(true).collect() } else { named().collect() };
-            let groups = groups.iter().filter(|name| *name != SYSTEM_MASTERS);
-            targets.extend(groups.map(|name| (Mode::UserInfo, group(name))));
+            let known = held.keys().filter(|who| any_name && matches!(who, Principal::Group(_))).cloned();
+            let groups = known.chain(named(group)).filter(|group| !group.is_superuser());
+            targets.extend(groups.map(|group| (Mode::UserInfo, group)));
         }
         IdentityKind::ServiceAccounts => {
-            let of_name = |name: &str| names.is_empty() || names.iter().any(|known| known.as_str() == name);
-            for username in any(false) {
-                if let Username::ServiceAccount { namespace: own, name } = Username::parse(&username)
-                    && namespace.is_none_or(|only| only == own)
-                    && of_name(name)
-                {
-                    let own = format!("{SYSTEM_SERVICE_ACCOUNTS}:{own}");
-                    add_user(Mode::ServiceAccount, &username, &[SYSTEM_SERVICE_ACCOUNTS, &own]);
+            let is_meant = |who: &&Principal| match who {
+                Principal::ServiceAccount { namespace: own, name } => {
+                    namespace.is_none_or(|only| only == own)
+                        && (any_name || names.iter().any(|known| known.value == *name))
                 }
-            }
-            let groups = [SYSTEM_SERVICE_ACCOUNTS, SYSTEM_AUTHENTICATED];
-            targets.extend(groups.map(|name| (Mode::ServiceAccount, group(name))));
+                _ => false,
+            };
+            let accounts = held.keys().filter(is_meant).flat_map(Principal::surely);
+            let all = accounts.chain(Principal::SomeServiceAccount(None).surely());
+            targets.extend(all.map(|target| (Mode::ServiceAccount, target)));
         }
         IdentityKind::Uids | IdentityKind::UserExtras | IdentityKind::Nodes => {}
     }

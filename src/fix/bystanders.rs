@@ -10,9 +10,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use smol_str::SmolStr;
 
 use crate::authority::{
-    AGGREGATE_TO_DEFAULT, Mode, Verb, allows_everything, group_matches, resource_matches, verb_matches,
+    AGGREGATE_TO_DEFAULT, Memberships, Mode, Principal, Verb, allows_everything, group_matches, resource_matches,
+    verb_matches,
 };
-use crate::grants::{Grants, Principal};
+use crate::grants::Grants;
 use crate::inventory::{ObjectKind, ObjectMeta, PolicyRule, RoleId};
 use crate::lint::{Fix, Mend};
 use crate::migrate::{LITERAL_USERS, Who, Why, recognise, words_of};
@@ -102,7 +103,9 @@ impl<'g, 'i> Bystanders<'g, 'i> {
             return true;
         }
         let writers = self.writers.get_or_init(|| writers(grants));
-        let overlap = || holders.iter().any(|holder| writers.iter().any(|writer| holder.may_be(writer)));
+        let memberships = Memberships::default();
+        let is_writer = |holder| writers.iter().any(|writer| memberships.may_be_one(holder, writer));
+        let overlap = || holders.iter().any(is_writer);
         holders.len().saturating_mul(writers.len()) > MAX_PAIRS || overlap()
     }
 }

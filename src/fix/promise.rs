@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::authority::Memberships;
 use crate::grants::Grants;
 use crate::inventory::ObjectKey;
 use crate::lint::{Finding, Severity};
-use crate::migrate::{Memberships, widened};
+use crate::migrate::widened;
 
 /// A state: what is granted, and what was found in it.
 pub type State<'s, 'i> = (&'s Grants<'i>, &'s [Finding]);

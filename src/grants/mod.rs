@@ -12,7 +12,7 @@ mod subjects;
 
 pub(crate) use held::HoldersOfRole;
 pub use held::{Entry, Grants, Holder, Through};
-pub use reach::{Means, Path, Power, Principal, Reach, Source, Step};
+pub use reach::{Means, Path, Power, Reach, Source, Step};
 pub use reason::Reason;
 pub use rule::{Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule, is_server_owned};
 pub use subjects::{Abilities, HeldGrant, Pair, Subjects};

@@ -15,116 +15,16 @@ use smol_str::SmolStr;
 
 use super::{Grants, grants_of_rule};
 use crate::authority::{
-    CredentialSource, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS, User,
-    Username, allows_everything, credential_sources, is_of_accounts, namespace_of_accounts, service_account_username,
-    subject_matches_someone,
+    CredentialSource, IdentityKind, Mode, Principal, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, allows_everything,
+    credential_sources, namespace_of_accounts,
 };
-use crate::inventory::{BindingId, PolicyRule, RoleId, Subject, SubjectKind, Text, abbreviate};
+use crate::inventory::{BindingId, PolicyRule, RoleId, Text};
 
 /// How many times a rule in a binding's hands, or a name in it, is followed: input is hostile, and a role that names very
 /// many may be bound very often.
 const MAX_OFFERS: usize = 1_000_000;
 /// What a step costs; more than all differences between kinds of steps on one way.
 const STEP: u64 = 1 << 32;
-
-/// Someone who holds something, or whom one can be.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Principal {
-    /// A user.
-    User(SmolStr),
-    /// Whoever is in a group.
-    Group(SmolStr),
-    /// A service account.
-    ServiceAccount {
-        /// Its namespace.
-        namespace: SmolStr,
-        /// Its name.
-        name: SmolStr,
-    },
-    /// A service account, whichever: of a namespace, or of any.
-    SomeServiceAccount(Option<SmolStr>),
-}
-
-impl Principal {
-    /// Whom a binding's subject means; none if nobody.
-    pub fn of_subject(subject: &Subject) -> Option<Self> {
-        let name = &subject.name.value;
-        match (&subject.kind, &subject.namespace) {
-            _ if !subject_matches_someone(subject) => None,
-            (SubjectKind::Group, _) => Some(Self::Group(name.clone())),
-            (SubjectKind::ServiceAccount, Some(namespace)) => {
-                Some(Self::ServiceAccount { namespace: namespace.clone(), name: name.clone() })
-            }
-            _ => Some(match Username::parse(name) {
-                Username::ServiceAccount { namespace, name } => {
-                    Self::ServiceAccount { namespace: namespace.into(), name: name.into() }
-                }
-                _ => Self::User(name.clone()),
-            }),
-        }
-    }
-
-    /// `ServiceAccount "apps/deputy"`, `Group "devs"`, `any service account of namespace "apps"`.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::User(name) => format!("User \"{}\"", abbreviate(name)),
-            Self::Group(name) => format!("Group \"{}\"", abbreviate(name)),
-            Self::ServiceAccount { namespace, name } => {
-                format!("ServiceAccount \"{}/{}\"", abbreviate(namespace), abbreviate(name))
-            }
-            Self::SomeServiceAccount(Some(namespace)) => {
-                format!("any service account of namespace \"{}\"", abbreviate(namespace))
-            }
-            Self::SomeServiceAccount(None) => "any service account".to_owned(),
-        }
-    }
-
-    /// Whether one and the same may be both, as far as their names tell: a person may be in any group but those of service
-    /// accounts.
-    pub fn may_be(&self, other: &Self) -> bool {
-        let of_accounts = |group: &SmolStr| is_of_accounts(group);
-        match (self, other) {
-            (Self::Group(a), Self::Group(b)) if of_accounts(a) || of_accounts(b) => {
-                self.names().contains(other) || other.names().contains(self)
-            }
-            (Self::Group(_), Self::Group(_)) => true,
-            (Self::Group(group), Self::User(_)) | (Self::User(_), Self::Group(group)) => !of_accounts(group),
-            (Self::Group(_), _) => other.names().contains(self),
-            (_, Self::Group(_)) => self.names().contains(other),
-            _ => self == other,
-        }
-    }
-
-    /// The parts of its name.
-    pub fn words(&self) -> impl Iterator<Item = &str> {
-        let (name, namespace) = match self {
-            Self::User(name) | Self::Group(name) => (Some(name), None),
-            Self::ServiceAccount { namespace, name } => (Some(name), Some(namespace)),
-            Self::SomeServiceAccount(namespace) => (None, namespace.as_ref()),
-        };
-        name.into_iter().chain(namespace).map(SmolStr::as_str)
-    }
-
-    /// By what bindings can name it: itself, and the groups that the server gives it. Groups that an identity provider
-    /// gives are not known.
-    pub(super) fn names(&self) -> Vec<Self> {
-        let (name, groups) = match self {
-            Self::User(name) => (name.to_string(), Vec::new()),
-            Self::Group(group) => {
-                let also = namespace_of_accounts(group).map(|_| SYSTEM_SERVICE_ACCOUNTS.to_owned());
-                (String::new(), std::iter::once(group.to_string()).chain(also).collect())
-            }
-            Self::ServiceAccount { namespace, name } => (service_account_username(namespace, name), Vec::new()),
-            // The name does not matter, as long as it is one.
-            Self::SomeServiceAccount(Some(namespace)) => (service_account_username(namespace, "default"), Vec::new()),
-            Self::SomeServiceAccount(None) => (String::new(), vec![SYSTEM_SERVICE_ACCOUNTS.to_owned()]),
-        };
-        let mut user = User { name, groups, ..User::default() };
-        user.complete_groups();
-        let own = matches!(self, Self::User(_) | Self::ServiceAccount { .. }).then(|| self.clone());
-        own.into_iter().chain(user.groups.into_iter().map(|group| Self::Group(group.into()))).collect()
-    }
-}
 
 /// How one becomes someone else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -564,7 +464,7 @@ impl Graph {
         }
         // What no binding gives leads nowhere, and most subjects hold nothing of interest: there may be very many.
         ways.retain(|(_, uses)| self.nodes.contains_key(uses));
-        let is_masters = *who == Principal::Group(SYSTEM_MASTERS.into());
+        let is_masters = who.is_superuser();
         if ways.is_empty() && !is_masters {
             return;
         }

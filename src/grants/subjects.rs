@@ -8,10 +8,10 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::{Grants, Principal, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule};
+use super::{Grants, RuleAction, RuleGrant, Through, actions_of_rule, grants_of_rule};
 use crate::authority::{
-    DISCOVERY_PATHS, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, Verb, allows_everything,
-    binds_cluster_wide, is_of_accounts, namespace_of_accounts, url_matches,
+    Circle, DISCOVERY_PATHS, Feature, IdentityKind, Mode, Principal, Verb, allows_everything, binds_cluster_wide,
+    is_of_accounts, namespace_of_accounts, url_matches,
 };
 use crate::inventory::{BindingId, PolicyRule, RoleId, Subject};
 
@@ -237,8 +237,8 @@ impl Subjects {
                 self.accounts_of.entry(namespace.clone()).or_default().add(meant);
             }
             Principal::Group(name) if is_of_accounts(name) => self.any_account.add(meant),
-            // Whoever is in that one passes every check, and needs nothing else.
-            Principal::Group(name) if name == SYSTEM_MASTERS => {}
+            // Its members pass every check, and need nothing else.
+            who if who.is_superuser() => {}
             Principal::Group(_) => self.any_group.add(meant),
             _ => self.any_person.add(meant),
         }
@@ -319,7 +319,7 @@ impl Subjects {
             Some(Principal::Group(group)) => {
                 abilities.add(self.any_group);
                 abilities.add(self.any_person);
-                if group == SYSTEM_AUTHENTICATED {
+                if Circle::Accounts(None).may_be_in(&group) {
                     abilities.add(self.any_account);
                 }
             }

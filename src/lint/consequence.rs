@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::holders::{Holders, Related};
-use crate::authority::{IdentityKind, Mode};
-use crate::grants::{Grants, Path, Power, Principal, Source};
+use crate::authority::{IdentityKind, Mode, Principal};
+use crate::grants::{Grants, Path, Power, Source};
 use crate::inventory::{Subject, Text};
 
 /// How many namespaces of a grant are tried, and how many steps of a way are shown with their places.

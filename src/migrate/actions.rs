@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::manifest::{Scope, texts};
-use crate::authority::{DISCOVERY_PATHS, Mode, is_dns_label};
+use crate::authority::{DISCOVERY_PATHS, Mode, is_dns_label, url_pattern_matches};
 use crate::evidence::{ActionRule, DeclaredAction, OwnedRequest};
 use crate::inventory::PolicyRule;
 
@@ -108,6 +108,5 @@ fn observed_rules(doing: &Doing) -> Vec<(Scope, ActionRule)> {
 }
 
 fn is_discovery(path: &str) -> bool {
-    let covers = |known: &str| known == path || known.strip_suffix('*').is_some_and(|start| path.starts_with(start));
-    DISCOVERY_PATHS.into_iter().any(covers)
+    DISCOVERY_PATHS.into_iter().any(|known| url_pattern_matches(known, path))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::plan::Kept;
-use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, Verb};
+use crate::authority::{AUTHENTICATION_GROUP, IdentityKind, Mode, Principal, Verb};
 use crate::evidence::Impersonator;
 use crate::grants::{Entry, Grants, Holder, Reason, RuleGrant, is_server_owned};
 use crate::inventory::{PolicyRule, Role, RoleId};
@@ -53,6 +53,11 @@ impl Candidate<'_> {
     /// Whether someone holds it, even if the server never asks for it.
     pub fn is_held(&self) -> bool {
         !matches!(self.reason, Some(Reason::Unbound | Reason::MissingRole | Reason::SubjectNeverMatches))
+    }
+
+    /// Returns who holds it; none if no one does.
+    pub fn principal(&self) -> Option<Principal> {
+        self.impersonator.as_ref()?.principal()
     }
 
     pub fn stays_anyway(&self) -> bool {

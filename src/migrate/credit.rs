@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use smol_str::SmolStr;
 
 use crate::authority::{
-    Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Mode, SYSTEM_AUTHENTICATED,
-    SYSTEM_SERVICE_ACCOUNTS, User, allows, constrained_modes, decide,
+    Attributes, Authorizer, Check, CheckVerb, Decision, Feature, IdentityKind, Mode, Principal, User, allows,
+    constrained_modes, decide,
 };
 use crate::evidence::{Evidence, OwnedRequest, Review, Tally};
-use crate::inventory::{PolicyRule, SubjectKind};
+use crate::inventory::PolicyRule;
 
 use super::candidate::Candidate;
 
@@ -49,7 +49,7 @@ impl Served {
 /// The effective legacy grants, by who holds them and what for.
 #[derive(Debug, Default)]
 pub(super) struct LegacyIndex {
-    by_holder: HashMap<(bool, SmolStr, IdentityKind), Slots>,
+    by_holder: HashMap<(Principal, IdentityKind), Slots>,
 }
 
 #[derive(Debug, Default)]
@@ -63,11 +63,8 @@ impl LegacyIndex {
     pub fn new(candidates: &[Candidate<'_>]) -> Self {
         let mut this = Self::default();
         for (index, candidate) in candidates.iter().enumerate() {
-            let (Some(impersonator), Some(kind)) = (&candidate.impersonator, candidate.reachable_kind()) else {
-                continue;
-            };
-            let is_group = impersonator.kind == SubjectKind::Group;
-            let slots = this.by_holder.entry((is_group, impersonator.username(), kind)).or_default();
+            let (Some(holder), Some(kind)) = (candidate.principal(), candidate.reachable_kind()) else { continue };
+            let slots = this.by_holder.entry((holder, kind)).or_default();
             if candidate.rule.resource_names.is_empty() {
                 slots.any.push(index);
             }
@@ -99,7 +96,7 @@ impl LegacyIndex {
         let decision = if std::ptr::eq(input, base) { decision } else { decide(base, &asked, Feature::Constrained) };
         let User { name, groups, .. } = &request.requestor;
         let credited = |decision: &Decision<'_>| {
-            let holders = holders_of(name, groups);
+            let holders = Principal::all_of(name, groups);
             let legacy = decision.checks.iter().filter(|check| check.verb == CheckVerb::Identity(Mode::Legacy));
             legacy.filter_map(|check| self.credit(&holders, candidates, check, &served.forms)).collect::<Vec<_>>()
         };
@@ -120,7 +117,7 @@ impl LegacyIndex {
     /// constrained form is best served by a grant that stays anyway.
     fn credit(
         &self,
-        holders: &[(bool, SmolStr)],
+        holders: &[Principal],
         candidates: &[Candidate<'_>],
         check: &Check<'_>,
         forms: &[Mode],
@@ -132,8 +129,8 @@ impl LegacyIndex {
             key: (kind == IdentityKind::UserExtras).then(|| SmolStr::new(subresource)),
             name: SmolStr::new(name),
         };
-        let mut fitting = holders.iter().flat_map(|(is_group, holder)| {
-            let slots = self.by_holder.get(&(*is_group, holder.clone(), kind));
+        let mut fitting = holders.iter().flat_map(|holder| {
+            let slots = self.by_holder.get(&(holder.clone(), kind));
             let named = slots.and_then(|slots| slots.named.get(name)).into_iter().flatten();
             named.chain(slots.into_iter().flat_map(|slots| &slots.any)).copied().filter(|index| {
                 let candidate = &candidates[*index];
@@ -159,11 +156,11 @@ pub(super) fn credited_reviews<'e>(
     candidates: &[Candidate<'_>],
     evidence: &'e Evidence,
 ) -> Vec<(usize, Taken, &'e Review, &'e Tally)> {
-    let mut by_holder: HashMap<(bool, SmolStr), Vec<usize>> = HashMap::new();
+    let mut by_holder: HashMap<Principal, Vec<usize>> = HashMap::new();
     if evidence.reviews().next().is_some() {
         for (index, candidate) in candidates.iter().enumerate() {
-            if let Some(who) = candidate.impersonator.as_ref().filter(|_| candidate.is_held()) {
-                by_holder.entry((who.kind == SubjectKind::Group, who.username())).or_default().push(index);
+            if let Some(holder) = candidate.principal().filter(|_| candidate.is_held()) {
+                by_holder.entry(holder).or_default().push(index);
             }
         }
     }
@@ -175,28 +172,11 @@ pub(super) fn credited_reviews<'e>(
             let rule = PolicyRule { resources: vec![own.clone()], ..candidate.rule.clone() };
             candidate.namespace.is_none_or(|own| own == review.namespace) && allows(&rule, &asked)
         };
-        let holders = holders_of(&review.user, &review.groups);
+        let holders = Principal::all_of(&review.user, &review.groups);
         let index = holders.iter().filter_map(|holder| by_holder.get(holder)).flatten().copied().find(answers)?;
         let key = (!review.subresource.is_empty()).then(|| SmolStr::new(&review.subresource));
         let taken = Taken { namespace: SmolStr::new(&review.namespace), key, name: SmolStr::new(&review.name) };
         Some((index, taken, review, tally))
     };
     evidence.reviews().filter_map(credit).collect()
-}
-
-/// The subjects that a requestor is, the most specific first.
-fn holders_of(user: &str, groups: &[String]) -> Vec<(bool, SmolStr)> {
-    let mut groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-    groups.sort_unstable_by_key(|group| {
-        let rank = match *group {
-            SYSTEM_AUTHENTICATED => 3,
-            SYSTEM_SERVICE_ACCOUNTS => 2,
-            group if group.starts_with(SYSTEM_SERVICE_ACCOUNTS) => 1,
-            _ => 0,
-        };
-        (rank, *group)
-    });
-    groups.dedup();
-    let user = std::iter::once((false, SmolStr::new(user)));
-    user.chain(groups.into_iter().map(|group| (true, SmolStr::new(group)))).collect()
 }

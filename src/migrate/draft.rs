@@ -98,7 +98,8 @@ impl<'p> Planner<'_, 'p> {
         let mut taken_from = BTreeSet::new();
         for widening in &proof.widened {
             for who in &widening.new_of {
-                let is_it = |key: &&(Impersonator, Mode)| key.0.username() == who.username() && key.1 == widening.mode;
+                let is_it =
+                    |key: &&(Impersonator, Mode)| key.0.principal().as_ref() == Some(who) && key.1 == widening.mode;
                 for key in draft.made.keys().filter(is_it) {
                     if self.withheld.insert(key.clone()) {
                         taken_from.insert(key.0.clone());
@@ -152,8 +153,8 @@ impl<'p> Planner<'_, 'p> {
             }
             FailureOf::User(name) => of_user(&User { name: name.clone(), ..User::default() }),
             FailureOf::Subjects(subjects) => {
-                let names: BTreeSet<_> = subjects.iter().map(|who| (who.is_group(), who.username())).collect();
-                impersonators().filter(|who| names.contains(&(who.is_group(), who.username()))).cloned().collect()
+                let is_one = |who: &&Impersonator| who.principal().is_some_and(|who| subjects.contains(&who));
+                impersonators().filter(is_one).cloned().collect()
             }
         };
         found.retain(|who| !self.unproven.contains_key(who));
@@ -574,7 +575,7 @@ fn identity_rules(mode: Mode, granted: &Granted, scopes: &mut BTreeMap<Scope, Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::{Authorizer, Feature};
+    use crate::authority::{Authorizer, Feature, Principal};
     use crate::inventory::load_bytes;
     use crate::migrate::candidate::candidates;
     use crate::migrate::observed::{HeaderHints, Lens};
@@ -626,13 +627,13 @@ subjects: [{kind: User, name: ann}, {kind: Group, name: devs}]
         };
         assert_eq!(outcomes(&planner), [Outcome::Replaced; 2]);
         let failure = |of| [Failure { words: "it fails".to_owned(), of }];
-        let stranger = Impersonator::parse("User/carol").unwrap();
+        let stranger = Principal::of_username("carol");
         assert!(!planner.give_up_on(&failure(FailureOf::Subjects([stranger].into()))));
         assert!(planner.give_up_on(&failure(FailureOf::User("ann".to_owned()))));
         assert_eq!(outcomes(&planner), [Outcome::Kept(Kept::Unproven), Outcome::Replaced]);
         // A second time there is nothing left to give up.
         assert!(!planner.give_up_on(&failure(FailureOf::User("ann".to_owned()))));
-        let devs = Impersonator::parse("Group/devs").unwrap();
+        let devs = Principal::Group("devs".into());
         assert!(planner.give_up_on(&failure(FailureOf::Subjects([devs].into()))));
         assert_eq!(outcomes(&planner), [Outcome::Kept(Kept::Unproven); 2]);
     }

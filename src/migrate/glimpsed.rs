@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::candidate::Candidate;
-use crate::authority::{IdentityKind, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, Username, namespace_of_accounts};
-use crate::evidence::{Evidence, Impersonator};
-use crate::inventory::SubjectKind;
+use crate::authority::{Circle, IdentityKind, Principal, Username};
+use crate::evidence::Evidence;
 
 /// Whom somebody has asked to be.
 #[derive(Debug, Default)]
@@ -19,12 +18,8 @@ struct Targets<'e> {
 /// What glimpses say of those who may hold grants.
 #[derive(Debug, Default)]
 struct Glimpsed<'e> {
-    by_username: BTreeMap<&'e str, Targets<'e>>,
-    /// By the namespace of the service account that has asked.
-    by_namespace: BTreeMap<&'e str, Targets<'e>>,
-    by_any_account: Targets<'e>,
-    /// Of requestors that may be in any group.
-    by_others: Targets<'e>,
+    by_requestor: BTreeMap<Principal, Targets<'e>>,
+    by_circle: BTreeMap<Circle<'e>, Targets<'e>>,
     /// Of requestors whose name is not there.
     by_anyone: Targets<'e>,
 }
@@ -37,9 +32,8 @@ pub(super) fn glimpsed(candidates: &[Candidate<'_>], evidence: &Evidence) -> BTr
         seen.add(&glimpse.requestor, &glimpse.user);
     }
     let may_use = |candidate: &Candidate<'_>| {
-        let who = candidate.impersonator.as_ref()?;
         let kind = candidate.reachable_kind()?;
-        Some(seen.of(who).into_iter().flatten().any(|targets| targets.take(candidate, kind)))
+        Some(seen.of(&candidate.principal()?).any(|targets| targets.take(candidate, kind)))
     };
     let indexed = candidates.iter().enumerate();
     indexed.filter(|(_, candidate)| may_use(candidate) == Some(true)).map(|(index, _)| index).collect()
@@ -50,25 +44,18 @@ impl<'e> Glimpsed<'e> {
         if requestor.is_empty() {
             return self.by_anyone.add(user);
         }
-        self.by_username.entry(requestor).or_default().add(user);
-        if let Username::ServiceAccount { namespace, .. } = Username::parse(requestor) {
-            self.by_namespace.entry(namespace).or_default().add(user);
-            self.by_any_account.add(user);
-        } else {
-            self.by_others.add(user);
-        }
+        self.by_requestor.entry(Principal::of_username(requestor)).or_default().add(user);
+        self.by_circle.entry(Circle::of_username(requestor)).or_default().add(user);
     }
 
-    /// Whom those have asked to be who may be this subject.
-    fn of(&self, who: &Impersonator) -> [Option<&Targets<'e>>; 3] {
-        if who.kind != SubjectKind::Group {
-            return [self.by_username.get(who.username().as_str()), Some(&self.by_anyone), None];
-        }
-        let of_accounts = match who.name.as_str() {
-            SYSTEM_AUTHENTICATED | SYSTEM_SERVICE_ACCOUNTS => Some(&self.by_any_account),
-            group => namespace_of_accounts(group).and_then(|namespace| self.by_namespace.get(namespace)),
+    /// Lists whom those have asked to be who may be this subject.
+    fn of<'s>(&'s self, who: &'s Principal) -> impl Iterator<Item = &'s Targets<'e>> {
+        let of_group = |(circle, targets): (&'s Circle<'e>, &'s Targets<'e>)| match who {
+            Principal::Group(group) if circle.may_be_in(group) => Some(targets),
+            _ => None,
         };
-        [of_accounts, Some(&self.by_others), Some(&self.by_anyone)]
+        let of_groups = self.by_circle.iter().filter_map(of_group);
+        self.by_requestor.get(who).into_iter().chain(of_groups).chain([&self.by_anyone])
     }
 }
 

@@ -45,4 +45,4 @@ pub use recognise::{Program, recognise, words_of};
 pub use span::{EvidenceSpan, FEW_DAYS, FEW_REQUESTS, days_covered};
 pub use usage::{HeldRule, Use, uses};
 pub use verify::{Denial, RequestorGap, Verification, VerifiedRequest, VerifyOptions, verify};
-pub use widen::{Memberships, Widening, widened};
+pub use widen::{Widening, widened};

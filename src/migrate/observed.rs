@@ -13,8 +13,8 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::authority::{
-    Authorizer, Feature, Mode, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_UNAUTHENTICATED, User, Username, decide,
-    service_account_groups,
+    Authorizer, Feature, Mode, Principal, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_UNAUTHENTICATED, User,
+    Username, decide, service_account_groups,
 };
 use crate::evidence::{Evidence, HeaderHint, ImplicitGroups, OwnedRequest, Tally};
 
@@ -53,9 +53,7 @@ pub(super) struct Observations<'e> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct HeaderHints {
     for_all: ImplicitGroups,
-    /// By username, or by group.
-    of_users: BTreeMap<SmolStr, ImplicitGroups>,
-    of_groups: BTreeMap<SmolStr, ImplicitGroups>,
+    of: BTreeMap<Principal, ImplicitGroups>,
 }
 
 impl HeaderHints {
@@ -65,20 +63,19 @@ impl HeaderHints {
         for HeaderHint { impersonator, implicit_groups: hint } in declared {
             match impersonator {
                 None => this.for_all = *hint,
-                Some(who) if who.is_group() => {
-                    this.of_groups.insert(who.name.clone(), *hint);
-                }
-                Some(who) => {
-                    this.of_users.insert(who.username(), *hint);
-                }
+                Some(who) => this.of.extend(who.principal().map(|who| (who, *hint))),
             }
         }
         this
     }
 
+    /// What is said of the most specific subject that a requestor is.
     fn of(&self, requestor: &User) -> ImplicitGroups {
-        let of_group = || requestor.groups.iter().find_map(|group| self.of_groups.get(group.as_str()));
-        self.of_users.get(requestor.name.as_str()).or_else(of_group).copied().unwrap_or(self.for_all)
+        if self.of.is_empty() {
+            return self.for_all;
+        }
+        let all = Principal::all_of(&requestor.name, &requestor.groups);
+        all.iter().find_map(|who| self.of.get(who)).copied().unwrap_or(self.for_all)
     }
 }
 

@@ -18,8 +18,8 @@ use super::manifest::LABEL_MODE;
 use super::observed::{HeaderHints, Lens, Observations, Reading};
 use super::proof::{self, Failure};
 use super::span::EvidenceSpan;
-use super::widen::{Memberships, widened};
-use crate::authority::{Authorizer, Feature, Mode};
+use super::widen::widened;
+use crate::authority::{Authorizer, Feature, Memberships, Mode, Principal};
 use crate::evidence::{DeclaredAction, Evidence, HeaderHint, Impersonator, ImplicitGroups, OwnedRequest};
 use crate::grants::{Grants, Holder, Reason, RuleGrant};
 use crate::inventory::{Object, ObjectKey, ObjectMeta, RoleId};
@@ -343,7 +343,7 @@ fn earlier_objects(grants: &Grants<'_>, memberships: &Memberships) -> Vec<Object
     }
     let subjects = |role: RoleId| {
         let bindings = grants.links().bindings_of(role).iter().map(|binding| inventory.binding(*binding));
-        bindings.flat_map(|binding| &binding.subjects).map(|subject| Impersonator::of_subject(subject).username())
+        bindings.flat_map(|binding| &binding.subjects).filter_map(Principal::of_subject)
     };
     let keys = |role: RoleId| {
         let bindings = grants.links().bindings_of(role).iter().map(|binding| &inventory.binding(*binding).meta);
@@ -352,11 +352,8 @@ fn earlier_objects(grants: &Grants<'_>, memberships: &Memberships) -> Vec<Object
     let all: Vec<ObjectKey> = roles.iter().flat_map(|role| keys(*role)).collect();
     let without = inventory.with(&[], &all);
     // What was cut over already is there in constrained form only, and would be lost.
-    let needed: BTreeSet<SmolStr> = widened(&Grants::new(&without), grants, memberships)
-        .iter()
-        .flat_map(|widening| &widening.new_of)
-        .map(Impersonator::username)
-        .collect();
+    let needed: BTreeSet<Principal> =
+        widened(&Grants::new(&without), grants, memberships).into_iter().flat_map(|widening| widening.new_of).collect();
     let replaced = roles.into_iter().filter(|role| !subjects(*role).any(|subject| needed.contains(&subject)));
     replaced.flat_map(keys).collect()
 }

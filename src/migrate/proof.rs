@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::credit::Served;
 use super::cutover::Cutover;
 use super::observed::Reading;
-use super::widen::{Memberships, Widening, widened};
-use crate::authority::{Authorizer, Feature, Mode, decide};
-use crate::evidence::{Evidence, Impersonator, Review};
+use super::widen::{Widening, widened};
+use crate::authority::{Authorizer, Feature, Memberships, Mode, Principal, decide};
+use crate::evidence::{Evidence, Review};
 use crate::grants::Grants;
 use crate::inventory::Object;
 
@@ -103,7 +103,7 @@ pub(super) enum FailureOf {
     /// Reviews about a user.
     User(String),
     /// Subjects.
-    Subjects(BTreeSet<Impersonator>),
+    Subjects(BTreeSet<Principal>),
 }
 
 impl Proof {
@@ -131,7 +131,7 @@ impl Proof {
         }));
         failures.extend(self.widened.iter().map(|widening| {
             let (who, mode) = (widening.subject.describe(), widening.mode);
-            let subjects = widening.new_of.iter().chain([&widening.subject]).cloned().collect();
+            let subjects = widening.new_of.iter().cloned().chain(widening.subject.principal()).collect();
             Failure {
                 words: format!("{who} in mode {mode}, {}: {}", widening.identity.resource, widening.why),
                 of: FailureOf::Subjects(subjects),

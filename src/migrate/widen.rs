@@ -12,18 +12,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use smol_str::SmolStr;
 
-use crate::authority::{
-    IdentityKind, Mode, Requestable, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_SERVICE_ACCOUNTS,
-    User, Username, is_refused_group, is_refused_key, namespace_of_accounts,
-};
+use crate::authority::{IdentityKind, Memberships, Mode, Principal, Requestable, is_covered, word_covers};
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule};
-use crate::inventory::{PolicyRule, Subject, SubjectKind, Text};
+use crate::inventory::{PolicyRule, Text};
 
-/// How many actions of changed rules are taken apart before the answer is given up: input is hostile, and a rule
-/// multiplies verbs, groups and resources.
-const MAX_ACTIONS: usize = 200_000;
-/// How many pairs of changed and unchanged grants are looked at.
+/// How many pairs of changed and unchanged grants are looked at: input is hostile.
 const MAX_PAIRS: usize = 5_000_000;
 
 /// Something that is allowed after and was not before.
@@ -42,14 +36,13 @@ pub struct Widening {
     /// What makes the difference, in words.
     pub why: String,
     /// The subjects whose grants are new and have a part in it.
-    pub new_of: BTreeSet<Impersonator>,
+    pub new_of: BTreeSet<Principal>,
 }
 
 /// Finds what `after` allows and `before` does not; each identity of a subject in a mode at most once for each subject
 /// that adds to it. Empty exactly if nothing was widened, unless the rules are too many to tell: then that is reported.
 ///
-/// A user may be in any group, but those of service accounts, and a service account in its own alone. Who was seen in
-/// others is in `memberships`.
+/// Whether one requestor may be several of the subjects is what `memberships` says.
 pub fn widened(before: &Grants<'_>, after: &Grants<'_>, memberships: &Memberships) -> Vec<Widening> {
     let mut before_rules: HashSet<HeldRule<'_>> = HashSet::new();
     let old = Holdings::new(before, &mut |held| {
@@ -64,58 +57,16 @@ pub fn widened(before: &Grants<'_>, after: &Grants<'_>, memberships: &Membership
     search.found.into_values().collect()
 }
 
-/// Who was seen in which groups: pairs of usernames and groups.
-#[derive(Debug, Clone, Default)]
-pub struct Memberships(BTreeSet<(SmolStr, SmolStr)>);
-
-impl Memberships {
-    /// The groups of all requestors.
-    pub fn of<'r>(requestors: impl Iterator<Item = &'r User>) -> Self {
-        let mut pairs = BTreeSet::new();
-        let mut last: Option<&User> = None;
-        for user in requestors {
-            // Those of one requestor mostly come one after the other.
-            if last.is_some_and(|last| last.name == user.name && last.groups == user.groups) {
-                continue;
-            }
-            last = Some(user);
-            pairs.extend(user.groups.iter().map(|group| (SmolStr::new(&user.name), SmolStr::new(group))));
-        }
-        Self(pairs)
-    }
-
-    /// Whether one requestor may be both subjects.
-    fn may_be_one(&self, a: &Impersonator, b: &Impersonator) -> bool {
-        match (&a.kind, &b.kind) {
-            (SubjectKind::Group, SubjectKind::Group) => true,
-            (SubjectKind::Group, _) => self.may_be_in(b, &a.name),
-            (_, SubjectKind::Group) => self.may_be_in(a, &b.name),
-            _ => a == b,
-        }
-    }
-
-    fn may_be_in(&self, who: &Impersonator, group: &SmolStr) -> bool {
-        let usual = match (&who.kind, &who.namespace) {
-            (SubjectKind::ServiceAccount, Some(namespace)) => {
-                let of_namespace = namespace_of_accounts(group) == Some(namespace);
-                group == SYSTEM_AUTHENTICATED || group == SYSTEM_SERVICE_ACCOUNTS || of_namespace
-            }
-            _ => !group.starts_with(SYSTEM_SERVICE_ACCOUNTS),
-        };
-        usual || self.0.contains(&(who.username(), group.clone()))
-    }
-}
-
 /// Who holds a rule and in which namespace it counts.
-type HeldRule<'i> = (Impersonator, Option<SmolStr>, &'i PolicyRule);
+type HeldRule<'i> = (Principal, Option<SmolStr>, &'i PolicyRule);
 
 /// What is told of a rule: who holds it, in which namespace, and what it grants.
-type Visit<'v, 'i> = dyn FnMut(&Impersonator, Option<&str>, &'i PolicyRule, &[RuleGrant], &[RuleAction]) + 'v;
+type Visit<'v, 'i> = dyn FnMut(&Principal, Option<&str>, &'i PolicyRule, &[RuleGrant], &[RuleAction]) + 'v;
 
 /// Calls `visit` for each rule that bears on impersonation in each subject's hands.
 fn visit_rules<'i>(grants: &Grants<'i>, visit: &mut Visit<'_, 'i>) {
     for (role, _) in grants.inventory().role_ids() {
-        let mut holders: Option<BTreeSet<(Impersonator, Option<&str>)>> = None;
+        let mut holders: Option<BTreeSet<(Principal, Option<&str>)>> = None;
         for (_, rule) in grants.rules_of(role) {
             let found = grants_of_rule(rule);
             let actions = actions_of_rule(rule);
@@ -125,25 +76,15 @@ fn visit_rules<'i>(grants: &Grants<'i>, visit: &mut Visit<'_, 'i>) {
             let holders = holders.get_or_insert_with(|| {
                 let all = grants.holders(role);
                 let held = all.iter().filter(|holder| grants.is_held(holder));
-                held.filter_map(|holder| Some((canonical(grants.subject(holder)?), grants.namespace(holder)))).collect()
+                held.filter_map(|holder| {
+                    Some((Principal::of_subject(grants.subject(holder)?)?, grants.namespace(holder)))
+                })
+                .collect()
             });
             for (subject, namespace) in holders.iter() {
                 visit(subject, *namespace, rule, &found, &actions);
             }
         }
-    }
-}
-
-/// The impersonator behind a subject; a service account, however it is spelled, is one and the same.
-fn canonical(subject: &Subject) -> Impersonator {
-    let impersonator = Impersonator::of_subject(subject);
-    match (&impersonator.kind, Username::parse(&impersonator.name)) {
-        (SubjectKind::User, Username::ServiceAccount { namespace, name }) => Impersonator {
-            kind: SubjectKind::ServiceAccount,
-            namespace: Some(SmolStr::new(namespace)),
-            name: SmolStr::new(name),
-        },
-        _ => impersonator,
     }
 }
 
@@ -180,13 +121,13 @@ struct Held<'i> {
 /// What each subject holds.
 #[derive(Debug)]
 struct Holdings<'i> {
-    by_mode: BTreeMap<Mode, BTreeMap<Impersonator, Held<'i>>>,
+    by_mode: BTreeMap<Mode, BTreeMap<Principal, Held<'i>>>,
 }
 
 impl<'i> Holdings<'i> {
     /// What a state gives to each subject; `is_new` is asked of each rule in someone's hands.
     fn new(grants: &Grants<'i>, is_new: &mut dyn FnMut(HeldRule<'i>) -> bool) -> Self {
-        let mut by_mode: BTreeMap<Mode, BTreeMap<Impersonator, Held<'i>>> = BTreeMap::new();
+        let mut by_mode: BTreeMap<Mode, BTreeMap<Principal, Held<'i>>> = BTreeMap::new();
         visit_rules(grants, &mut |subject, namespace, rule, found, actions| {
             let new = is_new((subject.clone(), namespace.map(SmolStr::new), rule));
             for grant in found.iter().filter(|grant| grant.reason.is_none()) {
@@ -217,7 +158,7 @@ impl<'i> Holdings<'i> {
         Self { by_mode }
     }
 
-    fn of(&self, mode: Mode, subject: &Impersonator) -> Option<&Held<'i>> {
+    fn of(&self, mode: Mode, subject: &Principal) -> Option<&Held<'i>> {
         self.by_mode.get(&mode)?.get(subject)
     }
 }
@@ -226,26 +167,17 @@ impl<'i> Holdings<'i> {
 /// rule has no names.
 #[expect(clippy::option_option, reason = "no names at all, any name, these names")]
 fn asked_names(mode: Mode, kind: IdentityKind, key: Option<&str>, names: &[Text]) -> Option<Option<BTreeSet<SmolStr>>> {
-    let constrained = mode != Mode::Legacy;
-    let refused_key = |key: &str| key != "*" && is_refused_key(key);
-    if constrained && kind == IdentityKind::UserExtras && key.is_some_and(refused_key) {
-        return None;
-    }
-    if names.is_empty() {
-        return Some(None);
-    }
     let asked = Requestable { mode, kind, extra_key: key };
-    let refused = |name: &str| match kind {
-        IdentityKind::Groups => constrained && is_refused_group(name),
-        IdentityKind::UserExtras => constrained && name.is_empty(),
-        _ => false,
-    };
+    if names.is_empty() {
+        return asked.is_heeded(None).then_some(None);
+    }
+    let many = |name: &str| mode != Mode::Legacy && is_for_many(kind, name);
     let names: BTreeSet<SmolStr> = names
         .iter()
         .map(|name| &name.value)
-        .filter(|name| asked.asks_for(name) && !refused(name))
+        .filter(|name| asked.is_heeded(Some(name)))
         // To be able to answer the question for many at once is to be able to be any.
-        .map(|name| if constrained && is_for_many(kind, name) { SmolStr::new_static(MANY) } else { name.clone() })
+        .map(|name| if many(name) { SmolStr::new_static(MANY) } else { name.clone() })
         .collect();
     (!names.is_empty()).then_some(Some(names))
 }
@@ -262,17 +194,17 @@ struct Search<'s, 'i> {
     new: &'s Holdings<'i>,
     memberships: &'s Memberships,
     /// By what was found: whose identity, in which mode, and whose new grants make it more.
-    found: BTreeMap<(Impersonator, Mode, usize, Impersonator), Widening>,
+    found: BTreeMap<(Principal, Mode, usize, Principal), Widening>,
     pairs: usize,
 }
 
 /// An identity, or an action, in a subject's hands.
-type Of<'s, T> = (&'s Impersonator, &'s T);
+type Of<'s, T> = (&'s Principal, &'s T);
 
 impl<'s, 'i> Search<'s, 'i> {
     fn mode(&mut self, mode: Mode) {
         let memberships = self.memberships;
-        let may_be_one = |a: &Impersonator, b: &Impersonator| memberships.may_be_one(a, b);
+        let may_be_one = |a: &Principal, b: &Principal| memberships.may_be_one(a, b);
         let Some(held) = self.new.by_mode.get(&mode) else { return };
         let nothing_new = held
             .values()
@@ -290,13 +222,13 @@ impl<'s, 'i> Search<'s, 'i> {
         let actions: Vec<Of<'s, Actions<'i>>> =
             held.iter().flat_map(|(who, held)| held.actions.iter().map(move |one| (who, one))).collect();
         // Whatever legacy covers cannot be widened.
-        let open: Vec<(usize, &Impersonator, Identities)> = identities
+        let open: Vec<(usize, &Principal, Identities)> = identities
             .iter()
-            .filter(|(_, (who, _))| !is_superuser(who))
+            .filter(|(_, (who, _))| !who.is_superuser())
             .filter_map(|(at, (who, one))| Some((*at, *who, self.beyond_legacy(&[who], one)?)))
             .collect();
         // Groups, UIDs and extras are asked for beside a user.
-        let is_usable = |one: &Identities, together: &[&Impersonator]| {
+        let is_usable = |one: &Identities, together: &[&Principal]| {
             mode != Mode::UserInfo
                 || one.kind == IdentityKind::Users
                 || identities.iter().any(|(_, (who, one))| {
@@ -319,7 +251,7 @@ impl<'s, 'i> Search<'s, 'i> {
                     continue;
                 }
                 let why = if same_identity {
-                    format!("{} may {} as it now", actor.describe(), describe_action(action))
+                    format!("{} may {} as it now", Impersonator::from(*actor).describe(), describe_action(action))
                 } else {
                     "it could not be taken before".to_owned()
                 };
@@ -341,14 +273,18 @@ impl<'s, 'i> Search<'s, 'i> {
                 if !acts || !usable || self.beyond(mode, &together, part).is_none() {
                     continue;
                 }
-                let why = format!("{} may be {} together with it now", other.describe(), describe_identities(part));
+                let why = format!(
+                    "{} may be {} together with it now",
+                    Impersonator::from(*other).describe(),
+                    describe_identities(part)
+                );
                 self.report(at, (who, &one), mode, &[(true, other)], why);
             }
         }
     }
 
-    fn legacy(&mut self, held: &'s BTreeMap<Impersonator, Held<'i>>) {
-        for (who, held) in held.iter().filter(|(who, _)| !is_superuser(who)) {
+    fn legacy(&mut self, held: &'s BTreeMap<Principal, Held<'i>>) {
+        for (who, held) in held.iter().filter(|(who, _)| !who.is_superuser()) {
             for (at, one) in held.identities.iter().enumerate().filter(|(_, one)| one.is_new) {
                 if let Some(one) = self.beyond_legacy(&[who], one) {
                     let why = "it could not be taken without limit before".to_owned();
@@ -363,17 +299,17 @@ impl<'s, 'i> Search<'s, 'i> {
         at: usize,
         (who, one): Of<'_, Identities>,
         mode: Mode,
-        new_of: &[(bool, &Impersonator)],
+        new_of: &[(bool, &Principal)],
         why: String,
     ) {
-        let new_of: BTreeSet<Impersonator> =
+        let new_of: BTreeSet<Principal> =
             new_of.iter().filter(|(new, _)| *new).map(|(_, who)| (*who).clone()).collect();
         let Some(by) = new_of.first().cloned() else { return };
         let names = one.names.as_ref().map(|names| {
             names.iter().map(|name| if name == MANY { SmolStr::new_static("*") } else { name.clone() }).collect()
         });
         self.found.entry((who.clone(), mode, at, by)).or_insert_with(|| Widening {
-            subject: who.clone(),
+            subject: who.into(),
             mode,
             identity: Identity {
                 api_group: SmolStr::new_static(one.kind.asked_in(mode).unwrap_or_default()),
@@ -399,54 +335,27 @@ impl<'s, 'i> Search<'s, 'i> {
     }
 
     /// What of `one` a requestor who is all of these could not be by legacy before.
-    fn beyond_legacy(&self, who: &[&Impersonator], one: &Identities) -> Option<Identities> {
+    fn beyond_legacy(&self, who: &[&Principal], one: &Identities) -> Option<Identities> {
         self.beyond(Mode::Legacy, who, one)
     }
 
     /// What of `one` a requestor who is all of these could not be in a mode before.
-    fn beyond(&self, mode: Mode, who: &[&Impersonator], one: &Identities) -> Option<Identities> {
+    fn beyond(&self, mode: Mode, who: &[&Principal], one: &Identities) -> Option<Identities> {
         let all = all_of(who);
         let known = all.iter().filter_map(|who| self.old.of(mode, who)).flat_map(|held| &held.identities);
         one.without(known)
     }
 
     /// Whether a requestor who is all of these could do all of `action` before.
-    fn action_covered(&self, who: &[&Impersonator], mode: Mode, action: &Actions<'_>) -> bool {
+    fn action_covered(&self, who: &[&Principal], mode: Mode, action: &Actions<'_>) -> bool {
         let all = all_of(who);
-        let known: Vec<&Actions<'_>> =
-            all.iter().filter_map(|who| self.old.of(mode, who)).flat_map(|held| &held.actions).collect();
-        let allows = |known: &Actions<'_>, matches: &dyn Fn(&PolicyRule) -> bool| {
-            (known.verb == "*" || known.verb == action.verb)
-                && (known.namespace.is_none() || known.namespace == action.namespace)
-                && matches(known.rule)
-        };
-        let rule = action.rule;
-        let names: Vec<Option<&str>> = if rule.resource_names.is_empty() {
-            vec![None]
-        } else {
-            rule.resource_names.iter().map(|name| Some(name.as_str())).collect()
-        };
-        if rule.api_groups.len() * rule.resources.len() * names.len() + rule.non_resource_urls.len() > MAX_ACTIONS {
-            return false;
-        }
-        let urls = action.namespace.is_some()
-            || rule
-                .non_resource_urls
-                .iter()
-                .all(|url| known.iter().any(|known| allows(known, &|rule| url_pattern_covered(rule, url.as_str()))));
-        urls && rule.api_groups.iter().all(|group| {
-            rule.resources.iter().all(|resource| {
-                names.iter().all(|name| {
-                    let matches = |rule: &PolicyRule| {
-                        has(&rule.api_groups, group.as_str())
-                            && resource_pattern_covered(rule, resource.as_str())
-                            && (rule.resource_names.is_empty()
-                                || name.is_some_and(|name| rule.resource_names.iter().any(|own| own.as_str() == name)))
-                    };
-                    known.iter().any(|known| allows(known, &matches))
-                })
-            })
-        })
+        let held = all.iter().filter_map(|who| self.old.of(mode, who)).flat_map(|held| &held.actions);
+        let rules: Vec<&PolicyRule> = held
+            .filter(|known| word_covers(&known.verb, &action.verb))
+            .filter(|known| known.namespace.is_none() || known.namespace == action.namespace)
+            .map(|known| known.rule)
+            .collect();
+        is_covered(action.rule, action.namespace.is_some(), rules.iter().copied())
     }
 }
 
@@ -487,51 +396,9 @@ fn combine(mode: Mode, one: &Identities, other: &Identities) -> bool {
     mode == Mode::UserInfo && !(one.kind == other.kind && matches!(one.kind, IdentityKind::Users | IdentityKind::Uids))
 }
 
-fn has(texts: &[Text], value: &str) -> bool {
-    texts.iter().any(|text| text.as_str() == value || text.as_str() == "*")
-}
-
-/// Whether a rule matches all resources that the pattern does.
-fn resource_pattern_covered(rule: &PolicyRule, pattern: &str) -> bool {
-    rule.resources.iter().any(|known| {
-        let known = known.as_str();
-        known == "*"
-            || known == pattern
-            || known.strip_prefix("*/").is_some_and(|sub| pattern.split_once('/').is_some_and(|(_, of)| of == sub))
-    })
-}
-
-/// Whether a rule matches all paths that the pattern does.
-fn url_pattern_covered(rule: &PolicyRule, pattern: &str) -> bool {
-    rule.non_resource_urls.iter().any(|known| {
-        let known = known.as_str();
-        known == pattern
-            || (known.ends_with('*') && pattern.trim_end_matches('*').starts_with(known.trim_end_matches('*')))
-    })
-}
-
-/// The subjects that someone is who is all of these: with the groups that follow from them.
-fn all_of(who: &[&Impersonator]) -> BTreeSet<Impersonator> {
-    let group = |name: &str| Impersonator { kind: SubjectKind::Group, namespace: None, name: SmolStr::new(name) };
-    let mut all: BTreeSet<Impersonator> = who.iter().map(|who| (*who).clone()).collect();
-    for who in who {
-        match (&who.kind, &who.namespace) {
-            (SubjectKind::ServiceAccount, Some(namespace)) => {
-                all.insert(group(SYSTEM_SERVICE_ACCOUNTS));
-                all.insert(group(&format!("{SYSTEM_SERVICE_ACCOUNTS}:{namespace}")));
-                all.insert(group(SYSTEM_AUTHENTICATED));
-            }
-            (SubjectKind::User, _) if who.name != SYSTEM_ANONYMOUS => {
-                all.insert(group(SYSTEM_AUTHENTICATED));
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-fn is_superuser(who: &Impersonator) -> bool {
-    who.kind == SubjectKind::Group && who.name == SYSTEM_MASTERS
+/// The principals that someone surely is who is all of these.
+fn all_of(who: &[&Principal]) -> BTreeSet<Principal> {
+    who.iter().flat_map(|who| who.surely()).collect()
 }
 
 fn describe_action(action: &Actions<'_>) -> String {

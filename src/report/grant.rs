@@ -8,10 +8,10 @@ use smol_str::SmolStr;
 
 use super::{MAX_LISTED, Owner};
 use crate::authority::{
-    IdentityKind, Mode, SYSTEM_MASTERS, Verb, binds_cluster_wide, is_refused_group, is_refused_key,
+    IdentityKind, Mode, Principal, SYSTEM_MASTERS, Verb, binds_cluster_wide, is_refused_group, is_refused_key,
 };
 use crate::evidence::take_in;
-use crate::grants::{Grants, Holder, HoldersOfRole, Principal, Reason, RuleGrant, grants_of_rule};
+use crate::grants::{Grants, Holder, HoldersOfRole, Reason, RuleGrant, grants_of_rule};
 use crate::inventory::{BindingId, ObjectMeta, PolicyRule, RoleId, Subject, Text, abbreviate};
 use crate::lint::words;
 use crate::migrate::{HeldRule, Kept, Outcome, Plan, Use};

@@ -13,9 +13,9 @@ pub use work::{Task, TaskKind};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::authority::{KubeVersion, Mode};
+use crate::authority::{KubeVersion, Mode, Principal};
 use crate::evidence::{Evidence, take_in};
-use crate::grants::{Grants, HoldersOfRole, Path, Principal, Reason};
+use crate::grants::{Grants, HoldersOfRole, Path, Reason};
 use crate::migrate::{HeldRule, Kept, Options, Outcome, Plan, Sources, Use, days_covered, plan, uses};
 use crate::problem::{Problem, ProblemKind};
 

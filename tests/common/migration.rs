@@ -35,7 +35,10 @@ pub fn is_real(requestor: &User) -> bool {
     alone.complete_groups();
     match Username::parse(&requestor.name) {
         Username::ServiceAccount { .. } => requestor.groups.iter().all(|group| alone.groups.contains(group)),
-        _ => !requestor.groups.iter().any(|group| group.starts_with("system:serviceaccounts")),
+        // All such groups that random worlds have.
+        _ => ["system:serviceaccounts", "system:serviceaccounts:apps"]
+            .iter()
+            .all(|own| !requestor.groups.iter().any(|group| group == own)),
     }
 }
 

@@ -21,7 +21,7 @@ const OBJECTS: [(&str, &str, &str); 9] = [
 ];
 const PATHS: [&str; 7] = ["/api", "/apis", "/apis/apps/v1", "/openapi/v3", "/version", "/healthz", "/"];
 /// Requestors, with the extras of their tokens.
-const REQUESTORS: [&str; 7] = [
+const REQUESTORS: [&str; 8] = [
     "alice",
     "bob",
     "system:serviceaccount:apps:deputy",
@@ -29,11 +29,21 @@ const REQUESTORS: [&str; 7] = [
     "system:serviceaccount:kube-system:agent",
     "system:anonymous",
     "system:node:n1",
+    // Only looks like a node.
+    "system:node:",
 ];
-const GROUPS: [&str; 5] =
-    ["devs", "ops", "system:authenticated", "system:serviceaccounts", "system:serviceaccounts:apps"];
+/// The last two only look like the server's own.
+const GROUPS: [&str; 7] = [
+    "devs",
+    "ops",
+    "system:authenticated",
+    "system:serviceaccounts",
+    "system:serviceaccounts:apps",
+    "system:serviceaccounts-x",
+    "system:nodesx",
+];
 /// Names to be, as users.
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 19] = [
     "panda",
     "koala",
     "*",
@@ -52,10 +62,20 @@ const TARGETS: [&str; 18] = [
     "system:node:",
     "system:node:N1",
     "system:nodes",
+    "system:nodesx",
     "system:masters",
 ];
-const TARGET_GROUPS: [&str; 8] =
-    ["devs", "admins", "auditors", "system:masters", "", "*", "system:authenticated", "system:unauthenticated"];
+const TARGET_GROUPS: [&str; 9] = [
+    "devs",
+    "admins",
+    "auditors",
+    "system:masters",
+    "",
+    "*",
+    "system:authenticated",
+    "system:unauthenticated",
+    "system:serviceaccounts-x",
+];
 const EXTRA_KEYS: [&str; 9] = [
     "scopes",
     "acme.com/project",
@@ -189,7 +209,7 @@ impl Generator {
         } else if self.chance(60) {
             json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": self.pick(&REQUESTORS)})
         } else {
-            json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": self.pick(&["devs", "ops", "system:serviceaccounts"])})
+            json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": self.pick(&["devs", "ops", "system:serviceaccounts", "system:serviceaccounts-x"])})
         };
         let mut binding = object("ClusterRoleBinding", json!({"name": name}), "subjects", json!([subject]));
         binding["roleRef"] = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});

@@ -7,8 +7,8 @@ use super::super::json::{
     ImpersonationShape, Location, Reference, Subject, impersonation_shapes, location, reference, subject,
 };
 use super::text;
-use crate::authority::{KubeVersion, Mode};
-use crate::grants::{Grants, Path, Power, Principal, Reason, Source};
+use crate::authority::{KubeVersion, Mode, Principal};
+use crate::grants::{Grants, Path, Power, Reason, Source};
 use crate::inventory::{Inventory, RoleId};
 use crate::migrate::{Kept, Outcome};
 use crate::report::{Origin, Report, ReportedGrant, Task, Totals, Used};
