@@ -36,6 +36,7 @@ pub(super) fn of_plan(
     warnings.extend(unused_declarations(sources, used));
     warnings.extend(kept_parts(grants, planned));
     warnings.extend(observed_only(grants, options, planned));
+    warnings.extend(listed_actions(plan));
     warnings.extend(namespaces(grants, options, plan));
     warnings.extend(nodes(grants, planned));
     warnings.extend(mixed_clients(&plan.requests));
@@ -126,6 +127,15 @@ fn observed_only(grants: &Grants<'_>, options: &Options<'_>, planned: &[PlannedG
         )
     };
     kinds.into_iter().map(words).collect()
+}
+
+/// What actions mean that the evidence does not show.
+fn listed_actions(plan: &Plan<'_>) -> Option<String> {
+    let is_any = plan.impersonators.iter().any(|planned| !planned.modes.is_empty());
+    is_any.then(|| {
+        "impersonators may do only the actions listed here: any other that has no legacy grant is refused after the cut-over"
+            .to_owned()
+    })
 }
 
 /// What new namespaces mean, and namespaces that do not exist.
