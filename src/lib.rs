@@ -27,6 +27,7 @@ pub mod fix;
 pub mod grants;
 pub mod guard;
 pub mod inventory;
+pub mod kustomize;
 pub mod lint;
 pub mod migrate;
 pub mod output;

@@ -50,7 +50,7 @@ fn fix(name: &str, text: &str, version: KubeVersion, with_unsafe: bool) -> Outco
         assert_eq!(inventory.problems, [], "{text}\n{now}");
         let state = Grants::new(&inventory).on_version(version);
         let after = check(&state, &Selection::default().with_mends());
-        if !fixes.round(&state, &after, &mut |_| Ok(text.as_bytes().to_vec())) {
+        if !fixes.round(&state, &after, &mut |_: &std::sync::Arc<str>| Ok(text.as_bytes().to_vec())) {
             assert_eq!(broken_promise((&grants, &before), (&state, &after), with_unsafe), None, "{text}\n{now}");
             let lost = || widened(&state, &grants, &Memberships::default());
             assert!(widened(&grants, &state, &Memberships::default()).is_empty() && (with_unsafe || lost().is_empty()));

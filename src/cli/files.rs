@@ -47,8 +47,14 @@ impl Files {
         };
         let real = path.canonicalize().map_err(|error| unreadable(&error))?;
         if !self.roots.iter().any(|root| real.starts_with(root)) {
-            let help = "give the file to which it leads instead";
-            return Err(not_editable(name, "is a symbolic link that leads out of the paths given", help));
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let plain = parent.canonicalize().map(|parent| parent.join(path.file_name().unwrap_or_default()));
+            let (message, help) = if plain.is_ok_and(|plain| plain == real) {
+                ("is outside of the paths given", "give its directory, too")
+            } else {
+                ("is a symbolic link that leads out of the paths given", "give the file to which it leads instead")
+            };
+            return Err(not_editable(name, message, help));
         }
         if let Some((other, _)) = self.real.iter().find(|(_, known)| **known == real) {
             let message = format!("is the same file as {other}");
@@ -61,11 +67,27 @@ impl Files {
         Ok(text.into_bytes())
     }
 
+    /// Where a new file goes: inside of the paths given.
+    fn new_path(&self, name: &Arc<str>) -> Result<PathBuf, Failure> {
+        let path = Path::new(name.as_ref());
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let real = parent.canonicalize().map_err(|error| failed(name, &error))?;
+        if !self.roots.iter().any(|root| real.starts_with(root)) {
+            let error = io::Error::other("it is outside of the paths given; give its directory");
+            return Err(failed(name, &error));
+        }
+        Ok(real.join(path.file_name().unwrap_or_default()))
+    }
+
     /// Writes all files, or none if one of them has changed meanwhile or cannot be written.
     pub(super) fn write(&self, changes: &[&FileChange]) -> Result<(), Failure> {
         let mut ready = Vec::with_capacity(changes.len());
         for change in changes {
-            let Some(real) = self.real.get(&change.path) else { continue };
+            let real = match self.real.get(&change.path) {
+                Some(real) => real.clone(),
+                None if change.is_new => self.new_path(&change.path)?,
+                None => continue,
+            };
             ready.push(Replacement::prepare(real, change).map_err(|error| failed(&change.path, &error))?);
         }
         for replacement in &ready {
@@ -81,29 +103,39 @@ impl Files {
 
 /// A new file beside the one whose place it takes.
 struct Replacement<'c> {
-    real: &'c Path,
+    real: PathBuf,
     new: PathBuf,
     change: &'c FileChange,
 }
 
 impl<'c> Replacement<'c> {
-    fn prepare(real: &'c Path, change: &'c FileChange) -> io::Result<Self> {
-        let permissions = fs::metadata(real)?.permissions();
+    fn prepare(real: PathBuf, change: &'c FileChange) -> io::Result<Self> {
+        let permissions = if change.is_new { None } else { Some(fs::metadata(&real)?.permissions()) };
         // A new file would take its place all the same.
-        if permissions.readonly() {
+        if permissions.as_ref().is_some_and(fs::Permissions::readonly) {
             return Err(io::Error::other("it is only for reading"));
         }
-        let (mut file, new) = create_beside(real)?;
+        let (mut file, new) = create_beside(&real)?;
         let replacement = Self { real, new, change };
         file.write_all(&change.after)?;
-        file.set_permissions(permissions)?;
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
+        }
         file.sync_all()?;
         Ok(replacement)
     }
 
     /// Sees to it that the file is what was edited.
     fn check(&self) -> io::Result<()> {
-        if fs::symlink_metadata(self.real)?.is_file() && fs::read(self.real)? == self.change.before {
+        let there = fs::symlink_metadata(&self.real);
+        if self.change.is_new {
+            return if there.is_err() {
+                Ok(())
+            } else {
+                Err(io::Error::other("it is there by now; run the command again"))
+            };
+        }
+        if there?.is_file() && fs::read(&self.real)? == self.change.before {
             return Ok(());
         }
         Err(io::Error::other("it has changed since it was read; run the command again"))
@@ -111,7 +143,7 @@ impl<'c> Replacement<'c> {
 
     fn finish(self) -> io::Result<()> {
         self.check()?;
-        fs::rename(&self.new, self.real)?;
+        fs::rename(&self.new, &self.real)?;
         // Where a directory cannot be synced, the rename is as safe as it gets.
         if let Some(directory) = self.real.parent().and_then(|parent| File::open(parent).ok()) {
             let _ = directory.sync_all();
@@ -171,7 +203,15 @@ mod tests {
             .into_iter()
             .map(|file| {
                 let before = files.read(&name(file)).unwrap();
-                FileChange { path: name(file), before, after: b"new".to_vec(), template: None, is_empty: false }
+                FileChange {
+                    path: name(file),
+                    before,
+                    after: b"new".to_vec(),
+                    template: None,
+                    is_empty: false,
+                    is_new: false,
+                    added: Vec::new(),
+                }
             })
             .collect();
         fs::write(path("b.yaml"), "changed").unwrap();

@@ -2,24 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use deputize::grants::Grants;
-use deputize::inventory::ObjectKey;
-use deputize::migrate::{Plan, Stage, in_place};
+use deputize::inventory::Inventory;
+use deputize::migrate::{Plan, Stage, in_place, not_in_place};
 use deputize::output::diff::write_diff;
 use deputize::output::{escape, human};
 use deputize::rewrite::FileChange;
 
-use super::files::{Files, not_editable};
 use super::input::InputArgs;
+use super::surroundings::Surroundings;
 use super::{Failure, Outcome, Status, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InPlaceArgs {
     /// Edit the manifests themselves; every byte that need not change stays
-    #[arg(long, requires = "stage", conflicts_with_all = ["output_dir", "output"], help_heading = "Output")]
+    #[arg(long, requires = "stage", group = "written", conflicts_with = "output", help_heading = "Output")]
     in_place: bool,
     /// Which of the two stages --in-place does
     #[arg(long, value_enum, value_name = "STAGE", requires = "in_place", help_heading = "Output")]
@@ -56,24 +55,25 @@ impl InPlaceArgs {
     }
 }
 
-/// Does a stage, or prints what it would do.
+/// Does a stage, or prints what it would do. `force` allows the cut-over without the first stage.
 pub(super) fn run(
     args: &InPlaceArgs,
-    stage: Stage,
+    (stage, force): (Stage, bool),
     input: &InputArgs,
     grants: &Grants<'_>,
     plan: &Plan<'_>,
 ) -> Outcome {
-    let streams = &grants.inventory().streams;
-    let mut files = Files::new(&input.paths);
-    let mut read = |name: &Arc<str>| {
-        if streams.contains_key(name) {
-            return Err(not_editable(name, "is a pipe and cannot be edited", "give the file that it is made from"));
-        }
-        files.read(name)
-    };
-    let planned = in_place(grants, plan, stage, &mut read);
+    if stage == Stage::Cutover && !force {
+        require_first_stage(grants.inventory(), plan)?;
+    }
+    let mut surroundings = Surroundings::new(&input.paths, grants.inventory())?;
+    let mut planned = in_place(grants, plan, stage, &mut surroundings);
+    let checked = surroundings.check(plan, stage, &planned.changes);
+    planned.problems.extend(checked.problems);
     let mut err = terminal::stderr();
+    for warning in &checked.warnings {
+        writeln!(err, "warning: {}", escape(warning))?;
+    }
     if !planned.problems.is_empty() {
         human::write_problems(&mut err, &planned.problems)?;
         writeln!(err, "no file was changed")?;
@@ -87,7 +87,7 @@ pub(super) fn run(
     let printed = shown.iter().try_for_each(|change| write_diff(&mut out, &change.path, &change.before, &change.after));
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     if !args.diff {
-        files.write(&edited)?;
+        surroundings.files.write(&edited)?;
     }
     say_what_was_done(&mut err, args.diff, &edited, &by_hand)?;
     if !args.diff && !planned.changes.is_empty() {
@@ -96,10 +96,8 @@ pub(super) fn run(
     if stage == Stage::Grant {
         warn_of_copies(&mut err, grants, plan)?;
     }
-    let edited = !args.diff && !edited.is_empty();
-    let missing = stage == Stage::Cutover && warn_of_missing(&mut err, edited, grants, plan)?;
     err.flush()?;
-    Ok(if by_hand.is_empty() && !missing { Status::Clean } else { Status::Reported })
+    Ok(if by_hand.is_empty() { Status::Clean } else { Status::Reported })
 }
 
 fn say_what_was_done(
@@ -112,7 +110,12 @@ fn say_what_was_done(
         return writeln!(err, "there is nothing to change");
     }
     for change in edited {
-        let verb = if diff { "would change" } else { "changed" };
+        let verb = match (change.is_new, diff) {
+            (true, true) => "would add",
+            (true, false) => "added",
+            (false, true) => "would change",
+            (false, false) => "changed",
+        };
         writeln!(err, "{verb} {}", escape(&change.path))?;
     }
     for change in edited.iter().filter(|change| change.is_empty) {
@@ -169,27 +172,16 @@ fn warn_of_copies(err: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> 
     Ok(())
 }
 
-/// The cut-over counts on what the first stage adds. Whether any of it is missing.
-fn warn_of_missing(err: &mut dyn Write, edited: bool, grants: &Grants<'_>, plan: &Plan<'_>) -> io::Result<bool> {
-    let inventory = grants.inventory();
-    let known: std::collections::HashSet<ObjectKey> = inventory
-        .roles
-        .iter()
-        .map(|role| role.meta.key())
-        .chain(inventory.bindings.iter().map(|binding| binding.meta.key()))
-        .collect();
-    let missing = plan.added.iter().filter(|object| !known.contains(&object.meta().key())).count();
-    if missing == 0 {
-        return Ok(false);
-    }
-    writeln!(
-        err,
-        "warning: {} that the impersonators need instead {} in no manifest: {}run --stage grant, and apply what it adds before \
-         the cut-over",
-        human::count(missing, "constrained object"),
-        if missing == 1 { "is" } else { "are" },
-        // Without the legacy grants there is nothing left to tell what to add.
-        if edited { "restore the files, " } else { "" },
-    )?;
-    Ok(true)
+/// Refuses a cut-over without the first stage: without the legacy grants, nothing tells what to add.
+fn require_first_stage(inventory: &Inventory, plan: &Plan<'_>) -> Result<(), Failure> {
+    let missing = not_in_place(inventory, plan);
+    let (Some(first), more) = (missing.first(), missing.len().saturating_sub(1)) else { return Ok(()) };
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!(
+        "the first stage is not in place, so nothing was changed: {}{more} {} missing from the manifests or out of date. Run \
+         --stage grant, apply what it adds, then cut over; --force cuts over all the same",
+        escape(&first.meta().reference()),
+        if missing.len() == 1 { "is" } else { "are" },
+    );
+    Err(Failure::Message(message))
 }

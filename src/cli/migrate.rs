@@ -10,13 +10,16 @@ use deputize::authority::Feature;
 use deputize::evidence::{DeclaredActions, Derived, Impersonator, derive_actions, read_declared};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::migrate::{ActionScope, Identities, Kept, Options, Plan, Sources, Stage, exceptions, keep_apart, plan};
+use deputize::migrate::{
+    ActionScope, Identities, Kept, ObjectOptions, Options, Plan, Sources, Stage, exceptions, keep_apart, plan,
+};
 use deputize::output::{escape, human, plan as plan_output, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
 use super::input::{
     DuplicatesArg, ImplicitGroupsArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of,
 };
+use super::objects::ObjectArgs;
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -60,17 +63,19 @@ pub(super) struct Args {
     duplicates: DuplicatesArg,
     /// Directory to write: what to apply first (1-grant), what to apply then (2-cutover), how to go back (rollback), and
     /// the plan
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    #[arg(long, value_name = "DIR", group = "written", help_heading = "Output")]
     output_dir: Option<PathBuf>,
-    /// Replace what an earlier run has left in the directory: every .yaml file in 1-grant, 2-cutover and rollback, and the
-    /// plan
-    #[arg(long, requires = "output_dir", help_heading = "Output")]
+    /// With --output-dir: replace what an earlier run wrote, every .yaml file in 1-grant, 2-cutover and rollback, and the
+    /// plan. With --in-place --stage cutover: cut over although the first stage is missing
+    #[arg(long, requires = "written", help_heading = "Output")]
     force: bool,
     /// What is printed; with --output-dir nothing is, unless this says what
     #[arg(long, short, value_enum, help_heading = "Output")]
     output: Option<Output>,
     #[command(flatten)]
     in_place: in_place::InPlaceArgs,
+    #[command(flatten)]
+    objects: ObjectArgs,
     #[command(flatten)]
     version: VersionArg,
 }
@@ -109,6 +114,7 @@ struct Given {
     declared: DeclaredActions,
     derived: Derived,
     logs: Option<logs::LogsRead>,
+    objects: ObjectOptions,
 }
 
 impl Args {
@@ -164,6 +170,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         given.derived = derive_actions(&grants);
     }
     say_coverage(inventory)?;
+    given.objects = args.objects.options(inventory, args.in_place.stage().is_some());
     let given = ManuallyDrop::new(given);
     let mut plan = ManuallyDrop::new(make_plan(args, &grants, &given)?);
     // The ids of what was planned are the same there.
@@ -185,7 +192,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     err.flush()?;
     match args.in_place.stage() {
-        Some(stage) => status = status.max(in_place::run(&args.in_place, stage, &args.input, &grants, &plan)?),
+        Some(stage) => {
+            status = status.max(in_place::run(&args.in_place, (stage, args.force), &args.input, &grants, &plan)?)
+        }
         None => print(args, shown, &plan)?,
     }
     let kept = plan.grants.iter().filter_map(|planned| planned.outcome.kept()).any(|kept| kept != Kept::NotSelected);
@@ -212,6 +221,7 @@ fn make_plan<'p>(args: &'p Args, grants: &'p Grants<'p>, given: &'p Given) -> Re
         implicit_groups: args.implicit_groups.value(),
         header_hints: &given.declared.header_hints,
         only: &args.only,
+        objects: Some(&given.objects),
     };
     plan(grants, &sources, options).map_err(|unproven| {
         let mut err = terminal::stderr();

@@ -15,6 +15,7 @@ mod in_place;
 mod input;
 mod logs;
 mod migrate;
+mod objects;
 mod output;
 mod output_dir;
 mod progress;
@@ -22,6 +23,7 @@ mod report;
 mod simulate;
 #[cfg(feature = "cluster")]
 mod snapshot;
+mod surroundings;
 mod terminal;
 mod verify;
 

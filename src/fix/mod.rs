@@ -13,10 +13,10 @@ use bystanders::Bystanders;
 pub use promise::broken_promise;
 
 use crate::grants::Grants;
-use crate::inventory::{ObjectMeta, PolicyRule, RoleId};
+use crate::inventory::{Object, ObjectMeta, PolicyRule, RoleId};
 use crate::lint::{About, Cut, Finding, Fix};
 use crate::problem::{Problem, ProblemKind};
-use crate::rewrite::{Change, FileChange, Reader, Works, change, rewrite};
+use crate::rewrite::{Change, FileChange, Manifests, Works, Writing, change, rewrite};
 use crate::syntax::edit::CommentsAbove;
 
 /// Edited texts. Each round mends what the findings of the last state say can be mended.
@@ -40,7 +40,7 @@ impl Fixes {
 
     /// Mends what can be mended of the findings, and says whether anything was. `read` gives the bytes of a file by the
     /// name that it has in the inventory, which is that of the texts as they are now.
-    pub fn round(&mut self, grants: &Grants<'_>, findings: &[Finding], read: &mut Reader<'_>) -> bool {
+    pub fn round(&mut self, grants: &Grants<'_>, findings: &[Finding], read: &mut dyn Manifests) -> bool {
         let mut bystanders = Bystanders::new(grants);
         let mut cuts: BTreeMap<RoleId, BTreeMap<usize, Cut>> = BTreeMap::new();
         let mut mended: BTreeMap<RoleId, usize> = BTreeMap::new();
@@ -65,11 +65,12 @@ impl Fixes {
                 if let Some(bytes) = self.now.get(path) {
                     return Ok(bytes.to_vec());
                 }
-                let bytes = read(path)?;
+                let bytes = read.read(path)?;
                 self.now.insert(Arc::clone(path), Arc::from(bytes.as_slice()));
                 Ok(bytes)
             };
-            let (changes, problems) = rewrite(&works, &mut current);
+            let (changes, problems) =
+                rewrite(&works, &mut current, Writing { to_value: Object::to_value, keeps_comments: false });
             let templates = changes.iter().filter_map(template);
             let refused: Vec<Problem> = problems.into_iter().chain(templates).collect();
             if refused.is_empty() {
@@ -123,6 +124,8 @@ impl Fixes {
             after: after.to_vec(),
             template: None,
             is_empty: false,
+            is_new: false,
+            added: Vec::new(),
         };
         self.changed().map(change).collect()
     }

@@ -9,8 +9,7 @@ use smol_str::SmolStr;
 
 use super::candidate::Candidate;
 use super::credit::Taken;
-use super::manifest::{LABEL_LEGACY, Origin, Scope, fit, role_and_binding, texts};
-use super::name::{Names, name_for};
+use super::manifest::{LABEL_LEGACY, Maker, Origin, Scope, fit, texts};
 use crate::authority::{IdentityKind, Mode, Verb};
 use crate::evidence::Impersonator;
 use crate::grants::{Grants, Identity, Through};
@@ -96,7 +95,7 @@ pub(super) fn cut_over(
     grants: &Grants<'_>,
     candidates: &[Candidate<'_>],
     residuals: &[&Residual],
-    names: &mut Names,
+    maker: &mut Maker<'_>,
 ) -> Cutover {
     let mut by_role: BTreeMap<RoleId, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
@@ -116,7 +115,7 @@ pub(super) fn cut_over(
             change_role(grants, from, changes, &mut cutover);
         }
     }
-    (cutover.remainders, cutover.split_from) = remainder_objects(remainders, names);
+    (cutover.remainders, cutover.split_from) = remainder_objects(remainders, maker);
     clear_revived(grants, &mut cutover);
     cutover
 }
@@ -296,14 +295,13 @@ fn policy_rules(rules: BTreeSet<LegacyRule>) -> Vec<PolicyRule> {
 /// Roles and bindings for what has to stay legacy, roles first; and for each the first role that it comes from.
 fn remainder_objects(
     remainders: BTreeMap<(Impersonator, Scope), Remainder>,
-    names: &mut Names,
+    maker: &mut Maker<'_>,
 ) -> (Vec<Object>, Vec<RoleId>) {
     let (mut roles, mut bindings) = (Vec::new(), Vec::new());
     for ((who, scope), Remainder { rules, origin, from }) in remainders {
         let Some(from) = from.first().copied() else { continue };
         for rules in fit(policy_rules(rules)) {
-            let name = names.free(&scope, &name_for(&who, LABEL_LEGACY));
-            let (role, binding) = role_and_binding(&who, LABEL_LEGACY, (&scope, &name), rules, &origin);
+            let (role, binding) = maker.role_and_binding(&who, LABEL_LEGACY, &scope, rules, &origin);
             roles.push((role, from));
             bindings.push((binding, from));
         }

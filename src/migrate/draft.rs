@@ -9,8 +9,7 @@ use super::candidate::Candidate;
 use super::credit::{Served, Taken};
 use super::cutover::{self, Cutover, Residual};
 use super::decide::Decided;
-use super::manifest::{Origin, Scope, fit, role_and_binding, texts};
-use super::name::{Names, name_for};
+use super::manifest::{Maker, ObjectOptions, Origin, Scope, fit, texts};
 use super::observed::Observations;
 use super::plan::{
     ActionScope, Kept, MAX_NAMESPACES, Options, Outcome, Plan, PlannedGrant, PlannedImpersonator, PlannedRequest,
@@ -67,6 +66,7 @@ pub(super) struct Draft {
     pub cutover: Cutover,
     /// Which declared actions apply to a grant.
     used: Vec<bool>,
+    warnings: Vec<String>,
 }
 
 /// Drafts plans, and learns from what was wrong with them.
@@ -254,6 +254,7 @@ impl<'p> Planner<'_, 'p> {
             &self.observed.unclear_requestors(),
         );
         plan.warnings.extend(warnings::stale(stale));
+        plan.warnings.extend(draft.warnings);
         plan
     }
 
@@ -310,10 +311,13 @@ impl<'p> Planner<'_, 'p> {
             let known = candidate.impersonator.as_ref().and_then(|who| known.get(who)).unwrap_or(&none);
             decided.push(self.decide((index, candidate), known, &uses[index], &mut granted, &mut used));
         }
-        let mut names = Names::new(self.grants.inventory(), self.own);
-        let (added, made) = self.objects(granted, &known, &mut names);
+        let default = ObjectOptions::default();
+        let options = self.options.objects.unwrap_or(&default);
+        let mut maker = Maker::new(self.grants.inventory(), self.own, options);
+        let (added, made) = self.objects(granted, &known, &mut maker);
         let residuals: Vec<&Residual> = decided.iter().map(|decided| &decided.residual).collect();
-        let cutover = cutover::cut_over(self.grants, self.candidates, &residuals, &mut names);
+        let cutover = cutover::cut_over(self.grants, self.candidates, &residuals, &mut maker);
+        let warnings = maker.into_warnings().collect();
         // What is cleared although a controller overwrites it goes too.
         for edit in cutover.edits.iter().filter(|edit| self.grants.is_overwritten(edit.role)) {
             let of_role = self.candidates.iter().zip(&mut decided);
@@ -321,7 +325,7 @@ impl<'p> Planner<'_, 'p> {
                 (decided.outcome, decided.modes) = (Outcome::Dropped(None), Vec::new());
             }
         }
-        Draft { decided, uses, known, added, made, cutover, used }
+        Draft { decided, uses, known, added, made, cutover, used, warnings }
     }
 
     /// What the evidence says of each impersonator, and what each candidate is used for.
@@ -484,7 +488,7 @@ impl<'p> Planner<'_, 'p> {
         &self,
         granted: AllGranted,
         known: &BTreeMap<Impersonator, Known>,
-        names: &mut Names,
+        maker: &mut Maker<'_>,
     ) -> (Vec<Object>, Made) {
         let (mut roles, mut bindings) = (Vec::new(), Vec::new());
         for ((who, mode), granted) in granted {
@@ -495,12 +499,9 @@ impl<'p> Planner<'_, 'p> {
             let mut scopes: BTreeMap<Scope, Vec<PolicyRule>> = BTreeMap::new();
             identity_rules(mode, &granted, &mut scopes);
             actions::rules(mode, &doing, &mut scopes);
-            let wanted = name_for(&who, mode.as_str());
             for (scope, rules) in scopes {
                 for rules in fit(rules) {
-                    let name = names.free(&scope, &wanted);
-                    let (role, binding) =
-                        role_and_binding(&who, mode.as_str(), (&scope, &name), rules, &granted.origin);
+                    let (role, binding) = maker.role_and_binding(&who, mode.as_str(), &scope, rules, &granted.origin);
                     roles.push(((who.clone(), mode), role));
                     bindings.push(((who.clone(), mode), binding));
                 }

@@ -1,17 +1,25 @@
 //! The objects that a migration adds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::name::{NameTemplate, Names};
+use crate::authority::{DISCOVERY_PATHS, Mode, Verb};
 use crate::evidence::Impersonator;
-use crate::inventory::{Binding, Object, ObjectKind, ObjectMeta, PolicyRule, Role, RoleKind, RoleRef, Subject, Text};
+use crate::inventory::{
+    Binding, Inventory, Object, ObjectKey, ObjectKind, ObjectMeta, PolicyRule, Role, RoleKind, RoleRef, Subject, Text,
+};
+use crate::syntax::Value;
 
 /// The label of every generated object; its value is the mode. A later run knows its own objects by it.
 pub const LABEL_MODE: &str = "deputize.dev/mode";
 
 /// Its value for what has to stay legacy. A later run treats that like any other legacy grant.
 pub(super) const LABEL_LEGACY: &str = "legacy";
+
+const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// How many places an annotation lists.
 const MAX_LISTED: usize = 20;
@@ -21,6 +29,51 @@ const MAX_ANNOTATION: usize = 32 << 10;
 /// The most bytes that the rules of one role take as JSON. etcd refuses objects of more than 1.5 MiB by default; this
 /// leaves room for what the server adds, and for indentation.
 const MAX_RULES: usize = 512 << 10;
+
+/// How generated objects are named and marked.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectOptions {
+    /// Their names.
+    pub names: NameTemplate,
+    /// The labels that they take over from the objects that they replace.
+    pub copied_labels: BTreeSet<CopiedLabel>,
+    /// The names of the files that an annotation lists, by their names in the inventory; files without a name are left
+    /// out. None where the names in the inventory will do.
+    pub sources: Option<BTreeMap<Arc<str>, String>>,
+}
+
+/// The key of a label that generated objects take over from the objects that they replace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CopiedLabel(SmolStr);
+
+impl CopiedLabel {
+    /// Reads the key of a label.
+    ///
+    /// # Errors
+    /// When the label means something else on a generated object: aggregation, Helm's ownership, or what deputize itself
+    /// writes.
+    pub fn parse(key: &str) -> Result<Self, String> {
+        let (prefix, name) = key.rsplit_once('/').unwrap_or(("", key));
+        if name.starts_with("aggregate-to-") {
+            return Err("it would aggregate the new roles into another one".to_owned());
+        }
+        if prefix == "helm.sh" || prefix.ends_with(".helm.sh") || ["heritage", "chart"].contains(&key) {
+            return Err("it belongs to Helm".to_owned());
+        }
+        if key == LABEL_MANAGED_BY || prefix == "deputize.dev" || prefix.ends_with(".deputize.dev") {
+            return Err("deputize writes it itself".to_owned());
+        }
+        let is_name = |text: &str, max: usize| {
+            let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+            text.len() <= max
+                && ends(text.chars().next())
+                && ends(text.chars().next_back())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let is_key = is_name(name, 63) && (key == name || is_name(prefix, 253));
+        if is_key { Ok(Self(key.into())) } else { Err("it is not the key of a label".to_owned()) }
+    }
+}
 
 /// Where rules of a generated role apply.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,64 +88,183 @@ pub(super) enum Scope {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Origin {
     /// The roles and bindings that they replace, in words.
-    pub replaces: BTreeSet<String>,
-    /// The files in which these stand.
-    pub files: BTreeSet<String>,
+    replaces: BTreeSet<String>,
+    /// The files of the roles.
+    files: BTreeSet<Arc<str>>,
+    /// The labels of the roles, then of the bindings.
+    labels: [BTreeMap<SmolStr, BTreeSet<SmolStr>>; 2],
 }
 
 impl Origin {
-    /// Adds an object that is replaced, and the file in which it stands.
+    /// Adds a role that is replaced, and its file.
     pub fn add(&mut self, meta: &ObjectMeta) {
         self.add_name(meta);
-        self.files.insert(meta.path.to_string());
+        self.files.insert(Arc::clone(&meta.path));
     }
 
     /// Adds an object that has a part in it.
     pub fn add_name(&mut self, meta: &ObjectMeta) {
         self.replaces.insert(meta.reference());
+        let labels = &mut self.labels[usize::from(meta.kind.is_binding())];
+        for (key, value) in &meta.labels {
+            labels.entry(key.clone()).or_default().insert(value.clone());
+        }
+    }
+
+    /// The values that a label has on the roles, or on the bindings; if these have none, on the others.
+    fn label(&self, key: &str, of_bindings: bool) -> Option<&BTreeSet<SmolStr>> {
+        let [own, others] = [of_bindings, !of_bindings].map(|bindings| self.labels[usize::from(bindings)].get(key));
+        own.or(others)
     }
 }
 
-/// A role with these rules in a scope, and the binding that gives it to an impersonator.
-pub(super) fn role_and_binding(
-    impersonator: &Impersonator,
-    mode: &'static str,
-    (scope, name): (&Scope, &str),
-    rules: Vec<PolicyRule>,
-    origin: &Origin,
-) -> (Object, Object) {
-    let (role_kind, kind, binding_kind, namespace) = match scope {
-        Scope::Cluster => (RoleKind::ClusterRole, ObjectKind::ClusterRole, ObjectKind::ClusterRoleBinding, None),
-        Scope::Namespace(namespace) => (RoleKind::Role, ObjectKind::Role, ObjectKind::RoleBinding, namespace.clone()),
-    };
-    let meta = |kind| ObjectMeta {
-        labels: pairs([("app.kubernetes.io/managed-by", "deputize".to_owned()), (LABEL_MODE, mode.to_owned())]),
-        annotations: pairs([
+/// Makes the objects of a plan.
+pub(super) struct Maker<'m> {
+    options: &'m ObjectOptions,
+    names: Names,
+    /// The keys by which the input's aggregated roles select.
+    aggregating: BTreeSet<SmolStr>,
+    /// The labels that were found on an object that is replaced.
+    found: BTreeSet<&'m CopiedLabel>,
+    warnings: BTreeSet<String>,
+}
+
+impl<'m> Maker<'m> {
+    /// `own` are the objects of an earlier run that are replaced.
+    pub fn new(inventory: &Inventory, own: &[ObjectKey], options: &'m ObjectOptions) -> Self {
+        let aggregations = inventory.roles.iter().filter_map(|role| role.aggregation.as_ref());
+        let selectors = aggregations.flat_map(|aggregation| &aggregation.selectors);
+        let keys = selectors.flat_map(|selector| &selector.requirements).map(|requirement| requirement.key.clone());
+        Self {
+            options,
+            names: Names::new(inventory, own, options.names.clone()),
+            aggregating: keys.collect(),
+            found: BTreeSet::new(),
+            warnings: BTreeSet::new(),
+        }
+    }
+
+    /// Makes a role with these rules in a scope, and the binding that gives it to an impersonator.
+    pub fn role_and_binding(
+        &mut self,
+        impersonator: &Impersonator,
+        mode: &'static str,
+        scope: &Scope,
+        rules: Vec<PolicyRule>,
+        origin: &Origin,
+    ) -> (Object, Object) {
+        let name = self.names.name(impersonator, mode, scope);
+        let (role_kind, kind, binding_kind, namespace) = match scope {
+            Scope::Cluster => (RoleKind::ClusterRole, ObjectKind::ClusterRole, ObjectKind::ClusterRoleBinding, None),
+            Scope::Namespace(namespace) => {
+                (RoleKind::Role, ObjectKind::Role, ObjectKind::RoleBinding, namespace.clone())
+            }
+        };
+        let annotations = self.annotations(impersonator, origin);
+        let mut meta = |kind: ObjectKind| ObjectMeta {
+            labels: self.labels(mode, kind.is_binding(), origin, &name),
+            annotations: annotations.clone(),
+            ..ObjectMeta::new(kind, namespace.clone(), name.clone())
+        };
+        let role = Role { meta: meta(kind), rules, aggregation: None };
+        let subject = Subject {
+            kind: impersonator.kind.clone(),
+            namespace: impersonator.namespace.clone(),
+            name: Text::new(impersonator.name.clone()),
+            in_own_namespace: false,
+        };
+        let role_ref = RoleRef { kind: Some(role_kind), name: Text::new(name.clone()) };
+        let binding = Binding { meta: meta(binding_kind), role_ref, subjects: vec![subject] };
+        (Object::Role(role), Object::Binding(binding))
+    }
+
+    fn annotations(&self, impersonator: &Impersonator, origin: &Origin) -> Vec<(SmolStr, SmolStr)> {
+        let files: BTreeSet<String> = match &self.options.sources {
+            None => origin.files.iter().map(ToString::to_string).collect(),
+            Some(names) => origin.files.iter().filter_map(|file| names.get(file).cloned()).collect(),
+        };
+        let annotations = [
             ("deputize.dev/impersonator", cut(impersonator.describe())),
             ("deputize.dev/replaces", listed(&origin.replaces)),
-            ("deputize.dev/source", listed(&origin.files)),
-        ]),
-        ..ObjectMeta::new(kind, namespace.clone(), name)
-    };
-    let role = Role { meta: meta(kind), rules, aggregation: None };
-    let subject = Subject {
-        kind: impersonator.kind.clone(),
-        namespace: impersonator.namespace.clone(),
-        name: Text::new(impersonator.name.clone()),
-        in_own_namespace: false,
-    };
-    let role_ref = RoleRef { kind: Some(role_kind), name: Text::new(name) };
-    let binding = Binding { meta: meta(binding_kind), role_ref, subjects: vec![subject] };
-    (Object::Role(role), Object::Binding(binding))
+            ("deputize.dev/source", listed(&files)),
+        ];
+        let annotations = annotations.into_iter().filter(|(_, value)| !value.is_empty());
+        annotations.map(|(key, value)| (SmolStr::new_static(key), value.into())).collect()
+    }
+
+    /// The labels of an object, sorted by key.
+    fn labels(
+        &mut self,
+        mode: &'static str,
+        of_bindings: bool,
+        origin: &Origin,
+        name: &str,
+    ) -> Vec<(SmolStr, SmolStr)> {
+        let mut labels = BTreeMap::from([
+            (SmolStr::new_static(LABEL_MANAGED_BY), SmolStr::new_static("deputize")),
+            (SmolStr::new_static(LABEL_MODE), SmolStr::new_static(mode)),
+        ]);
+        for label in &self.options.copied_labels {
+            let CopiedLabel(key) = label;
+            let Some(values) = origin.label(key, of_bindings) else { continue };
+            self.found.insert(label);
+            if self.aggregating.contains(key) {
+                self.warnings.insert(format!("the label {key} is not copied: an aggregated role selects by it"));
+            } else if let (Some(value), 1) = (values.first(), values.len()) {
+                labels.insert(key.clone(), value.clone());
+            } else {
+                let what = "the objects that it replaces have different values";
+                self.warnings.insert(format!("the label {key} is not copied to {name}: {what}"));
+            }
+        }
+        labels.into_iter().collect()
+    }
+
+    /// What a person should know about the objects made.
+    pub fn into_warnings(self) -> impl Iterator<Item = String> {
+        let missing = self.options.copied_labels.iter().filter(move |label| !self.found.contains(label));
+        let missing = missing.map(|CopiedLabel(key)| format!("the label {key} is on no object that is replaced"));
+        self.warnings.into_iter().chain(missing)
+    }
+}
+
+/// Returns an object as it is written: the rules of a generated role have comments that say what they are for.
+pub fn to_value(object: &Object) -> Value {
+    let mut value = object.to_value();
+    let (Object::Role(role), Value::Map(fields)) = (object, &mut value) else { return value };
+    if role.meta.label(LABEL_MODE).is_none() {
+        return value;
+    }
+    let rules = fields.iter_mut().find(|(key, _)| key == "rules");
+    if let Some((_, Value::List(rules))) = rules {
+        let mut last = None;
+        for (written, rule) in rules.iter_mut().zip(&role.rules) {
+            let comment = comment_of(rule);
+            if let Some(comment) = comment.filter(|_| comment != last) {
+                let rule = std::mem::replace(written, Value::Bool(false));
+                *written = Value::Commented(comment, Box::new(rule));
+            }
+            last = comment;
+        }
+    }
+    value
+}
+
+/// What a rule of a generated role is for.
+fn comment_of(rule: &PolicyRule) -> Option<&'static str> {
+    let is_discovery = rule.non_resource_urls.iter().map(Text::as_str).eq(DISCOVERY_PATHS);
+    match Verb::parse(rule.verbs.first()?.as_str()) {
+        Verb::Identity(Mode::Legacy) => Some("Who it may still act as with the legacy verb"),
+        Verb::Identity(_) => Some("Who it may act as"),
+        Verb::Action(..) if is_discovery => Some("API discovery, which clients read first"),
+        Verb::Action(..) => Some("What it may do as them"),
+        _ => None,
+    }
 }
 
 /// Strings that stand in no file.
 pub(super) fn texts<T: Into<SmolStr>>(values: impl IntoIterator<Item = T>) -> Vec<Text> {
     values.into_iter().map(Text::new).collect()
-}
-
-fn pairs<const N: usize>(pairs: [(&'static str, String); N]) -> Vec<(SmolStr, SmolStr)> {
-    pairs.into_iter().map(|(key, value)| (SmolStr::new_static(key), SmolStr::from(value))).collect()
 }
 
 fn listed(items: &BTreeSet<String>) -> String {
@@ -188,5 +360,32 @@ mod tests {
         let long = "ü".repeat(MAX_ANNOTATION);
         assert!(cut(long.clone()).len() <= MAX_ANNOTATION + 4);
         assert!(listed(&[long].into()).len() <= MAX_ANNOTATION + 4);
+    }
+
+    #[test]
+    fn labels_that_are_never_copied() {
+        for key in ["app.kubernetes.io/part-of", "team", "a.b/c_d.e", "release", "app.kubernetes.io/instance"] {
+            assert_eq!(CopiedLabel::parse(key), Ok(CopiedLabel(key.into())));
+        }
+        for key in [
+            "rbac.authorization.k8s.io/aggregate-to-edit",
+            "rbac.kyverno.io/aggregate-to-x",
+            "helm.sh/chart",
+            "meta.helm.sh/release-name",
+            "heritage",
+            "chart",
+            LABEL_MANAGED_BY,
+            LABEL_MODE,
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a b",
+            "a/b/c",
+            "-a",
+            "a\u{7}",
+        ] {
+            assert!(CopiedLabel::parse(key).is_err(), "{key}");
+        }
     }
 }

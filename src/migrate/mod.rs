@@ -31,11 +31,11 @@ mod widen;
 pub use apart::keep_apart;
 pub use cutover::{Cutover, RoleEdit};
 pub use exceptions::{LegacyException, exceptions};
-pub use in_place::{InPlace, Stage, in_place};
+pub use in_place::{Concerned, InPlace, Stage, concerned, in_place, not_in_place};
 pub use literal::{LITERAL_USERS, LiteralUser, Who, Why};
-pub use manifest::LABEL_MODE;
+pub use manifest::{CopiedLabel, LABEL_MODE, ObjectOptions, to_value};
 pub use missing::{Advice, MissingRule};
-pub use name::short_hash;
+pub use name::{NameTemplate, short_hash};
 pub use plan::{
     ActionScope, Identities, Kept, MAX_NAMESPACES, Options, Outcome, Plan, PlannedGrant, PlannedImpersonator,
     PlannedRequest, Sources, Unproven, Unserved, plan,

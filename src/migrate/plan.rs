@@ -14,7 +14,7 @@ use super::credit::{LegacyIndex, Served, credit_reviews};
 use super::cutover::Cutover;
 use super::draft::Planner;
 use super::glimpsed::glimpsed;
-use super::manifest::LABEL_MODE;
+use super::manifest::{LABEL_MODE, ObjectOptions};
 use super::observed::{HeaderHints, Lens, Observations, Reading};
 use super::proof::{self, Failure};
 use super::span::EvidenceSpan;
@@ -55,6 +55,8 @@ pub struct Options<'o> {
     pub header_hints: &'o [HeaderHint],
     /// The only impersonators that are migrated; empty for all.
     pub only: &'o [Impersonator],
+    /// How generated objects are named and marked; none for the default.
+    pub objects: Option<&'o ObjectOptions>,
 }
 
 /// Which identities an impersonator has afterwards, in constrained and in kept legacy grants alike.

@@ -6,7 +6,7 @@ use similar::TextDiff;
 
 use super::escape::{escape, escape_except};
 
-/// Writes what changes in a file. What could deceive whoever reads it is escaped, line ends and tabs excepted: such a
+/// Writes what changes in a file; a file that was empty is new. What could deceive whoever reads it is escaped, line ends and tabs excepted: such a
 /// difference is for people alone.
 ///
 /// # Errors
@@ -15,7 +15,8 @@ pub fn write_diff(out: &mut dyn Write, path: &str, before: &[u8], after: &[u8]) 
     let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
     let diff = TextDiff::from_lines(before.as_ref(), after.as_ref());
     let path = escape(path);
-    let text = diff.unified_diff().context_radius(3).header(&format!("a/{path}"), &format!("b/{path}")).to_string();
+    let old = if before.is_empty() { "/dev/null".to_owned() } else { format!("a/{path}") };
+    let text = diff.unified_diff().context_radius(3).header(&old, &format!("b/{path}")).to_string();
     for line in text.split_inclusive('\n') {
         let (line, end) = match line.strip_suffix("\r\n") {
             Some(line) => (line, "\r\n"),
@@ -29,6 +30,13 @@ pub fn write_diff(out: &mut dyn Write, path: &str, before: &[u8], after: &[u8]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_file_has_no_old_name() {
+        let mut out = Vec::new();
+        write_diff(&mut out, "a.json", b"", b"{}\n").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "--- /dev/null\n+++ b/a.json\n@@ -0,0 +1 @@\n+{}\n");
+    }
 
     #[test]
     fn line_ends_stay_and_nothing_else_that_deceives() {

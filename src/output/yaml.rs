@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::inventory::Object;
+use crate::migrate::to_value;
 use crate::syntax::{Style, Value, scalar};
 
 /// Writes the objects as one stream of documents.
@@ -10,7 +11,7 @@ use crate::syntax::{Style, Value, scalar};
 /// # Errors
 /// When `out` does.
 pub fn write_objects<'o>(out: &mut dyn Write, objects: impl IntoIterator<Item = &'o Object>) -> io::Result<()> {
-    write_values(out, objects.into_iter().map(Object::to_value))
+    write_values(out, objects.into_iter().map(to_value))
 }
 
 /// The same, for objects of any kind.

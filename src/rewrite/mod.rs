@@ -4,16 +4,23 @@
 //! for, and everything else that was there, the file is left alone and that is a problem. Nothing here reads or writes
 //! files.
 
+mod add;
+mod comments;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+pub(crate) use self::add::constrained_name;
+use self::add::{Apart, Listed};
+pub(crate) use self::comments::Successors;
+use self::comments::{AllNotes, Moved, Notes, takers};
 use crate::inventory::{
     Document, Object, ObjectKey, ObjectMeta, Placed, PolicyRule, Role, documents, entries, placed_objects,
 };
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{TemplateLanguage, template_language};
 use crate::syntax::edit::{self, CommentsAbove, Edit, Extent};
-use crate::syntax::{Entry, Form, JsonStyle, Node, Place, Style, Tree};
+use crate::syntax::{Entry, Form, JsonStyle, Node, Place, Style, Tree, Value};
 
 const BY_HAND: &str = "change it by hand";
 
@@ -30,18 +37,88 @@ pub struct FileChange {
     pub template: Option<TemplateLanguage>,
     /// Whether no document is left in it.
     pub is_empty: bool,
+    /// Whether there is no such file yet.
+    pub is_new: bool,
+    /// The objects that are added to it.
+    pub added: Vec<ObjectKey>,
 }
 
-/// Gives the bytes of a file.
-pub type Reader<'r> = dyn FnMut(&Arc<str>) -> Result<Vec<u8>, Problem> + 'r;
+/// The files that are edited, by their names in the inventory.
+pub trait Manifests {
+    /// Gives the bytes of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or must not be edited.
+    fn read(&mut self, name: &Arc<str>) -> Result<Vec<u8>, Problem>;
 
-/// Makes the changes in the files. `read` gives the bytes of a file by the name it has in the inventory. Files that
-/// need no change are not among the results.
-pub(crate) fn rewrite(works: &Works<'_>, read: &mut Reader<'_>) -> (Vec<FileChange>, Vec<Problem>) {
+    /// The kustomizations that list a file among their resources.
+    fn kustomizations(&mut self, _name: &Arc<str>) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// Reports whether a name in a kustomization means a file.
+    fn is_same(&mut self, _kustomization: &Arc<str>, _resource: &str, _name: &Arc<str>) -> bool {
+        false
+    }
+
+    /// What a kustomization has to call a file; none if it cannot.
+    fn resource(&mut self, _kustomization: &Arc<str>, _name: &Arc<str>) -> Option<String> {
+        None
+    }
+
+    /// Reports whether there is a file with this name.
+    fn exists(&mut self, _name: &Arc<str>) -> bool {
+        false
+    }
+}
+
+/// Files without anything around them.
+impl<F: FnMut(&Arc<str>) -> Result<Vec<u8>, Problem>> Manifests for F {
+    fn read(&mut self, name: &Arc<str>) -> Result<Vec<u8>, Problem> {
+        self(name)
+    }
+}
+
+/// How changes are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Writing {
+    /// How new objects are written.
+    pub to_value: fn(&Object) -> Value,
+    /// Whether comments of what goes stay, or move to what replaces it. Otherwise they go, too.
+    pub keeps_comments: bool,
+}
+
+/// Makes the changes in the files. Files that need no change are not among the results.
+pub(crate) fn rewrite(
+    works: &Works<'_>,
+    manifests: &mut dyn Manifests,
+    writing: Writing,
+) -> (Vec<FileChange>, Vec<Problem>) {
+    let mut texts: BTreeMap<Arc<str>, Result<Vec<u8>, Problem>> = BTreeMap::new();
+    let mut read = |manifests: &mut dyn Manifests, path: &Arc<str>| {
+        texts.entry(Arc::clone(path)).or_insert_with(|| manifests.read(path)).clone()
+    };
+    let takers = takers(works, &mut |path| read(manifests, path).ok());
+    let mut notes = AllNotes::default();
+    for (path, work) in works.iter().filter(|(_, work)| !work.successors.is_empty()) {
+        let around = Around { is_resource: false, takers: &takers, notes: None, writing };
+        let edited = read(manifests, path).and_then(|before| edit_file(path, &before, work, &around));
+        // What cannot be edited is told below.
+        notes.add(edited.map(|edited| edited.moved).unwrap_or_default());
+    }
+    let nothing = Work::default();
+    let paths: BTreeSet<&Arc<str>> = works.keys().chain(notes.paths()).collect();
     let (mut changes, mut problems) = (Vec::new(), Vec::new());
-    for (path, work) in works {
-        let edited = read(path).and_then(|before| {
-            let after = edit_file(path, &before, work)?;
+    let mut listed = Listed::default();
+    for path in paths {
+        let work = works.get(path).unwrap_or(&nothing);
+        let edited = read(manifests, path).and_then(|before| {
+            let users = if work.added.is_empty() { Vec::new() } else { manifests.kustomizations(path) };
+            let around = Around { is_resource: !users.is_empty(), takers: &takers, notes: notes.of(path), writing };
+            let Edited { after, apart, .. } = edit_file(path, &before, work, &around)?;
+            if !apart.objects.is_empty() {
+                changes.push(listed.new_file(path, users, apart, manifests));
+            }
             Ok((before, after))
         });
         match edited {
@@ -53,18 +130,46 @@ pub(crate) fn rewrite(works: &Works<'_>, read: &mut Reader<'_>) -> (Vec<FileChan
                 path: Arc::clone(path),
                 before,
                 after,
+                is_new: false,
+                added: work.added.iter().map(|(_, object)| object.meta().key()).collect(),
             }),
         }
     }
+    let (more, unlisted) = listed.edit(manifests);
+    changes.extend(more);
+    problems.extend(unlisted);
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
     (changes, problems)
+}
+
+/// What matters to the edits of a file, and is not in it.
+struct Around<'a> {
+    /// Whether a kustomization lists the file.
+    is_resource: bool,
+    /// The objects to which comments can move.
+    takers: &'a BTreeSet<(Arc<str>, u32)>,
+    /// The comments that objects of the file get.
+    notes: Option<&'a BTreeMap<u32, Notes>>,
+    writing: Writing,
+}
+
+/// A file after its work is done.
+struct Edited<'w> {
+    after: Vec<u8>,
+    /// The objects that need a file of their own: kustomize reads the first value of a JSON file only.
+    apart: Apart<'w>,
+    /// The comments that leave it.
+    moved: Moved,
 }
 
 /// What is to be done in one file. Objects are known by the places of their names.
 #[derive(Default)]
 pub(crate) struct Work<'w> {
     changes: BTreeMap<u32, Change<'w>>,
-    /// New objects, each with the role beside which it is put.
+    /// New objects, each with the role next to which it is put.
     pub(crate) added: Vec<(u32, &'w Object)>,
+    /// What replaces the objects that go or lose rules.
+    pub(crate) successors: BTreeMap<u32, Successors<'w>>,
 }
 
 #[derive(Clone, Copy)]
@@ -98,8 +203,8 @@ pub(crate) fn change<'w>(works: &mut Works<'w>, meta: &'w ObjectMeta, change: Ch
     }
 }
 
-/// The text of a file after its work is done.
-fn edit_file(path: &Arc<str>, bytes: &[u8], work: &Work<'_>) -> Result<Vec<u8>, Problem> {
+/// Does the work in a file.
+fn edit_file<'w>(path: &Arc<str>, bytes: &[u8], work: &Work<'w>, around: &Around<'_>) -> Result<Edited<'w>, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| problem(path, None, "is not UTF-8 and cannot be edited".to_owned(), "save the file as UTF-8"))?;
     let documents = documents(bytes);
@@ -117,14 +222,20 @@ fn edit_file(path: &Arc<str>, bytes: &[u8], work: &Work<'_>) -> Result<Vec<u8>, 
         is_json: documents.iter().map(is_json).collect(),
         edits: Vec::new(),
         removed: BTreeMap::new(),
+        is_resource: around.is_resource,
+        takers: around.takers,
+        moved: Moved::new(),
+        writing: around.writing,
     };
     let mut expected = Vec::with_capacity(placed.len() + work.added.len());
     for at in 0..placed.len() {
         expected.extend(editor.change(at, work)?);
     }
-    editor.add(work)?;
-    editor.remove(!work.added.is_empty())?;
-    expected.extend(work.added.iter().map(|(_, object)| (*object).clone()));
+    let apart = editor.add(work)?;
+    editor.remove(work.added.len() > apart.objects.len(), &work.successors)?;
+    editor.add_notes(around.notes);
+    let added = work.added.iter().map(|(_, object)| *object);
+    expected.extend(added.filter(|object| !apart.objects.iter().any(|it| std::ptr::eq(*it, *object))).cloned());
     let place = work.changes.values().map(|change| change.meta().name.place).next();
     let refused = || {
         let message = "cannot be edited without changing more than is meant: an alias, an anchor or a merge key \
@@ -132,7 +243,8 @@ fn edit_file(path: &Arc<str>, bytes: &[u8], work: &Work<'_>) -> Result<Vec<u8>, 
         problem(path, place, message.to_owned(), "write the shared part out, then run the command again")
     };
     let after = edit::apply(bytes, editor.edits).map_err(|_| refused())?;
-    if is_as_expected(path, bytes, &after, expected) { Ok(after) } else { Err(refused()) }
+    let moved = editor.moved;
+    if is_as_expected(path, bytes, &after, expected) { Ok(Edited { after, apart, moved }) } else { Err(refused()) }
 }
 
 /// The objects of a file with the documents in which they stand.
@@ -168,6 +280,12 @@ struct Editor<'e, 't> {
     edits: Vec<Edit>,
     /// What goes, by document: of a list some items, otherwise all of it.
     removed: BTreeMap<usize, Vec<usize>>,
+    /// Whether a kustomization lists the file.
+    is_resource: bool,
+    /// The objects to which comments can move.
+    takers: &'e BTreeSet<(Arc<str>, u32)>,
+    moved: Moved,
+    writing: Writing,
 }
 
 impl Editor<'_, '_> {
@@ -185,8 +303,9 @@ impl Editor<'_, '_> {
                 Ok(None)
             }
             Change::Put(_, object) => {
-                let edit = edit::replace_value(placed.node, &object.to_value(), &self.form(at));
-                self.edits.push(edit.ok_or_else(|| self.unclear(at))?);
+                let edit = edit::replace_value(placed.node, &(self.writing.to_value)(object), &self.form(at));
+                let edits = self.keep_object_comments(at, edit.ok_or_else(|| self.unclear(at))?);
+                self.edits.extend(edits);
                 Ok(Some(object.clone()))
             }
             Change::Rules(known, rules, above) => {
@@ -194,7 +313,7 @@ impl Editor<'_, '_> {
                 if !role.same_as(known) {
                     return Err(stale(self.path));
                 }
-                self.rules(at, role, rules, above).map(|role| Some(Object::Role(role)))
+                self.rules(at, role, rules, above, work).map(|role| Some(Object::Role(role)))
             }
         }
     }
@@ -206,6 +325,7 @@ impl Editor<'_, '_> {
         role: &Role,
         changes: &BTreeMap<usize, Vec<PolicyRule>>,
         above: CommentsAbove,
+        work: &Work<'_>,
     ) -> Result<Role, Problem> {
         let unclear = || self.unclear(at);
         let form = || self.form(at);
@@ -213,6 +333,7 @@ impl Editor<'_, '_> {
         let [Some(Entry { key, value: list })] = entries(node, ["rules"]) else { return Err(unclear()) };
         let items: Vec<Node<'_>> = list.items().collect();
         let mut edits = Vec::new();
+        let mut narrowed_rules = BTreeSet::new();
         let gone: BTreeSet<usize> =
             changes.iter().filter(|(_, after)| after.is_empty()).map(|(index, _)| *index).collect();
         if gone.len() == role.rules.len() {
@@ -227,6 +348,7 @@ impl Editor<'_, '_> {
             };
             match narrowed(before, first) {
                 Some(lists) => {
+                    narrowed_rules.insert(*index);
                     for (name, which) in lists {
                         let [Some(items)] = entries(*rule, [name]) else { return Err(unclear()) };
                         edits.extend(edit::remove(items.value, &which, CommentsAbove::Stay).ok_or_else(unclear)?);
@@ -242,6 +364,9 @@ impl Editor<'_, '_> {
                 }
             }
         }
+        let successors = work.successors.get(&role.meta.name.place.offset);
+        let lost = |index: &usize| gone.contains(index) || narrowed_rules.contains(index);
+        let edits = self.move_rule_comments(at, list, edits, &lost, successors);
         self.edits.extend(edits);
         let rules = role.rules.iter().enumerate().flat_map(|(index, rule)| match changes.get(&index) {
             Some(after) => after.clone(),
@@ -250,50 +375,8 @@ impl Editor<'_, '_> {
         Ok(Role { rules: rules.collect(), ..role.clone() })
     }
 
-    /// Adds the new objects: to the end of the file, or of the list in a file of JSON.
-    fn add(&mut self, work: &Work<'_>) -> Result<(), Problem> {
-        let (mut yaml, mut json) = (Vec::new(), Vec::new());
-        let mut into_lists: BTreeMap<usize, Vec<&Object>> = BTreeMap::new();
-        for (home, object) in &work.added {
-            let Some(at) = self.placed.iter().position(|placed| name_of(placed).offset == *home) else {
-                return Err(stale(self.path));
-            };
-            match self.form(at) {
-                Form::Yaml(style) => yaml.push(style.block(&object.to_value(), 0)),
-                Form::Json(_) if self.placed[at].placed.item.is_some() => {
-                    let document = self.placed[at].document;
-                    // All objects of a list are beside the first role of it.
-                    let same = |known: &&usize| self.placed[**known].document == document;
-                    let known = into_lists.keys().find(same).copied().unwrap_or(at);
-                    into_lists.entry(known).or_default().push(object);
-                }
-                // A flow mapping in a YAML file is a document of it, and others go behind their own markers.
-                Form::Json(style) if !self.path.ends_with(".json") => {
-                    yaml.push(format!("{}\n", style.write(&object.to_value(), "")));
-                }
-                Form::Json(style) => json.push(style.write(&object.to_value(), "")),
-            }
-        }
-        for (at, objects) in into_lists {
-            let Some(item) = self.placed[at].placed.item else { continue };
-            let going = self.removed.get(&self.placed[at].document);
-            let goes = |index: usize| {
-                let mut items = going.into_iter().flatten().filter_map(|at| self.placed[*at].placed.item);
-                items.any(|item| item.index == index)
-            };
-            let last = (0..item.list.items().count()).rev().find(|index| !goes(*index));
-            let values: Vec<_> = objects.iter().map(|object| object.to_value()).collect();
-            let edits = last.and_then(|last| edit::insert_after(item.list, last, &values, &self.form(at)));
-            let edits = edits.ok_or_else(|| self.unclear(at))?;
-            self.edits.extend(edits);
-        }
-        self.edits.extend(edit::append_documents(self.text, &yaml));
-        self.edits.extend(edit::append_json(self.text, &json));
-        Ok(())
-    }
-
     /// Removes what goes.
-    fn remove(&mut self, something_is_added: bool) -> Result<(), Problem> {
+    fn remove(&mut self, something_is_added: bool, successors: &BTreeMap<u32, Successors<'_>>) -> Result<(), Problem> {
         let removed = std::mem::take(&mut self.removed);
         let whole = |document: &usize, at: &[usize]| {
             self.documents[*document].trees.as_ref().is_some_and(|trees| trees.len() == 1)
@@ -311,6 +394,9 @@ impl Editor<'_, '_> {
         for (document, objects) in &removed {
             let Some(first) = objects.first() else { continue };
             let Placed { node, item, .. } = self.placed[*first].placed;
+            // Comments that cannot go with an object stay.
+            let stay = self.writing.keeps_comments && !self.has_taker(*first, successors);
+            let extent = if stay { Extent::ButComments } else { extent };
             let removal = match item {
                 None if whole(document, objects) => edit::remove_document(node, extent),
                 None => None,
@@ -328,7 +414,9 @@ impl Editor<'_, '_> {
                     }
                 }
             };
-            edits.extend(removal.ok_or_else(|| self.unclear(*first))?);
+            let removal = removal.ok_or_else(|| self.unclear(*first))?;
+            let within = item.map_or(node, |item| item.list);
+            edits.extend(self.move_object_comments(objects, within, removal, successors));
         }
         self.edits.extend(edits);
         Ok(())
@@ -519,7 +607,12 @@ mod tests {
         }
         let path = Arc::from("f.yaml");
         let work = works.remove("f.yaml").unwrap_or_default();
-        edit_file(&path, text.as_bytes(), &work).map(|after| String::from_utf8(after).unwrap())
+        {
+            let takers = BTreeSet::new();
+            let writing = Writing { to_value: Object::to_value, keeps_comments: false };
+            let around = Around { is_resource: false, takers: &takers, notes: None, writing };
+            edit_file(&path, text.as_bytes(), &work, &around).map(|edited| String::from_utf8(edited.after).unwrap())
+        }
     }
 
     #[test]

@@ -188,6 +188,7 @@ impl Redactor {
                     }
                 }
             }
+            Value::Commented(_, value) => self.redact_part(value),
             Value::Text(_) | Value::Bool(_) => {}
         }
     }
@@ -196,6 +197,7 @@ impl Redactor {
         match value {
             Value::Text(text) => *text = self.label(text),
             Value::List(items) => items.iter_mut().for_each(|item| self.redact_label(item)),
+            Value::Commented(_, value) => self.redact_label(value),
             Value::Bool(_) | Value::Map(_) => {}
         }
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::style::{indentation, line_end};
 use super::tree::Node;
-use super::write::{Form, Value};
+use super::write::{Form, JsonStyle, Value};
 
 /// A range of a file, and what takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,11 @@ impl Edit {
     /// Replaces a range of the file.
     pub fn new(range: Range<usize>, text: impl Into<String>) -> Self {
         Self { start: range.start, end: range.end, text: text.into() }
+    }
+
+    /// What takes the place of the range.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     fn shifted(mut self, by: usize) -> Self {
@@ -215,6 +220,132 @@ pub fn remove_document(root: Node<'_>, extent: Extent) -> Option<Vec<Edit>> {
     Some(removed.into_iter().map(|range| Edit::new(range, "").shifted(base)).collect())
 }
 
+/// A comment of a file, without what is before it on its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    /// Its place in the file.
+    pub range: Range<usize>,
+    /// Its text, `#` included.
+    pub text: String,
+}
+
+/// Keeps the comments that edits of a document would remove. `take` takes a comment, and returns whether it did: such a
+/// comment goes. All others stay where they are: on lines of their own, or at the end of the line that is left. `within` is the
+/// node that holds everything that is edited.
+pub fn keep_comments(within: Node<'_>, edits: Vec<Edit>, take: &mut dyn FnMut(&Comment) -> bool) -> Vec<Edit> {
+    let (text, base) = within.document();
+    let changed = || edits.iter().filter(|edit| edit.start < edit.end);
+    let (Some(start), Some(end)) = (changed().map(|edit| edit.start).min(), changed().map(|edit| edit.end).max())
+    else {
+        return edits;
+    };
+    let all = comments(within, line_start(text, start - base)..end - base);
+    if all.is_empty() {
+        return edits;
+    }
+    let keep = |edit: Edit| {
+        let range = edit.start - base..edit.end - base;
+        let lost = all.iter().filter(|it| range.start <= it.start && it.end <= range.end);
+        let mut kept = Vec::new();
+        for range in lost {
+            let comment = text.get(range.clone()).unwrap_or_default().trim_end().to_owned();
+            if !take(&Comment { range: range.start + base..range.end + base, text: comment.clone() }) {
+                kept.push((range.start, comment));
+            }
+        }
+        if kept.is_empty() { edit } else { with_comments(text, range, edit, &kept) }
+    };
+    edits.into_iter().map(keep).collect()
+}
+
+/// Puts comments behind what takes the place of a range.
+fn with_comments(text: &str, range: Range<usize>, mut edit: Edit, comments: &[(usize, String)]) -> Edit {
+    let end = line_end(text);
+    let before = text.get(..range.start).unwrap_or_default();
+    let after = text.get(range.end..).unwrap_or_default();
+    let is_lines =
+        (before.is_empty() || before.ends_with('\n')) && text.get(..range.end).is_some_and(|it| it.ends_with('\n'));
+    if is_lines && edit.text.is_empty() {
+        for (at, comment) in comments {
+            // A comment behind something else belongs to all that goes.
+            let is_alone = text.get(line_start(text, *at)..*at).is_some_and(|before| before.trim().is_empty());
+            let indent = indentation(text, if is_alone { *at } else { range.start });
+            edit.text.extend([indent, comment, end]);
+        }
+        return edit;
+    }
+    let inner = text.get(range.clone()).unwrap_or_default();
+    let indent =
+        inner.rfind('\n').map_or_else(|| indentation(text, range.start), |at| indentation(text, range.start + at + 1));
+    let joined =
+        comments.iter().map(|(_, comment)| comment.as_str()).collect::<Vec<_>>().join(&format!("{end}{indent}"));
+    if !before.ends_with([' ', '\n']) || !edit.text.is_empty() {
+        edit.text.push(' ');
+    }
+    edit.text.push_str(&joined);
+    let ends_line = after.trim_start_matches([' ', '\t', '\r']);
+    if !(ends_line.is_empty() || ends_line.starts_with('\n')) {
+        edit.text.extend([end, indent]);
+    }
+    edit
+}
+
+/// The comments in a part of a document. `within` holds all scalars there.
+fn comments(within: Node<'_>, part: Range<usize>) -> Vec<Range<usize>> {
+    let (text, _) = within.document();
+    let mut scalars = within.scalars().map(|scalar| scalar.start()..scalar.content_end()).peekable();
+    let (mut found, mut at) = (Vec::new(), part.start);
+    while at < part.end {
+        let Some(hash) = text.get(at..part.end).and_then(|rest| rest.find('#')).map(|offset| at + offset) else {
+            break;
+        };
+        while scalars.next_if(|scalar| scalar.end <= hash).is_some() {}
+        if let Some(scalar) = scalars.peek().filter(|scalar| scalar.start < hash) {
+            // The header of a block scalar can have one.
+            let header = text.get(scalar.clone()).filter(|it| it.starts_with(['|', '>'])).and_then(|it| it.find('\n'));
+            if header.is_none_or(|length| scalar.start + length <= hash) {
+                at = scalar.end.max(hash + 1);
+                continue;
+            }
+        }
+        let is_comment =
+            text.get(..hash).is_some_and(|before| before.is_empty() || before.ends_with([' ', '\t', '\n', '\r']));
+        at = hash + 1;
+        if is_comment {
+            let end = text.get(hash..).and_then(|rest| rest.find('\n')).map_or(text.len(), |length| hash + length);
+            found.push(hash..end.min(part.end.max(hash)));
+            at = end;
+        }
+    }
+    found
+}
+
+/// Where each item of a list ends, with the comments that belong to it.
+pub fn item_ends(list: Node<'_>) -> Vec<usize> {
+    let list = list.resolved();
+    let (text, base) = list.document();
+    let end = |item: Node<'_>| match dash(item).filter(|_| !list.is_flow()) {
+        Some(dash) => lines_end(text, item.content_end(), dash.column),
+        None => next_line(text, item.content_end()),
+    };
+    list.items().map(|item| base + end(item)).collect()
+}
+
+/// Puts comments above an item of a block list, or above a document.
+pub fn comments_above(node: Node<'_>, comments: &[String]) -> Option<Edit> {
+    let (text, base) = node.document();
+    let start = line_start(text, node.start());
+    let (at, column) = match dash(node) {
+        Some(dash) => (dash.line, dash.column),
+        None if text.get(start..node.start())?.trim_start_matches('\u{feff}').trim().is_empty() => {
+            (start + if text.get(start..)?.starts_with('\u{feff}') { 3 } else { 0 }, node.column())
+        }
+        None => return None,
+    };
+    let lines: String = comments.iter().map(|it| format!("{}{it}{}", " ".repeat(column), line_end(text))).collect();
+    Some(Edit::new(at..at, lines).shifted(base))
+}
+
 /// Adds documents to the end of a YAML file.
 pub fn append_documents(text: &str, documents: &[String]) -> Option<Edit> {
     let end = line_end(text);
@@ -245,6 +376,29 @@ pub fn append_json(text: &str, values: &[String]) -> Option<Edit> {
     }
     values.iter().for_each(|value| added.extend([value, end]));
     (!values.is_empty()).then(|| Edit::new(text.len()..text.len(), added))
+}
+
+/// Makes a value of JSON the first item of a list in a new value, with other fields before the list. The value keeps its
+/// bytes.
+pub fn wrap_json(
+    root: Node<'_>,
+    fields: &[(&str, &str)],
+    list: &str,
+    others: &[Value],
+    style: &JsonStyle,
+) -> Vec<Edit> {
+    let (_, base) = root.document();
+    let fields = Value::map(fields.iter().map(|(key, value)| (*key, Value::text(*value))));
+    let inline = JsonStyle { indent: None, ..style.clone() };
+    let head = inline.write(&fields, "");
+    let (comma, colon) = if style.spaced { (", ", ": ") } else { (",", ":") };
+    let line_end = if style.indent.is_some() { style.line_end } else { "" };
+    let before = format!("{}{comma}\"{list}\"{colon}[{line_end}", head.trim_end_matches('}'));
+    let separator = if style.indent.is_some() { format!(",{line_end}") } else { comma.to_owned() };
+    let after: String = others.iter().map(|value| format!("{separator}{}", style.write(value, ""))).collect();
+    let (start, end) = (root.start(), root.content_end());
+    let edits = [Edit::new(start..start, before), Edit::new(end..end, format!("{after}{line_end}]}}"))];
+    edits.into_iter().map(|edit| edit.shifted(base)).collect()
 }
 
 /// The dash of an item of a block list.
@@ -403,7 +557,7 @@ fn flow_range_at_end(text: &str, previous: &FlowItem, run: &[FlowItem]) -> Optio
 /// A value within a line, or over lines indented like the one on which it starts.
 fn flow(value: &Value, form: &Form, indent: &str) -> String {
     match form {
-        Form::Yaml(style) => style.flow(value),
+        Form::Yaml(style) => style.item(value),
         Form::Json(style) => style.write(value, indent),
     }
 }

@@ -507,6 +507,11 @@ impl<'t> Node<'t> {
         ends.fold(self.start(), usize::max)
     }
 
+    /// The same byte in the file.
+    pub(crate) fn end_in_file(self) -> usize {
+        self.tree.base_offset as usize + self.content_end()
+    }
+
     /// The node's bytes in the file, quotes included; of a block collection only where it starts counts.
     pub(crate) fn range(self) -> Range<usize> {
         let raw = self.raw();

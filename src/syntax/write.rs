@@ -19,6 +19,8 @@ pub enum Value {
     List(Vec<Value>),
     /// A mapping, in the order in which it is written.
     Map(Vec<(SmolStr, Value)>),
+    /// A value with a comment, which is written above an item of a block list, and nowhere else.
+    Commented(&'static str, Box<Value>),
 }
 
 impl Value {
@@ -96,6 +98,12 @@ pub struct JsonStyle {
     pub line_end: &'static str,
 }
 
+impl Default for JsonStyle {
+    fn default() -> Self {
+        Self { indent: Some("  ".to_owned()), spaced: true, inline_lists: true, line_end: "\n" }
+    }
+}
+
 /// How a file is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
@@ -136,6 +144,7 @@ impl Style {
         match value {
             Value::Text(text) => scalar(text),
             Value::Bool(value) => value.to_string(),
+            Value::Commented(_, value) => self.flow(value),
             Value::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| self.item(item)).collect();
                 let pad = if self.padded && !items.is_empty() { " " } else { "" };
@@ -191,6 +200,13 @@ impl Style {
 
     fn sequence(&self, out: &mut String, items: &[Value], indent: usize) {
         for item in items {
+            let item = match item {
+                Value::Commented(comment, item) => {
+                    out.extend([&*" ".repeat(indent), "# ", comment, self.line_end]);
+                    item
+                }
+                item => item,
+            };
             out.push_str(&" ".repeat(indent));
             out.push_str("- ");
             match item {
@@ -208,7 +224,7 @@ impl Style {
     }
 
     /// An item of a list.
-    fn item(&self, value: &Value) -> String {
+    pub(super) fn item(&self, value: &Value) -> String {
         match value {
             Value::Text(text) => match self.quotes {
                 Quotes::None => scalar(text),
@@ -225,6 +241,7 @@ impl JsonStyle {
     pub fn write(&self, value: &Value, indent: &str) -> String {
         match (value, &self.indent) {
             (Value::Text(text), _) => json_string(text),
+            (Value::Commented(_, value), _) => self.write(value, indent),
             (Value::Bool(value), _) => value.to_string(),
             (Value::List(items), Some(step)) if !items.is_empty() => {
                 if self.inline_lists && items.iter().all(Value::is_text) {
@@ -380,6 +397,7 @@ mod tests {
         match value {
             Value::Text(text) => serde_json::Value::from(text.as_str()),
             Value::Bool(value) => serde_json::Value::from(*value),
+            Value::Commented(_, value) => as_json(value),
             Value::List(items) => items.iter().map(as_json).collect(),
             Value::Map(entries) => serde_json::Value::Object(
                 entries.iter().map(|(key, value)| (key.to_string(), as_json(value))).collect(),
@@ -407,6 +425,20 @@ mod tests {
         {
             assert!(written(other).starts_with("a:\n  b: \""), "{other:?}");
         }
+    }
+
+    #[test]
+    fn comments_are_above_items_of_block_lists() {
+        let item = |text: &str| Value::map([("a", Value::text(text))]);
+        let list = Value::List(vec![Value::Commented("why", Box::new(item("b"))), item("c")]);
+        let value = Value::map([("l", list)]);
+        let style = Style { sequence_indent: 2, line_end: "\r\n", ..Style::default() };
+        assert_eq!(style.block(&value, 0), "l:\r\n  # why\r\n  - a: b\r\n  - a: c\r\n");
+        assert_eq!(style.flow(&value), "{l: [{a: b}, {a: c}]}");
+        assert_eq!(
+            JsonStyle { indent: None, ..JsonStyle::default() }.write(&value, ""),
+            r#"{"l": [{"a": "b"}, {"a": "c"}]}"#
+        );
     }
 
     #[test]
