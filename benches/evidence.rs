@@ -1,9 +1,9 @@
 //! How long `evidence` takes, side by side with what it cannot beat by much.
 //!
-//! `cargo bench --bench evidence` makes three logs (3.5 GB): 1 GB of which 2 % are impersonated requests, a million
-//! impersonated requests of which a hundred thousand are distinct, and the first one compressed. It runs `deputize
-//! evidence` and `rg -c impersonatedUser` over each in turn, with a warm cache. Medians are printed; nothing is asserted,
-//! since a timing is no test.
+//! `cargo bench --bench evidence` makes six logs (6 GB): 1 GB of which 2 % are impersonated requests, a million
+//! impersonated requests of which a hundred thousand are distinct, the first one compressed with gzip and with zstd, and
+//! some of it with a prefix in each line and laid out over many. It runs `deputize evidence` and `rg -c impersonatedUser`
+//! over each in turn, with a warm cache. Medians are printed; nothing is asserted, since a timing is no test.
 //!
 //! Of the first log it is also measured how long it takes to copy the file into memory and do nothing with it: ripgrep maps
 //! files instead, which a program must not do whose logs may be cut meanwhile. And `jq`, on the beginning of the log, since
@@ -44,6 +44,26 @@ fn main() {
         write_log(&mut out, EVENTS, 50, 5_000);
         out.finish().unwrap();
     });
+    let zstd = made(directory.join("sparse.log.zst"), |out| {
+        let mut out = zstd::Encoder::new(out, 3).unwrap();
+        write_log(&mut out, EVENTS, 50, 5_000);
+        out.finish().unwrap();
+    });
+    let prefixed = made(directory.join("prefixed.log"), |out| {
+        let mut lines = Vec::new();
+        write_log(&mut lines, EVENTS / 4, 50, 5_000);
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            out.write_all(b"2026-01-01T00:00:00.000000000Z node-1 ").unwrap();
+            out.write_all(line).unwrap();
+        }
+    });
+    let laid_out = made(directory.join("laid-out.json"), |out| {
+        let mut lines = Vec::new();
+        write_log(&mut lines, EVENTS / 8, 50, 5_000);
+        let events: Vec<serde_json::Value> =
+            lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        serde_json::to_writer_pretty(out, &events).unwrap();
+    });
     let text = std::fs::metadata(&sparse).unwrap().len();
     println!("median of {RUNS}, warm cache");
     let ours = compare("1 event in 50 impersonated", &sparse, text, RUNS, &[]);
@@ -51,6 +71,10 @@ fn main() {
     compare_jq(&sparse, directory, text, ours);
     compare("1,000,000 impersonated, 100,000 distinct", &dense, std::fs::metadata(&dense).unwrap().len(), 3, &[]);
     compare("gzip of the first, one thread", &gzip, text, 3, &["--search-zip"]);
+    compare("zstd of the first, one thread", &zstd, text, 3, &["--search-zip"]);
+    for (what, log) in [("a prefix in each line", &prefixed), ("laid out over many lines", &laid_out)] {
+        compare(what, log, std::fs::metadata(log).unwrap().len(), 3, &[]);
+    }
 }
 
 /// Prints how long both programs take; `bytes` is the size of the text. The time of ours.

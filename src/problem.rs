@@ -45,12 +45,14 @@ pub enum ProblemKind {
     NotListed,
     /// Part of a cluster that was left out on purpose, or known not to be of one piece.
     Limited,
+    /// A log without any audit event.
+    NoEvents,
 }
 
 impl ProblemKind {
     /// Whether the input was understood all the same, so that the exit status need not say so.
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::Null | Self::Limited)
+        matches!(self, Self::Null | Self::Limited | Self::NoEvents)
     }
 
     /// The kind as the JSON output has it.
@@ -67,6 +69,7 @@ impl ProblemKind {
             Self::NotEditable => "not-editable",
             Self::NotListed => "not-listed",
             Self::Limited => "limited",
+            Self::NoEvents => "no-events",
         }
     }
 
@@ -84,6 +87,7 @@ impl ProblemKind {
             Self::NotEditable => "files that cannot be edited",
             Self::NotListed => "kinds that could not be listed",
             Self::Limited => "limits of what was read",
+            Self::NoEvents => "logs without events",
         }
     }
 }

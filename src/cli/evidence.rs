@@ -10,11 +10,12 @@ use deputize::output::human;
 use super::{Outcome, logs, terminal};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: 0 all logs were read, 2 one of them could not be read to its end.")]
+#[command(after_help = "Exit status: 0 all logs were read, 2 something in them could not be read.")]
 pub(super) struct Args {
-    /// Audit logs, gzip or not, directories of them, or evidence that was condensed before; `-` is standard input
+    /// Audit logs, directories of them, or evidence that was condensed before; `-` is standard input
     ///
-    /// Of a directory, every file below it is read, whatever its name; symbolic links in it are not followed.
+    /// Logs are read as platforms write them: compressed, in archives, in envelopes, with prefixes. Of a directory, every
+    /// file below it is read, whatever its name; symbolic links in it are not followed.
     #[arg(value_name = "LOG", default_value = "-")]
     logs: Vec<PathBuf>,
 }
@@ -34,7 +35,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     writeln!(
         err,
         "read {}: {total} impersonated request{}, {} distinct, {refused} of them refused",
-        human::count(read.logs, "log"),
+        human::count(read.logs.len(), "log"),
         if total == 1 { "" } else { "s" },
         evidence.len(),
     )?;

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use deputize::evidence::{Evidence, find_logs, read_logs};
+use deputize::evidence::{Evidence, LogReport, find_logs, read_logs};
+use deputize::output::evidence::write_logs;
 use deputize::output::human;
 
 use super::progress::Progress;
@@ -14,8 +15,8 @@ use super::{Failure, Status, terminal};
 pub(super) struct LogsRead {
     /// The distinct requests.
     pub(super) evidence: Evidence,
-    /// How many logs there were.
-    pub(super) logs: usize,
+    /// What each of the logs is.
+    pub(super) logs: Vec<LogReport>,
     /// Whether all of them could be read.
     pub(super) status: Status,
 }
@@ -24,11 +25,14 @@ pub(super) struct LogsRead {
 pub(super) fn read(paths: &[PathBuf]) -> Result<LogsRead, Failure> {
     let logs = find_logs(paths);
     let progress = Progress::of_bytes(logs.bytes);
-    let (evidence, problems) = read_logs(&logs, &|bytes| progress.add(bytes));
+    let read = read_logs(&logs, &|bytes| progress.add(bytes));
     progress.finish();
-    human::write_problems(&mut terminal::stderr(), &problems)?;
-    let status = if problems.is_empty() { Status::Clean } else { Status::Failed };
-    Ok(LogsRead { evidence, logs: logs.files.len(), status })
+    let mut err = terminal::stderr();
+    human::write_problems(&mut err, &read.problems)?;
+    write_logs(&mut err, &read.logs)?;
+    let is_read = read.problems.iter().all(|problem| problem.kind.is_warning());
+    let status = if is_read { Status::Clean } else { Status::Failed };
+    Ok(LogsRead { evidence: read.evidence, logs: read.logs, status })
 }
 
 impl LogsRead {
@@ -69,7 +73,7 @@ impl LogsRead {
     /// `no impersonated request in 2 logs`, or `no log was read`, if that is so.
     pub(super) fn nothing_seen(&self) -> Option<String> {
         let none = self.evidence.iter().next().is_none();
-        none.then(|| match self.logs {
+        none.then(|| match self.logs.len() {
             0 => "no log was read".to_owned(),
             logs => format!("no impersonated request in {}", human::count(logs, "log")),
         })

@@ -66,6 +66,13 @@ impl Collected {
         self.entries.push(Entry { kind, ended, key, first, last });
     }
 
+    /// Takes what another has collected, and leaves nothing there.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.key.0.append(&mut other.key.0);
+        self.entries.append(&mut other.entries);
+        self.not_events += std::mem::take(&mut other.not_events);
+    }
+
     /// How much is kept, in bytes.
     pub(super) fn size(&self) -> usize {
         self.key.0.len()
@@ -99,13 +106,6 @@ impl Condensed {
         }
         seen.key.0.clear();
         self.not_events += std::mem::take(&mut seen.not_events);
-    }
-
-    pub(super) fn merge(&mut self, other: Self) {
-        self.requests.merge(other.requests);
-        self.reviews.merge(other.reviews);
-        self.glimpses.merge(other.glimpses);
-        self.not_events += other.not_events;
     }
 
     pub(super) fn add_to(self, evidence: &mut Evidence) {
@@ -145,19 +145,6 @@ impl Tallies {
             same
         });
         all
-    }
-
-    fn merge(&mut self, mut other: Self) {
-        // The smaller into the larger: the result is the same.
-        if self.0.len() < other.0.len() {
-            std::mem::swap(self, &mut other);
-        }
-        other.0.into_iter().for_each(|(key, tally)| match self.0.get_mut(&key) {
-            Some(own) => own.add(tally.ended, &tally.first, &tally.last),
-            None => {
-                self.0.insert(key, tally);
-            }
-        });
     }
 }
 

@@ -198,13 +198,19 @@ impl<'a> Event<'a> {
         self.verb.as_deref().unwrap_or_default()
     }
 
-    /// Adds what the event shows: an impersonated request, or an impersonation that was refused.
-    pub(super) fn observe(&self, seen: &mut Collected) {
+    /// Reports whether its fields are called as the API server calls them: each event has this one.
+    pub(super) fn is_exact(&self) -> bool {
+        !self.request_uri.is_empty()
+    }
+
+    /// Adds what the event shows: an impersonated request, or an impersonation that was refused. Returns whether it is one
+    /// of both.
+    pub(super) fn observe(&self, seen: &mut Collected) -> bool {
         // Nothing is known at RequestReceived. ResponseStarted is the only stage of a request that goes on.
         let ended = match self.stage.as_deref() {
             Some("ResponseComplete" | "Panic") => 1,
             Some("ResponseStarted") => 0,
-            _ => return,
+            _ => return false,
         };
         let time =
             if self.request_received_timestamp.is_empty() { &self.timestamp } else { &self.request_received_timestamp };
@@ -220,6 +226,7 @@ impl<'a> Event<'a> {
                 target.write_headers(mode, key);
                 self.write_attributes(key);
             });
+            true
         } else if let Some(refused) = self.refused_check().filter(|_| ended == 1) {
             seen.add_request(ended, time, time, |key| {
                 key.mode_and_refusal(None, Some(&refused));
@@ -227,6 +234,9 @@ impl<'a> Event<'a> {
                 Target::default().write_headers(Mode::Legacy, key);
                 self.write_attributes(key);
             });
+            true
+        } else {
+            false
         }
     }
 

@@ -1,17 +1,23 @@
 //! Logs on disk: files, directories of them and standard input, read side by side.
 
+use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::Evidence;
-use super::audit::{BLOCK, LogError, MAX_VALUE, Needle, is_gzip, is_laid_out, read_lines, read_stream};
+use super::audit::{BLOCK, LogReader, MAX_RECORD};
 use super::collect::{Collected, Condensed};
+use super::container::{START, Trail};
+use super::find::Part;
+use super::lines::Lines;
+use super::report::Found;
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{STDIN, display_name};
 
@@ -19,8 +25,6 @@ use crate::source::{STDIN, display_name};
 const RANGE: u64 = BLOCK as u64;
 /// How much is read at a time to find the end of a line, in bytes.
 const TAIL: usize = 8 << 10;
-/// How much is looked at to tell what form a log has, in bytes.
-const START: usize = 64 << 10;
 /// How much a thread keeps apart from the others, in bytes.
 const MAX_APART: usize = 256 << 10;
 
@@ -63,9 +67,8 @@ fn find_below(path: &Path, logs: &mut Logs) {
             Err(error) => {
                 let at = error.path().unwrap_or(path).to_owned();
                 let reason = error.into_io_error().map_or_else(|| "it contains itself".to_owned(), |e| e.to_string());
-                let help = "check that the path exists and may be read".to_owned();
-                let problem = unreadable(&at, format!("cannot be read: {reason}"));
-                logs.problems.push(Problem { help: Some(help), ..problem });
+                let help = "check that the path exists and may be read";
+                logs.problems.push(unreadable(&at, format!("cannot be read: {reason}"), help));
             }
         }
     }
@@ -85,16 +88,66 @@ fn size_of(file: &Path) -> Option<u64> {
     metadata.is_file().then_some(metadata.len())
 }
 
+/// What one log is, and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogReport {
+    /// The log, as the user named it.
+    pub path: Arc<str>,
+    /// Its containers, encodings and forms, as in `gzip, tar, JSON`; empty if there is none of them.
+    pub format: String,
+    /// How many events it holds, of whatever stage. Lines of condensed evidence count as events, too.
+    pub events: u64,
+    /// How many of them are of impersonated requests, or of impersonations that were refused.
+    pub impersonated: u64,
+}
+
+/// What logs have shown.
+#[derive(Debug, Default)]
+pub struct LogsRead {
+    /// What they show together.
+    pub evidence: Evidence,
+    /// What each of them is, in the order of the logs.
+    pub logs: Vec<LogReport>,
+    /// What could not be found or read, in the order of the logs. A log that breaks off counts as far as it goes.
+    pub problems: Vec<Problem>,
+}
+
 /// Reads logs side by side, and condenses them to what they show together. `progress` is told the bytes read from disk, as
-/// they are read, from any thread. The problems are those of finding the logs and of reading them, in the order of the
-/// logs; a log that breaks off counts as far as it goes.
-pub fn read_logs(logs: &Logs, progress: &(dyn Fn(u64) + Sync)) -> (Evidence, Vec<Problem>) {
+/// they are read, from any thread.
+pub fn read_logs(logs: &Logs, progress: &(dyn Fn(u64) + Sync)) -> LogsRead {
     let together = Together { seen: Mutex::default(), progress };
-    let read: Vec<Option<Problem>> = logs.files.par_iter().map(|file| together.read_file(file)).collect();
-    let problems = logs.problems.iter().cloned().chain(read.into_iter().flatten()).collect();
+    let read: Vec<(LogReport, Vec<Problem>)> = logs.files.par_iter().map(|file| together.read_file(file)).collect();
+    let (reports, problems): (Vec<LogReport>, Vec<Vec<Problem>>) = read.into_iter().unzip();
+    let problems = logs.problems.iter().cloned().chain(problems.into_iter().flatten()).collect();
     let mut evidence = Evidence::default();
     together.seen.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(&mut evidence);
-    (evidence, problems)
+    LogsRead { evidence, logs: reports, problems }
+}
+
+/// Why a log could not be read.
+#[derive(Debug)]
+pub struct LogError(String);
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LogError {}
+
+/// Reads a log of any kind, and adds what it shows to `evidence`.
+///
+/// # Errors
+/// When some of the log could not be read. What could be read is added all the same.
+pub fn read_log(log: impl Read, evidence: &mut Evidence) -> Result<(), LogError> {
+    let together = Together { seen: Mutex::default(), progress: &|_| {} };
+    let take = |seen: &mut Collected| together.seen().take(seen);
+    let mut reader = LogReader::new(&take);
+    together.read_stream(log, &mut reader);
+    let problem = reader.problems.into_iter().next();
+    together.seen.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(evidence);
+    problem.map_or(Ok(()), |(message, _)| Err(LogError(message)))
 }
 
 /// What all threads share.
@@ -108,7 +161,7 @@ impl Together<'_> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what was seen. Who would have to wait for another thread goes on, but not for ever.
+    /// Adds what was seen. A thread that would have to wait for another one continues, but not for ever.
     fn tell(&self, part: &mut Collected) {
         match self.seen.try_lock() {
             Ok(mut seen) => seen.take(part),
@@ -117,46 +170,74 @@ impl Together<'_> {
         }
     }
 
-    fn read_file(&self, path: &Path) -> Option<Problem> {
+    fn read_file(&self, path: &Path) -> (LogReport, Vec<Problem>) {
+        let take = |seen: &mut Collected| self.seen().take(seen);
+        let mut reader = LogReader::new(&take);
         let read = if path.as_os_str() == STDIN {
-            self.read_stream(io::stdin())
+            self.read_stream(io::stdin(), &mut reader);
+            Ok(())
         } else {
-            File::open(path).map_err(LogError::from).and_then(|file| self.read_opened(file))
+            File::open(path).and_then(|file| self.read_opened(file, &mut reader))
         };
-        read.err().map(|error| unreadable(path, error.to_string()))
+        let mut problems: Vec<Problem> =
+            reader.problems.into_iter().map(|(message, help)| unreadable(path, message, help)).collect();
+        if let Err(error) = read {
+            problems.push(unreadable(path, format!("cannot be read: {error}"), "check that it may be read"));
+        }
+        if problems.is_empty() && reader.found.events == 0 {
+            problems.push(Problem {
+                kind: ProblemKind::NoEvents,
+                ..unreadable(path, "no audit event in it".to_owned(), "check that it is an audit log")
+            });
+        }
+        let format: Vec<&str> = reader.layers.iter().copied().chain(reader.found.form_names()).collect();
+        let report = LogReport {
+            path: display_name(path),
+            format: format.join(", "),
+            events: reader.found.events,
+            impersonated: reader.found.impersonated,
+        };
+        (report, problems)
     }
 
-    fn read_stream(&self, log: impl Read) -> Result<(), LogError> {
-        let mut part = Condensed::default();
-        let read = read_stream(Counted { inner: log, progress: self.progress }, &mut part);
-        self.seen().merge(part);
-        read
+    fn read_stream(&self, log: impl Read, reader: &mut LogReader<'_>) {
+        let size = Cell::new(0);
+        reader.read(&mut Counted { inner: log, progress: self.progress, size: &size }, &|| size.get());
     }
 
-    fn read_opened(&self, file: File) -> Result<(), LogError> {
+    fn read_opened(&self, file: File, reader: &mut LogReader<'_>) -> io::Result<()> {
         let metadata = file.metadata()?;
         if can_read_at() && metadata.is_file() && metadata.len() >= 2 * RANGE {
             let mut start = vec![0; START];
             let read = fill_at(&file, 0, &mut start)?;
-            let start = start.get(..read).unwrap_or_default();
-            if !is_gzip(start) && !is_laid_out(start) {
-                return self.read_ranges(&file, metadata.len() / RANGE, &Needle::of(start));
+            if let Some(lines) = Lines::of_file(start.get(..read).unwrap_or_default()) {
+                return self.read_ranges(&file, metadata.len() / RANGE, &lines, reader);
             }
         }
-        self.read_stream(file)
+        self.read_stream(file, reader);
+        Ok(())
     }
 
     /// Reads a file in ranges, side by side. The last of them is open, so that what is added meanwhile is read too.
-    fn read_ranges(&self, file: &File, ranges: u64, needle: &Needle) -> Result<(), LogError> {
+    fn read_ranges(&self, file: &File, ranges: u64, lines: &Lines, reader: &mut LogReader<'_>) -> io::Result<()> {
         let next = AtomicU64::new(0);
         let workers = 0..rayon::current_num_threads();
-        workers.into_par_iter().map(|_| self.read_some(file, ranges, &next, needle)).collect()
+        let parts: Vec<(Found, io::Result<()>)> =
+            workers.into_par_iter().map(|_| self.read_some(file, ranges, &next, lines)).collect();
+        let mut all = Found::default();
+        let mut read = Ok(());
+        for (found, part_read) in parts {
+            all.merge(&found);
+            read = read.and(part_read);
+        }
+        reader.add(&all, &Trail::default());
+        read
     }
 
     /// Reads ranges until all are taken.
-    fn read_some(&self, file: &File, ranges: u64, next: &AtomicU64, needle: &Needle) -> Result<(), LogError> {
+    fn read_some(&self, file: &File, ranges: u64, next: &AtomicU64, lines: &Lines) -> (Found, io::Result<()>) {
         let mut buffer = Buffer::default();
-        let mut part = Collected::default();
+        let mut part = Part::default();
         let mut read = Ok(());
         while read.is_ok() {
             let range = next.fetch_add(1, Ordering::Relaxed);
@@ -165,32 +246,34 @@ impl Together<'_> {
             }
             let start = range * RANGE;
             read = if range + 1 == ranges {
-                self.read_rest(file, start, needle)
+                self.read_rest(file, start, lines, &mut part)
             } else {
-                lines_of(file, start, &mut buffer).map_err(LogError::from).map(|lines| {
+                lines_of(file, start, &mut buffer).map(|text| {
                     (self.progress)(RANGE);
-                    needle.read_hits(lines, &mut part);
+                    lines.read(text, &mut part);
                 })
             };
             // What is kept apart stays small.
-            if part.size() > MAX_APART {
-                self.tell(&mut part);
+            if part.seen.size() > MAX_APART {
+                self.tell(&mut part.seen);
             }
         }
-        self.seen().take(&mut part);
-        read
+        self.seen().take(&mut part.seen);
+        (part.found, read)
     }
 
-    fn read_rest(&self, file: &File, start: u64, needle: &Needle) -> Result<(), LogError> {
-        let rest = At { file, offset: start };
-        let mut rest = BufReader::with_capacity(BLOCK, Counted { inner: rest, progress: self.progress });
+    fn read_rest(&self, file: &File, start: u64, lines: &Lines, part: &mut Part) -> io::Result<()> {
+        let size = Cell::new(0);
+        let rest = Counted { inner: At { file, offset: start }, progress: self.progress, size: &size };
+        let mut rest = BufReader::with_capacity(BLOCK, rest);
         if start > 0 {
-            // The line that began before is the range's before.
+            // The line that began before belongs to the range before.
             rest.skip_until(b'\n')?;
         }
-        let mut part = Condensed::default();
-        let read = read_lines(&mut rest, needle, &mut part);
-        self.seen().merge(part);
+        let take = |seen: &mut Collected| self.seen().take(seen);
+        let mut reader = LogReader::new(&take);
+        let read = reader.read_lines(&mut rest, lines);
+        part.found.merge(&reader.found);
         read
     }
 }
@@ -226,7 +309,7 @@ fn lines_of<'a>(file: &File, start: u64, buffer: &'a mut Buffer) -> io::Result<&
         None => return Ok(&[]),
     };
     // Also where the range ends with a line: the next range skips to its first end of a line.
-    while (BLOCK..MAX_VALUE).contains(&filled) {
+    while (BLOCK..MAX_RECORD).contains(&filled) {
         let tail = &mut buffer.bytes(filled + TAIL)[filled..];
         let read = fill_at(file, start + filled as u64, tail)?;
         let end = memchr::memchr(b'\n', &tail[..read]);
@@ -281,20 +364,23 @@ impl Read for At<'_> {
     }
 }
 
-fn unreadable(path: &Path, message: String) -> Problem {
-    Problem { path: display_name(path), place: None, kind: ProblemKind::Unreadable, message, help: None }
+fn unreadable(path: &Path, message: String, help: &str) -> Problem {
+    let help = Some(help.to_owned());
+    Problem { path: display_name(path), place: None, kind: ProblemKind::Unreadable, message, help }
 }
 
 /// A reader whose bytes are counted.
 struct Counted<'a, R> {
     inner: R,
     progress: &'a (dyn Fn(u64) + Sync),
+    size: &'a Cell<u64>,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         (self.progress)(read as u64);
+        self.size.set(self.size.get() + read as u64);
         Ok(read)
     }
 }
@@ -315,9 +401,11 @@ mod tests {
         let logs = find_logs(&[directory.path().to_owned(), directory.path().join("nowhere")]);
         assert_eq!((logs.files.len(), logs.problems.len(), logs.bytes), (2, 1, Some(38)));
         let bytes = AtomicU64::new(0);
-        let (evidence, problems) = read_logs(&logs, &|read| {
+        let read = read_logs(&logs, &|read| {
             bytes.fetch_add(read, Ordering::Relaxed);
         });
-        assert_eq!((bytes.into_inner(), evidence.not_events, problems), (38, 2, logs.problems));
+        assert_eq!((bytes.into_inner(), read.evidence.not_events), (38, 2));
+        let kinds: Vec<ProblemKind> = read.problems.iter().map(|problem| problem.kind).collect();
+        assert_eq!(kinds, [ProblemKind::Unreadable, ProblemKind::NoEvents, ProblemKind::NoEvents]);
     }
 }

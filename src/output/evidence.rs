@@ -1,17 +1,21 @@
 //! Condensed evidence, a line a request.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::json::write_line;
+use super::{escape, human};
 use crate::authority::{Extra, Mode};
-use crate::evidence::{Evidence, Glimpse, Observation, OwnedRequest, Review, Tally};
+use crate::evidence::{Evidence, Glimpse, LogReport, Observation, OwnedRequest, Review, Tally};
 
 const SCHEMA: &str = "deputize.evidence/v1";
 /// Lines that one thread writes at a time.
 const CHUNK: usize = 256;
+/// How many logs are listed; more are summed up by their format.
+const MAX_LOGS: usize = 20;
 /// Lines that are kept until they are printed.
 const STRETCH: usize = 64 * CHUNK;
 
@@ -175,4 +179,34 @@ pub(super) fn request_line(request: &OwnedRequest) -> RequestLine<'_> {
         name: &request.name,
         path: &request.path,
     }
+}
+
+/// Writes what each log is and holds. Many logs are summed up by their format.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_logs(out: &mut dyn io::Write, logs: &[LogReport]) -> io::Result<()> {
+    let counts = |events: u64, impersonated: u64| {
+        let events = human::count(usize::try_from(events).unwrap_or(usize::MAX), "event");
+        format!("{events}, {impersonated} impersonated")
+    };
+    let format =
+        |log: &LogReport| if log.format.is_empty() { "unknown format" } else { log.format.as_str() }.to_owned();
+    if logs.len() <= MAX_LOGS {
+        for log in logs {
+            writeln!(out, "{}: {}: {}", escape(&log.path), format(log), counts(log.events, log.impersonated))?;
+        }
+        return Ok(());
+    }
+    let mut sums: BTreeMap<String, (usize, u64, u64)> = BTreeMap::new();
+    for log in logs {
+        let (files, events, impersonated) = sums.entry(format(log)).or_default();
+        *files += 1;
+        *events += log.events;
+        *impersonated += log.impersonated;
+    }
+    for (format, (files, events, impersonated)) in sums {
+        writeln!(out, "{}: {format}: {}", human::count(files, "log"), counts(events, impersonated))?;
+    }
+    Ok(())
 }

@@ -328,7 +328,8 @@ subjects: [{kind: Group, name: devs}]
                     \"mode\": \"legacy\", \"count\": 7, \"first\": \"2026-01-01T00:00:00Z\", \"last\": \"2026-02-01T00:00:00Z\"}\n";
         std::fs::write(file.path(), line).unwrap();
         let logs: Logs = find_logs(&[file.path().to_owned()]);
-        let (evidence, problems) = read_logs(&logs, &|_| {});
+        let read = read_logs(&logs, &|_| {});
+        let (evidence, problems) = (read.evidence, read.problems);
         assert_eq!(problems, []);
         let lines = show(Some(&evidence));
         assert_eq!(
