@@ -249,6 +249,8 @@ fn json_shapes() -> Vec<(&'static str, String)> {
         ("journal", json_lines(&bytes)),
         ("Loki", json!({"streams": [{"stream": {}, "values": values(|_, text| json!(["1", text]))}]}).to_string()),
         ("OpenTelemetry", json!({"resourceLogs": [{"scopeLogs": [{"logRecords": otlp}]}]}).to_string()),
+        ("fields with dots", json_lines(&values(|event, _| dotted(event)))),
+        ("a summary and all", json_lines(&values(|_, text| json!({"short": text[..90], "full": text})))),
         ("Splunk", json_lines(&values(|_, text| json!({"result": {"_raw": text}})))),
     ]
 }
@@ -281,6 +283,17 @@ fn flattened(event: &Value) -> Value {
     let mut out = Map::new();
     flatten("kubernetes.audit", event, &mut out);
     Value::Object(out)
+}
+
+/// Fields of an event, those of structures with dots.
+fn dotted(event: &Value) -> Value {
+    let prefix = "kubernetes.audit.";
+    let flat = flattened(event).as_object().unwrap().clone();
+    let one = |value: Value| match value {
+        Value::Array(mut items) if items.len() == 1 => items.remove(0),
+        other => other,
+    };
+    flat.into_iter().map(|(key, value)| (key[prefix.len()..].to_owned(), one(value))).collect::<Map<_, _>>().into()
 }
 
 /// Fields where Datadog puts them.

@@ -103,6 +103,11 @@ fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Ways to compress a member that have a format of their own: its first bytes tell which.
+const BZIP2: u16 = 12;
+const ZSTD: u16 = 93;
+const XZ: u16 = 95;
+
 /// The header of a member in a zip file.
 struct ZipMember {
     flags: u16,
@@ -128,9 +133,9 @@ pub(super) fn read_zip(
     while let Some(member) = zip_member(&mut stream)? {
         let refused = if member.flags & 1 != 0 {
             Some("it is encrypted")
-        } else if !matches!(member.method, 0 | 8) {
+        } else if !matches!(member.method, 0 | 8 | BZIP2 | ZSTD | XZ) {
             Some("it is compressed in a way that is not read")
-        } else if member.method == 0 && member.has_trailer() {
+        } else if member.method != 8 && member.has_trailer() {
             Some("its length is not known before it is read")
         } else {
             None
@@ -153,7 +158,8 @@ pub(super) fn read_zip(
         let sum = checked.sum.sum();
         drop(checked);
         let expected = if member.has_trailer() { zip_trailer(&mut stream)? } else { member.checksum };
-        if sum != expected {
+        // Of the others the checksum is that of what they unpack to.
+        if matches!(member.method, 0 | 8) && sum != expected {
             visit(&member.name, Err(io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong")));
         }
     }
@@ -162,7 +168,7 @@ pub(super) fn read_zip(
 
 fn content<'a>(stream: &'a mut impl BufRead, member: &ZipMember) -> Box<dyn Read + 'a> {
     match (member.method, member.has_trailer()) {
-        (0, _) => Box::new(stream.take(member.size)),
+        (0 | BZIP2 | ZSTD | XZ, _) => Box::new(stream.take(member.size)),
         (_, true) => Box::new(DeflateDecoder::new(stream)),
         (_, false) => Box::new(DeflateToEnd { inner: DeflateDecoder::new(stream.take(member.size)), ended: false }),
     }

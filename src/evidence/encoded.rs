@@ -15,6 +15,9 @@ const GROUP: usize = 32 << 10;
 /// How much of a payload is decoded to see what it is, in bytes; divisible by four.
 const GLIMPSE: usize = 64;
 
+/// What the Kinesis Producer Library begins records with that hold several others, as they are.
+const KINESIS: &[u8] = &[0xf3, 0x89, 0x9a, 0xc2];
+
 /// Padding or not, and whatever is left of the last bits.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -58,7 +61,9 @@ fn holds_payload(text: &[u8]) -> bool {
     let whole = digits.len() - digits.len() % 4;
     let decoded = digits.get(..whole).and_then(|digits| ENGINE.decode(digits).ok()).unwrap_or_default();
     let is_json = matches!(decoded.trim_ascii_start(), [b'{' | b'[', ..]) && decoded.is_ascii();
-    is_json || Container::of(&decoded).is_some_and(|container| container != Container::Base64)
+    is_json
+        || decoded.starts_with(KINESIS)
+        || Container::of(&decoded).is_some_and(|container| container != Container::Base64)
 }
 
 /// Reports whether a stream that starts like this is base64 of one content. Lines that are payloads each are not: each of

@@ -198,9 +198,9 @@ impl<'a> Event<'a> {
         self.verb.as_deref().unwrap_or_default()
     }
 
-    /// Reports whether its fields are called as the API server calls them: each event has this one.
+    /// Reports whether its fields are called as the API server calls them: each event has these.
     pub(super) fn is_exact(&self) -> bool {
-        !self.request_uri.is_empty()
+        !self.request_uri.is_empty() && !self.user.username.is_empty()
     }
 
     /// Adds what the event shows: an impersonated request, or an impersonation that was refused. Returns whether it is one

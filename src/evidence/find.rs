@@ -34,35 +34,75 @@ pub(super) struct Part {
 impl Part {
     /// Reads a record that begins in a line; line zero is not known.
     pub(super) fn read(&mut self, record: &[u8], line: u64) {
-        let Ok(text) = std::str::from_utf8(record) else {
-            // Names that are not read as they were would be others.
-            if has_event_words(record) {
-                self.found.fault(Fault::NotUtf8, line);
-            } else {
-                self.seen.not_events += usize::from(has_word(record));
-            }
-            return;
-        };
+        match std::str::from_utf8(record) {
+            Ok(text) => self.read_text(text, line),
+            Err(_) => self.read_chunks(record, line),
+        }
+    }
+
+    /// Reads what is text in a record that is not, as a whole. Names that are not read as they were would be others.
+    fn read_chunks(&mut self, record: &[u8], line: u64) {
+        let mut part = Self::default();
+        record.utf8_chunks().for_each(|chunk| part.read_text(chunk.valid(), line));
+        let is_whole = part.found.faults.is_empty() && part.found.events > 0;
+        if !is_whole && has_event_words(record) {
+            part.found.faults.clear();
+            part.found.fault(Fault::NotUtf8, line);
+        }
+        self.found.merge(&part.found);
+        self.seen.append(&mut part.seen);
+    }
+
+    fn read_text(&mut self, text: &str, line: u64) {
         let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | ','));
         if let Some(event) = Event::parse(text).filter(Event::is_exact) {
             self.found.event(Form::Json, event.observe(&mut self.seen));
             return;
         }
-        let mut finder = Finder { found: &mut self.found, line, payloads: MAX_PAYLOADS, is_faulty: false };
-        let sightings = finder.text(text, Form::Json, 0);
-        if sightings.is_empty() && !finder.is_faulty {
-            match foreign::unsupported(text) {
-                Some(format) => finder.fault(Fault::Unsupported(format)),
-                None if has_event_words(record) => finder.fault(Fault::Garbled),
-                // The word alone may be in a message, or in a log of something else.
-                None => self.seen.not_events += usize::from(has_word(record)),
-            }
+        let mut all = find(text);
+        if !all.faults.is_empty() {
+            // Some programs escape what is escaped already, but for the quotes.
+            let again = text.contains("\\\\").then(|| text.replace("\\\\", "\\"));
+            let again = again.as_deref().unwrap_or(text).replace("\\=", "=").replace("\\|", "|");
+            let other = if again == text { None } else { Some(find(&again)) };
+            all = other.filter(|other| other.faults.is_empty()).unwrap_or(all);
         }
-        for mut sighting in sightings {
+        for fault in all.faults {
+            self.found.fault(fault, line);
+        }
+        if all.has_word_only {
+            self.seen.not_events += 1;
+        }
+        for mut sighting in all.sightings {
             self.found.event(sighting.form, sighting.is_impersonated);
             self.seen.append(&mut sighting.seen);
         }
     }
+}
+
+/// What a record shows.
+struct Shown {
+    sightings: Vec<Sighting>,
+    faults: Vec<Fault>,
+    /// Whether it has the word, and is not about an event.
+    has_word_only: bool,
+}
+
+fn find(text: &str) -> Shown {
+    let mut finder = Finder { payloads: MAX_PAYLOADS, faults: Vec::new(), cut: 0 };
+    let sightings = finder.text(text, Form::Json, 0);
+    let Finder { mut faults, cut, .. } = finder;
+    faults.extend((0..cut).map(|_| Fault::Cut));
+    let mut has_word_only = false;
+    if sightings.is_empty() && faults.is_empty() {
+        match foreign::unsupported(text) {
+            Some(format) => faults.push(Fault::Unsupported(format)),
+            None if has_event_words(text.as_bytes()) => faults.push(Fault::Garbled),
+            // The word alone may be in a message, or in a log of something else.
+            None => has_word_only = has_word(text.as_bytes()),
+        }
+    }
+    Shown { sightings, faults, has_word_only }
 }
 
 fn has_word(record: &[u8]) -> bool {
@@ -82,20 +122,16 @@ struct Sighting {
 }
 
 /// Looks for events in one record.
-struct Finder<'a> {
-    found: &'a mut Found,
-    line: u64,
+struct Finder {
     /// How much payloads may still hold, in bytes.
     payloads: usize,
-    is_faulty: bool,
+    /// What could not be read, but for events that are cut off.
+    faults: Vec<Fault>,
+    /// Events that are cut off.
+    cut: usize,
 }
 
-impl Finder<'_> {
-    fn fault(&mut self, fault: Fault) {
-        self.found.fault(fault, self.line);
-        self.is_faulty = true;
-    }
-
+impl Finder {
     /// Finds events in a text of any kind.
     fn text(&mut self, text: &str, form: Form, depth: usize) -> Vec<Sighting> {
         let mut all = Vec::new();
@@ -123,13 +159,13 @@ impl Finder<'_> {
                 },
                 // What is in an event is no event: who may write objects could make some.
                 Extent::Open { is_event: true, .. } | Extent::Broken { is_event: true, .. } => {
-                    self.fault(Fault::Cut);
+                    self.cut += 1;
                     return all;
                 }
                 Extent::Open { .. } | Extent::Broken { .. } => at = start + 1,
             }
         }
-        if all.is_empty() && !self.is_faulty {
+        if all.is_empty() && self.cut == 0 && self.faults.is_empty() {
             all = self.tokens(text, depth);
         }
         all
@@ -179,7 +215,7 @@ impl Finder<'_> {
         }
         if let Some(event) = normal::event(&fields) {
             if is_row_of_aks_audit(&fields) {
-                self.fault(Fault::Unsupported(foreign::AKS_AUDIT));
+                self.faults.push(Fault::Unsupported(foreign::AKS_AUDIT));
                 return Vec::new();
             }
             let form = if form == Form::Csv { form } else { Form::Fields };
@@ -193,9 +229,19 @@ impl Finder<'_> {
         }
         // Fields may show the same event again: decoded, or as the text that it came as.
         let mut all = Vec::new();
+        let (before, mut cut_alone, mut any_whole) = (self.cut, 0, false);
         for (_, value) in fields {
+            let cut = self.cut;
             let more = self.value(value, envelope(form), depth);
+            if more.is_empty() {
+                cut_alone += self.cut - cut;
+            }
+            any_whole |= self.cut == cut && !more.is_empty();
             merge(&mut all, more);
+        }
+        // A summary of what another field has whole is not cut off.
+        if any_whole {
+            self.cut -= cut_alone.min(self.cut - before);
         }
         all
     }
@@ -218,13 +264,11 @@ impl Finder<'_> {
                 self.bytes(&inflated, form, depth + 1)
             }
             Some(Err(_)) => {
-                self.fault(Fault::Payload);
+                self.faults.push(Fault::Payload);
                 Vec::new()
             }
-            None => match std::str::from_utf8(bytes) {
-                Ok(text) => self.block(text, form, depth),
-                Err(_) => Vec::new(),
-            },
+            // What is between texts counts them, or names their parts.
+            None => bytes.utf8_chunks().flat_map(|chunk| self.block(chunk.valid(), form, depth)).collect(),
         }
     }
 }
@@ -386,6 +430,8 @@ mod tests {
             json!({"Records": [{"kinesis": {"data": base64}}]}).to_string(),
             json!({"awslogs": {"data": gzip}}).to_string(),
             format!("payload {gzip}"),
+            format!("CEF:0|K8s|audit|1|x|x|1|msg={}", plain.replace('\\', "\\\\").replace('=', "\\=")),
+            json!({"Data": BASE64_STANDARD.encode([b"\xf3\x89\x9a\xc2\x0a\x01a\x1a\xfb\x07", plain.as_bytes(), b"\xff"].concat())}).to_string(),
         ] {
             let (evidence, found) = read(&record);
             assert_eq!(evidence, expected, "{record}");
@@ -401,6 +447,11 @@ mod tests {
         assert_eq!(count(format!("[{x},{x},{y}]")), 3);
         assert_eq!(count(format!("{{\"a\":[{x},{x}],\"b\":[{x}]}}")), 2);
         assert_eq!(count(format!("{x}{x}")), 2);
+        let (short, full) = (quoted(&x[..100]), quoted(&x));
+        let (_, found) = read(&format!("{{\"full\":{full},\"short\":{short}}}"));
+        assert_eq!((found.events, found.faults.len()), (1, 0));
+        let (_, found) = read(&format!("{{\"all\":[{full},{short}]}}"));
+        assert_eq!((found.events, found.faults.len()), (1, 1));
         assert_eq!(count(format!("{{\"a\":{x},\"b\":{}}}", x.replace("Complete", "Started"))), 2);
     }
 
@@ -428,6 +479,9 @@ mod tests {
         let mut part = Part::default();
         part.read(b"{\"auditID\":\"\xff\"}", 3);
         assert_eq!(part.found.faults.get(&Fault::NotUtf8), Some(&(1, 3)));
+        let mut part = Part::default();
+        part.read(&[b"\xff\x01", event("x").as_bytes(), b"\xff"].concat(), 1);
+        assert_eq!((part.found.events, part.found.faults.len()), (1, 0));
         let deep = "[".repeat(100_000);
         assert_eq!(faults(&deep), []);
         assert_eq!(faults(&"{\"a\":".repeat(100_000)), []);
