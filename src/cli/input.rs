@@ -297,7 +297,7 @@ pub(super) fn status_of(grants: &Grants<'_>) -> Result<Status, Failure> {
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(super) struct ImplicitGroupsArg {
     /// Whether clients send the groups themselves that the server adds to an impersonated user; a log cannot tell
-    #[arg(long, value_enum, value_name = "WHETHER", default_value_t)]
+    #[arg(long, value_enum, value_name = "WHETHER", default_value_t, help_heading = "Evidence")]
     implicit_groups: ImplicitGroupsValue,
 }
 

@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[command(flatten)]
     implicit_groups: ImplicitGroupsArg,
     /// Migrate only this subject: ServiceAccount/NAMESPACE/NAME, User/NAME or Group/NAME; repeatable
-    #[arg(long, value_name = "SUBJECT", value_parser = Impersonator::parse)]
+    #[arg(long, value_name = "SUBJECT", value_parser = Impersonator::parse, help_heading = "Input")]
     only: Vec<Impersonator>,
     /// Keep unused legacy grants of impersonators that were seen
     #[arg(long, help_heading = "Least privilege")]
