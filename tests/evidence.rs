@@ -227,6 +227,39 @@ fn reviews_for_the_verb_itself_follow_the_requests() {
     assert_eq!(condense(&run.stdout), run.stdout);
 }
 
+/// The server decodes a path, and splits it then; rules are compared with what it makes of it.
+#[test]
+fn paths_are_those_that_the_server_asks_about() {
+    let directory = tempfile::tempdir().unwrap();
+    let event = |uri: &str, object: Value| {
+        json!({"kind": "Event", "stage": "ResponseComplete", "verb": "get", "requestURI": uri, "user": {"username": "alice"},
+            "impersonatedUser": {"username": "panda", "groups": ["system:authenticated"]}, "objectRef": object})
+        .to_string()
+    };
+    let log = [
+        event("/foo%20bar/b%2Fc", Value::Null),
+        event("/namespaces/shop%2Fpods", Value::Null),
+        event("/api/v1/namespaces/shop%2Fpods%2Fweb", json!({"resource": "pods", "namespace": "shop", "name": "web"})),
+    ];
+    let condensed = condense(&log.join("\n"));
+    let requests = condensed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["request"].clone());
+    let asked: Vec<Value> =
+        requests.map(|request| json!([request["path"], request["namespace"], request["name"]])).collect();
+    let expected =
+        [json!(["/foo bar/b/c", "", ""]), json!(["/namespaces/shop/pods", "", ""]), json!(["", "shop", "web"])];
+    assert_eq!(asked, expected);
+    let rbac = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n\
+        rules: [{apiGroups: [''], resources: [users], verbs: [impersonate]}]\n---\n\
+        apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: a}\n\
+        roleRef: {kind: ClusterRole, name: a}\nsubjects: [{kind: User, name: alice}]\n";
+    std::fs::write(directory.path().join("rbac.yaml"), rbac).unwrap();
+    std::fs::write(directory.path().join("audit.log"), log.join("\n")).unwrap();
+    let run = deputize_in(directory.path(), &["migrate", "rbac.yaml", "--audit-log", "audit.log"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("/foo bar/b/c") && run.stdout.contains("/namespaces/shop/pods"), "{}", run.stdout);
+    assert!(!run.stdout.contains('%'), "{}", run.stdout);
+}
+
 #[test]
 fn simulate_takes_condensed_evidence() {
     let evidence = condense(&log(1).join("\n"));

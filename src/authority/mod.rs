@@ -17,6 +17,7 @@ mod mode;
 mod names;
 mod principal;
 mod rbac;
+mod url;
 mod verbs;
 mod version;
 
@@ -42,6 +43,7 @@ pub use principal::{Circle, Memberships, Principal, is_of_accounts, namespace_of
 pub use rbac::{
     allows, allows_everything, group_matches, name_matches, resource_matches, smallest_rule, url_matches, verb_matches,
 };
+pub use url::RequestUrl;
 pub use verbs::{DISCOVERY_PATHS, PATH_VERBS, RESOURCE_VERBS, verbs_but_impersonation};
 pub use version::KubeVersion;
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
-use percent_encoding::percent_decode_str;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,8 +13,8 @@ use smallvec::SmallVec;
 use super::collect::{Collected, Key};
 use super::request::or_empty;
 use crate::authority::{
-    Mode, NODE_NAME_EXTRA, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS, SYSTEM_UNAUTHENTICATED,
-    Username, namespace_of_accounts,
+    Mode, NODE_NAME_EXTRA, RequestUrl, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS,
+    SYSTEM_UNAUTHENTICATED, Username, namespace_of_accounts,
 };
 
 /// A string that is copied only where it has escapes; null is empty.
@@ -267,22 +266,22 @@ impl<'a> Event<'a> {
     /// Verb, resource and path of the request, as they were authorized.
     fn write_attributes(&self, key: &mut Key) {
         key.text(self.verb());
-        let (path, query) = self.request_uri.split_once('?').unwrap_or((&self.request_uri, ""));
+        let url = RequestUrl::parse(&self.request_uri);
         let Some(object) = &self.object_ref else {
-            ["", "", "", "", "", path].into_iter().for_each(|text| key.text(text));
+            ["", "", "", "", "", url.path()].into_iter().for_each(|text| key.text(text));
             return;
         };
         key.text(&object.api_group);
         key.text(&object.resource);
         key.text(&object.subresource);
-        match namespace_and_name(path) {
+        match url.namespace_and_name(self.verb()) {
             Some((namespace, name)) => {
-                key.text(&namespace);
-                key.text(&name.or_else(|| selected_name(self.verb(), query)).unwrap_or_default());
+                key.text(namespace);
+                key.text(&name);
             }
             None => {
                 key.text(&object.namespace);
-                // What a `create` without a subresource shows is the name in the body, which nobody was asked about.
+                // What a `create` without a subresource shows is the name in the body, which no authorizer was asked about.
                 let of_body = self.verb() == "create" && object.subresource.is_empty();
                 key.text(if of_body { "" } else { &object.name });
             }
@@ -356,48 +355,6 @@ impl Target<'_> {
     }
 }
 
-/// The namespace and the name in the path of a request for a resource (`pkg/endpoints/request/requestinfo.go`); none if it
-/// is no such path.
-fn namespace_and_name(path: &str) -> Option<(Cow<'_, str>, Option<Cow<'_, str>>)> {
-    let mut parts = path.trim_matches('/').split('/');
-    match parts.next()? {
-        "api" => parts.next()?,
-        "apis" => {
-            parts.next()?;
-            parts.next()?
-        }
-        _ => return None,
-    };
-    let mut parts: SmallVec<[&str; 8]> = parts.collect();
-    if parts.first().is_some_and(|first| ["watch", "proxy"].contains(first)) {
-        parts.remove(0);
-    }
-    match parts.as_slice() {
-        [] => None,
-        ["namespaces"] => Some((Cow::Borrowed(""), None)),
-        // A namespace is in itself, and so are its parts.
-        ["namespaces", name] | ["namespaces", name, "status" | "finalize"] => {
-            Some((decoded(name), Some(decoded(name))))
-        }
-        ["namespaces", namespace, _, rest @ ..] => Some((decoded(namespace), rest.first().map(|name| decoded(name)))),
-        [_, rest @ ..] => Some((Cow::Borrowed(""), rest.first().map(|name| decoded(name)))),
-    }
-}
-
-fn decoded(text: &str) -> Cow<'_, str> {
-    percent_decode_str(text).decode_utf8_lossy()
-}
-
-/// The name that a list or watch is limited to, by which rules with names allow it.
-fn selected_name<'q>(verb: &str, query: &'q str) -> Option<Cow<'q, str>> {
-    if !["list", "watch", "deletecollection"].contains(&verb) {
-        return None;
-    }
-    let selector = decoded(query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector="))?);
-    let name = selector.split(',').find_map(|term| term.strip_prefix("metadata.name="))?;
-    Some(name.trim_start_matches('=').to_owned().into()).filter(|name: &Cow<'_, str>| !name.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,18 +362,17 @@ mod tests {
     use crate::evidence::collect::Condensed;
 
     #[test]
-    fn the_authorized_name_is_that_of_the_path() {
-        for (verb, uri, expected) in [
-            ("create", "/api/v1/namespaces/shop/pods", ("shop", "")),
-            ("create", "/api/v1/namespaces/shop/pods/web/exec?command=sh", ("shop", "web")),
-            ("get", "/apis/apps/v1/namespaces/shop/deployments/web/scale", ("shop", "web")),
-            ("get", "/api/v1/namespaces/shop", ("shop", "shop")),
-            ("create", "/api/v1/namespaces", ("", "")),
-            ("get", "/api/v1/nodes/n1", ("", "n1")),
-            ("watch", "/api/v1/namespaces/shop/secrets?fieldSelector=metadata.name%3Dweb&watch=true", ("shop", "web")),
+    fn what_was_authorized_is_what_the_path_says() {
+        for (uri, object, expected) in [
+            ("/api/v1/namespaces/shop/pods", r#"{"name":"body","namespace":"body"}"#, ("shop", "", "")),
+            ("/api/v1/namespaces/shop/pods/web/exec", r#"{"name":"body","namespace":"body"}"#, ("shop", "web", "")),
+            ("/api/v1/namespaces/shop%2Fpods?limit=1", r#"{"resource":"pods","namespace":"shop"}"#, ("shop", "", "")),
+            ("/odd/path", r#"{"name":"body","namespace":"body"}"#, ("body", "", "")),
+            ("/foo%20bar/b%2Fc?x=y", "null", ("", "", "/foo bar/b/c")),
+            ("/namespaces/shop%2Fpods", "null", ("", "", "/namespaces/shop/pods")),
         ] {
             let text = format!(
-                r#"{{"stage":"Panic","verb":"{verb}","requestURI":"{uri}","impersonatedUser":{{}},"objectRef":{{"name":"body","namespace":"body"}}}}"#
+                r#"{{"stage":"Panic","verb":"create","requestURI":"{uri}","impersonatedUser":{{}},"objectRef":{object}}}"#
             );
             let mut seen = Collected::default();
             Event::parse(&text).unwrap().observe(&mut seen);
@@ -426,7 +382,7 @@ mod tests {
             all.add_to(&mut evidence);
             let (observation, _) = evidence.iter().next().unwrap();
             let request = &observation.request;
-            assert_eq!((request.namespace.as_str(), request.name.as_str()), expected, "{verb} {uri}");
+            assert_eq!((&*request.namespace, &*request.name, &*request.path), expected, "{uri}");
         }
     }
 
