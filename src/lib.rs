@@ -10,6 +10,7 @@
 //! - [`authority`]: what the API server answers; the one place that knows its semantics
 //! - [`grants`]: who may impersonate whom
 //! - [`lint`]: findings, one file a rule
+//! - [`config`]: the configuration file
 //! - [`triage`]: which of them are reported, and what hides the others
 //! - [`evidence`]: what impersonators do
 //! - [`migrate`]: what replaces their grants
@@ -22,6 +23,7 @@ pub mod about;
 pub mod authority;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod config;
 pub mod evidence;
 pub mod fix;
 pub mod grants;

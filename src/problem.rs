@@ -43,6 +43,8 @@ pub enum ProblemKind {
     NotEditable,
     /// Objects of a cluster that its API server would not give.
     NotListed,
+    /// The configuration file is wrong.
+    Configuration,
     /// Part of a cluster that was left out on purpose, or known not to be of one piece.
     Limited,
     /// A log without any audit event.
@@ -68,6 +70,7 @@ impl ProblemKind {
             Self::Null => "null",
             Self::NotEditable => "not-editable",
             Self::NotListed => "not-listed",
+            Self::Configuration => "configuration",
             Self::Limited => "limited",
             Self::NoEvents => "no-events",
         }
@@ -86,6 +89,7 @@ impl ProblemKind {
             Self::Null => "null values",
             Self::NotEditable => "files that cannot be edited",
             Self::NotListed => "kinds that could not be listed",
+            Self::Configuration => "errors in the configuration",
             Self::Limited => "limits of what was read",
             Self::NoEvents => "logs without events",
         }

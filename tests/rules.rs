@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use deputize::authority::KubeVersion;
+use deputize::config;
 use deputize::grants::Grants;
 use deputize::inventory::load_bytes;
 use deputize::lint::{Finding, Fix, Rule, Selection, Severity, catalogue, check};
+use deputize::triage::{Options, triage};
 
 fn findings(yaml: &str) -> Vec<Finding> {
     findings_on(KubeVersion::NEWEST, yaml)
@@ -18,6 +20,23 @@ fn findings_on(version: KubeVersion, yaml: &str) -> Vec<Finding> {
     assert_eq!(inventory.problems, [], "{yaml}");
     assert_ne!(inventory.coverage.objects, 0, "{yaml}");
     check(&Grants::new(&inventory).on_version(version), &Selection::default())
+}
+
+/// The findings that are reported for the example under a heading of a rule's page, with the configuration that the page
+/// shows there, if it does.
+fn reported(rule: &dyn Rule, heading: &str, version: KubeVersion) -> Vec<Finding> {
+    let inventory = load_bytes("example.yaml", example(rule, heading).as_bytes());
+    assert_eq!(inventory.problems, [], "{}", rule.id());
+    assert_ne!(inventory.coverage.objects, 0, "{}", rule.id());
+    let section = rule.page().section(heading).unwrap();
+    let toml = section.split("```toml\n").nth(1).map_or("", |block| block.split("```").next().unwrap());
+    let config = config::read(toml, &"deputize.toml".into(), "/".into()).unwrap();
+    let selection = Selection::default();
+    let findings = check(&Grants::new(&inventory).on_version(version), &selection);
+    let today = "2026-12-01".parse().unwrap();
+    let options =
+        Options { config: &config, selection: &selection, today, suppressions: true, baseline: None, base: None };
+    triage(&inventory, findings, &options).reported
 }
 
 /// The one example under a heading of a rule's page.
@@ -37,7 +56,7 @@ fn version_of(rule: &dyn Rule) -> KubeVersion {
 #[test]
 fn every_bad_example_is_found() {
     for rule in catalogue() {
-        let found = findings_on(version_of(*rule), example(*rule, "Bad"));
+        let found = reported(*rule, "Bad", version_of(*rule));
         let own: Vec<&Finding> = found.iter().filter(|finding| finding.rule == rule.id()).collect();
         assert!(!own.is_empty(), "{}: its bad example is not found, but {found:#?}", rule.id());
         for finding in own {
@@ -49,7 +68,7 @@ fn every_bad_example_is_found() {
 #[test]
 fn no_good_example_is_found() {
     for rule in catalogue() {
-        let found = findings_on(version_of(*rule), example(*rule, "Good"));
+        let found = reported(*rule, "Good", version_of(*rule));
         let bad: Vec<&Finding> =
             found.iter().filter(|finding| finding.rule == rule.id() || finding.severity > Severity::Note).collect();
         assert!(bad.is_empty(), "{}: {bad:#?}", rule.id());
@@ -67,7 +86,7 @@ fn no_bad_example_is_found_on_other_versions() {
         let versions = rule.versions();
         let others = versions.since.map(|since| next(since, -1)).into_iter();
         for version in others.chain(versions.until.map(|until| next(until, 1))) {
-            let found = findings_on(version, example(*rule, "Bad"));
+            let found = reported(*rule, "Bad", version);
             assert!(found.iter().all(|finding| finding.rule != rule.id()), "{} on {version}", rule.id());
         }
     }

@@ -7,15 +7,17 @@ use std::mem::ManuallyDrop;
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::lint::{self, Selection, Severity};
+use deputize::lint::FailOn;
 use deputize::output::check::{CheckRun, Checked, Format, Repository, write_summary};
 use deputize::output::human;
 use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
 
 use super::fix::{FixArgs, Fixed};
-use super::input::{InputArgs, VersionArg, say_coverage, say_legacy_use, status_of};
+use super::input::{InputArgs, print_coverage, say_legacy_use, status_of};
 use super::output::{self, Destination};
+use super::settings::{RuleArgs, VersionArg};
+use super::triage::{Judge, TriageArgs};
 use super::{Failure, Outcome, Status, terminal};
 
 const AFTER_HELP: &str = "\
@@ -33,15 +35,10 @@ pub(super) struct Args {
     /// How results are printed, and with `=FILE` where to; repeatable, one of them without a file
     #[arg(long, short, value_name = "FORMAT[=FILE]", value_parser = Destination::<Output>::parser(), default_value = "human")]
     output: Vec<Destination<Output>>,
-    /// Least severity that makes the exit status 1
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
-    fail_on: FailOn,
-    /// Apply these rules only
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    select: Vec<String>,
-    /// Do not apply these rules
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    ignore: Vec<String>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    triage: TriageArgs,
     #[command(flatten)]
     fixing: FixArgs,
     #[command(flatten)]
@@ -90,49 +87,36 @@ impl Output {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum FailOn {
-    Error,
-    #[default]
-    Warning,
-    Note,
-    Never,
-}
-
-impl FailOn {
-    fn least(self) -> Option<Severity> {
-        match self {
-            Self::Error => Some(Severity::Error),
-            Self::Warning => Some(Severity::Warning),
-            Self::Note => Some(Severity::Note),
-            Self::Never => None,
-        }
-    }
-}
-
 pub(super) fn run(args: &Args) -> Outcome {
-    let selection = Selection::new(&args.select, &args.ignore).map_err(|error| Failure::Message(error.to_string()))?;
+    let selection = args.rules.selection()?;
     output::check(&args.output, args.input.files())?;
     let fixes = args.fixing.check(&args.input, &args.output)?;
     let selection = if fixes { selection.with_mends() } else { selection };
     let read = args.input.load_each()?;
+    let config = args.rules.over(args.input.config()?);
+    let version = args.version.over(&args.input);
+    let baseline = args.triage.baseline()?;
+    let judge = Judge { args: &args.triage, version, selection: &selection, config: &config, baseline, base: None };
+    let fail_on = args.rules.fail_on(&config);
     let (mut status, failures) = (read.status(), read.failures);
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let inventories: &[Inventory] = Vec::leak(read.inventories);
-    let check = |inventory| World::check(inventory, args, &selection);
+    let check = |inventory| World::check(inventory, &judge);
     let mut worlds = ManuallyDrop::new(inventories.iter().map(check).collect::<Vec<_>>());
     let mut fixed: Option<Fixed> = None;
     if let Some(world) = worlds.first_mut().filter(|_| fixes) {
         fixed = Some(args.fixing.run(&args.input, world, &check)?);
     }
+    finish_baseline(&args.triage, &mut worlds)?;
     for world in worlds.iter() {
-        status = status.max(world.status(args)?);
+        status = status.max(world.status(args.require_rbac, fail_on)?);
     }
     if !args.fixing.prints_diff() {
-        print(args, &worlds, &failures, status)?;
+        print(args, fail_on, &worlds, &failures, status)?;
     }
     for world in worlds.iter() {
         world.conclude()?;
+        judge.print_effects(world.inventory, &world.triage)?;
         if let Some(fixed) = &fixed {
             status = status.max(fixed.conclude(world)?);
         }
@@ -148,22 +132,21 @@ pub(super) struct World<'i> {
 }
 
 impl<'i> World<'i> {
-    fn check(inventory: &'i Inventory, args: &Args, selection: &Selection) -> Self {
-        let grants =
-            Grants::new(inventory).on_servers(args.version.version(inventory), args.version.feature(inventory));
-        let triage = Triage::report_all(lint::check(&grants, selection));
+    fn check(inventory: &'i Inventory, judge: &Judge<'_>) -> Self {
+        let grants = judge.grants(inventory);
+        let triage = judge.triage(&grants);
         Self { inventory, grants, triage }
     }
 
     /// Reports whether everything could be read, and whether there is something to report. Problems that were found after
     /// reading go to standard error.
-    fn status(&self, args: &Args) -> Outcome {
+    fn status(&self, require_rbac: bool, fail_on: FailOn) -> Outcome {
         let mut status = status_of(&self.grants)?;
-        if args.require_rbac && self.is_empty() {
+        if require_rbac && self.is_empty() {
             status = Status::Failed;
         }
         let is_reported = |least| self.triage.reported.iter().any(|finding| finding.severity >= least);
-        let reported = args.fail_on.least().is_some_and(is_reported);
+        let reported = fail_on.least().is_some_and(is_reported);
         Ok(status.max(if reported { Status::Reported } else { Status::Clean }))
     }
 
@@ -174,7 +157,7 @@ impl<'i> World<'i> {
 
     /// Prints on standard error what was read, and how many findings there are.
     fn conclude(&self) -> Result<(), Failure> {
-        say_coverage(self.inventory)?;
+        print_coverage(self.inventory)?;
         say_legacy_use(self.inventory)?;
         let mut err = terminal::stderr();
         if self.is_empty() {
@@ -186,8 +169,28 @@ impl<'i> World<'i> {
     }
 }
 
+/// Writes the baseline that is asked for. What one of several inputs still has is not fixed.
+fn finish_baseline(args: &TriageArgs, worlds: &mut [World<'_>]) -> Result<(), Failure> {
+    if let Some(written) = args.write_baseline(worlds.iter().map(|world| (world.inventory, &world.triage)))? {
+        worlds.iter_mut().for_each(|world| world.triage.hide_known(&written));
+    }
+    if worlds.len() < 2 {
+        return Ok(());
+    }
+    let mut fixed = worlds.first().map(|world| world.triage.fixed.clone()).unwrap_or_default();
+    fixed.retain(|entry| worlds.iter().all(|world| world.triage.fixed.contains(entry)));
+    worlds.iter_mut().for_each(|world| world.triage.fixed.clone_from(&fixed));
+    Ok(())
+}
+
 /// Writes each result where it belongs.
-fn print(args: &Args, worlds: &[World<'_>], failures: &[ContextFailure], status: Status) -> Result<(), Failure> {
+fn print(
+    args: &Args,
+    fail_on: FailOn,
+    worlds: &[World<'_>],
+    failures: &[ContextFailure],
+    status: Status,
+) -> Result<(), Failure> {
     let problems: Vec<_> = worlds.iter().map(|world| world.grants.problem()).collect();
     let checked = worlds.iter().zip(&problems).map(|(world, problem)| Checked {
         grants: &world.grants,
@@ -198,7 +201,8 @@ fn print(args: &Args, worlds: &[World<'_>], failures: &[ContextFailure], status:
         worlds: checked.collect(),
         failures,
         is_several: args.input.is_several(),
-        fail_on: args.fail_on.least(),
+        fail_on: fail_on.least(),
+        show_accepted: args.triage.show_accepted,
         exit_code: status as u8,
         repository: Repository::of(std::env::current_dir().unwrap_or_default()),
     };

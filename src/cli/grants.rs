@@ -8,7 +8,8 @@ use deputize::inventory::Inventory;
 use deputize::output::{human, json};
 
 use super::Outcome;
-use super::input::{InputArgs, VersionArg, say_coverage, say_legacy_use, status_of};
+use super::input::{InputArgs, say_legacy_use, status_of};
+use super::settings::VersionArg;
 use super::terminal::{self, Output};
 
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     // All of it lives until the process ends: to take a large inventory apart would only take time.
     let inventories: &[Inventory] = Vec::leak(read.inventories);
     let worlds = inventories.iter().map(|inventory| {
-        Grants::new(inventory).on_servers(args.version.version(inventory), args.version.feature(inventory))
+        Grants::new(inventory).on_servers(
+            args.version.over(&args.input).version(inventory),
+            args.version.over(&args.input).feature(inventory),
+        )
     });
     let worlds = ManuallyDrop::new(worlds.collect::<Vec<_>>());
     let mut out = terminal::stdout();
@@ -46,7 +50,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     out.flush()?;
     for grants in worlds.iter() {
-        say_coverage(grants.inventory())?;
+        args.input.say_coverage(grants.inventory())?;
         say_legacy_use(grants.inventory())?;
         status = status.max(status_of(grants)?);
     }

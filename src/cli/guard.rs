@@ -8,7 +8,7 @@ use deputize::grants::Grants;
 use deputize::guard::{self, Exception, Guard, Holders};
 use deputize::output::{json, yaml};
 
-use super::input::{InputArgs, leave_out_apart, say_coverage, status_of, whole_world};
+use super::input::{InputArgs, leave_out_apart, status_of, whole_world};
 use super::terminal;
 use super::{Failure, Outcome, Status};
 
@@ -140,7 +140,7 @@ fn write_policy(args: &Args) -> Outcome {
         Output::Json => json::write_list(&mut out, guard.to_values())?,
     }
     out.flush()?;
-    say_coverage(&inventory)?;
+    args.input.say_coverage(&inventory)?;
     let what = match seen {
         0 => "no role here holds legacy impersonation: only bindings to default roles are known".to_owned(),
         1 => "1 role here holds legacy impersonation: new bindings to it count".to_owned(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use deputize::authority::{Feature, KubeVersion};
+use deputize::config::Config;
 use deputize::evidence::ImplicitGroups;
 use deputize::grants::Grants;
 use deputize::inventory::{Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
@@ -16,6 +16,7 @@ use deputize::source::{LeaveOut, Limits, STDIN};
 
 #[cfg(feature = "cluster")]
 use super::cluster::{CLUSTER_ARGS, ClusterArgs};
+use super::settings::{ConfigArgs, print_configuration};
 use super::{Failure, Status, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,8 @@ pub(super) struct InputArgs {
     /// Number of threads; 0 for one per processor
     #[arg(long, short = 'j', value_name = "N", default_value_t = 0, help_heading = "Input")]
     threads: usize,
+    #[command(flatten)]
+    config: ConfigArgs,
     #[cfg(feature = "cluster")]
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -82,10 +85,22 @@ impl InputArgs {
     pub(super) fn load_each(&self) -> Result<Worlds, Failure> {
         #[cfg(feature = "cluster")]
         if self.cluster.is_asked_for() {
+            self.config()?;
             self.start_threads()?;
             return self.cluster.load_each();
         }
         Ok(Worlds { inventories: vec![self.load()?], failures: Vec::new() })
+    }
+
+    /// The configuration; it is read once.
+    pub(super) fn config(&self) -> Result<&Config, Failure> {
+        self.config.read(self.paths.first().filter(|_| !self.is_live()).map(PathBuf::as_path))
+    }
+
+    /// Prints on standard error what was read and what was not: last, where a person looks.
+    pub(super) fn say_coverage(&self, inventory: &Inventory) -> Result<(), Failure> {
+        print_coverage(inventory)?;
+        print_configuration(self.config()?, &[])
     }
 
     /// Whether several clusters are read, so that each result has a name.
@@ -124,16 +139,26 @@ impl InputArgs {
             let shown = escape(&shown);
             return Err(Failure::Message(format!("{shown} cannot be both the manifests and what is made of them")));
         }
-        self.load_leaving_out(LeaveOut { directories: output.map(Path::to_owned).into_iter().collect(), outputs: true })
+        self.load_leaving_out(LeaveOut {
+            directories: output.map(Path::to_owned).into_iter().collect(),
+            outputs: true,
+            filter: None,
+        })
     }
 
     /// Reads the files once more, some with another text than they have.
     pub(super) fn load_with(&self, instead: BTreeMap<Arc<str>, Arc<[u8]>>) -> Inventory {
-        load(&self.paths, &LoadOptions { instead, ..self.options() })
+        load(&self.paths, &LoadOptions { instead, leave_out: self.leave_out(), ..self.options() })
     }
 
     fn options(&self) -> LoadOptions {
         LoadOptions { limits: Limits { max_file_bytes: self.max_file_size }, ..LoadOptions::default() }
+    }
+
+    /// What the configuration excludes.
+    fn leave_out(&self) -> LeaveOut {
+        let filter = self.config().ok().and_then(Config::path_filter);
+        LeaveOut { filter, ..LeaveOut::default() }
     }
 
     fn start_threads(&self) -> Result<(), Failure> {
@@ -142,6 +167,7 @@ impl InputArgs {
     }
 
     fn load_leaving_out(&self, leave_out: LeaveOut) -> Result<Inventory, Failure> {
+        let leave_out = LeaveOut { filter: self.config()?.path_filter(), ..leave_out };
         self.start_threads()?;
         #[cfg(feature = "cluster")]
         if self.cluster.is_asked_for() {
@@ -187,8 +213,8 @@ pub(super) fn leave_out_apart(inventory: &mut Inventory) -> Result<(), Failure> 
     Ok(err.flush()?)
 }
 
-/// Says on standard error what was read and what was not: last, where a person looks.
-pub(super) fn say_coverage(inventory: &Inventory) -> Result<(), Failure> {
+/// Prints on standard error what was read and what was not.
+pub(super) fn print_coverage(inventory: &Inventory) -> Result<(), Failure> {
     Ok(human::write_coverage(&mut terminal::stderr(), inventory)?)
 }
 
@@ -226,33 +252,6 @@ impl From<Which> for Duplicates {
             Which::First => Self::First,
             Which::Last => Self::Last,
         }
-    }
-}
-
-/// Which version of the API server a result is for.
-#[derive(Debug, clap::Args)]
-pub(super) struct VersionArg {
-    /// Version of the API server; without it that of the cluster, or of the snapshot of one, else the newest that is known
-    #[arg(long, value_name = "X.Y")]
-    kube_version: Option<KubeVersion>,
-}
-
-impl VersionArg {
-    /// The version that was asked for.
-    pub(super) fn given(&self) -> Option<KubeVersion> {
-        self.kube_version
-    }
-
-    /// The version.
-    pub(super) fn version(&self, inventory: &Inventory) -> KubeVersion {
-        let of_cluster = || inventory.cluster()?.kube_version();
-        self.kube_version.or_else(of_cluster).unwrap_or_default()
-    }
-
-    /// What a server of that version does; what the cluster itself does, if no other version is asked for.
-    pub(super) fn feature(&self, inventory: &Inventory) -> Feature {
-        let of_cluster = || inventory.cluster().filter(|_| self.kube_version.is_none())?.feature();
-        of_cluster().unwrap_or_else(|| self.version(inventory).feature())
     }
 }
 

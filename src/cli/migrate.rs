@@ -16,10 +16,9 @@ use deputize::migrate::{
 use deputize::output::{escape, human, plan as plan_output, yaml};
 use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 
-use super::input::{
-    DuplicatesArg, ImplicitGroupsArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of,
-};
+use super::input::{DuplicatesArg, ImplicitGroupsArg, InputArgs, leave_out_apart, one_world, status_of};
 use super::objects::ObjectArgs;
+use super::settings::VersionArg;
 use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
@@ -138,7 +137,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let grants = ManuallyDrop::new(Grants::new(inventory));
     let mut err = terminal::stderr();
     if !has_evidence {
-        say_coverage(inventory)?;
+        args.input.say_coverage(inventory)?;
         writeln!(
             err,
             "nothing says what the impersonators do, so nothing was rewritten. There are three ways to say it: what they \
@@ -162,7 +161,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.from_target {
         given.derived = derive_actions(&grants);
     }
-    say_coverage(inventory)?;
+    args.input.say_coverage(inventory)?;
     given.objects = args.objects.options(inventory, args.in_place.stage().is_some());
     let given = ManuallyDrop::new(given);
     let mut plan = ManuallyDrop::new(make_plan(args, &grants, &given)?);
@@ -179,7 +178,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     plan_output::write_human(&mut err, shown, &plan, listed, terminal::stderr_style())?;
     say_warnings(&mut err, args, inventory, &given)?;
     if let Some(directory) = &args.output_dir {
-        let version = args.version.version(shown.inventory());
+        let version = args.version.over(&args.input).version(shown.inventory());
         output_dir::write(directory, shown, &plan, &exceptions, version)?;
         print_next_steps(&mut err, directory, args, &plan, exceptions.len())?;
     }
@@ -240,12 +239,12 @@ fn say_warnings(err: &mut dyn Write, args: &Args, inventory: &Inventory, given: 
     for warning in &given.derived.warnings {
         writeln!(err, "warning: {}", escape(warning))?;
     }
-    if args.version.feature(inventory) == Feature::LegacyOnly {
+    if args.version.over(&args.input).feature(inventory) == Feature::LegacyOnly {
         writeln!(
             err,
             "warning: a server of version {} ignores constrained verbs unless its feature gate is on: keep the legacy \
              grants until every API server is at 1.36 or later",
-            args.version.version(inventory)
+            args.version.over(&args.input).version(inventory)
         )?;
     }
     Ok(())
@@ -305,7 +304,9 @@ fn print(args: &Args, grants: &Grants<'_>, plan: &Plan<'_>) -> Result<(), Failur
     let mut out = terminal::stdout();
     let printed = match output {
         Output::Yaml => yaml::write_objects(&mut out, &plan.added),
-        Output::Json => plan_output::write_json(&mut out, grants, plan, args.version.version(grants.inventory())),
+        Output::Json => {
+            plan_output::write_json(&mut out, grants, plan, args.version.over(&args.input).version(grants.inventory()))
+        }
     };
     Ok(terminal::unless_closed(printed.and_then(|()| out.flush()))?)
 }

@@ -4,6 +4,7 @@ mod action;
 mod check;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod config;
 mod evidence;
 mod explain;
 mod files;
@@ -20,11 +21,13 @@ mod output;
 mod output_dir;
 mod progress;
 mod report;
+mod settings;
 mod simulate;
 #[cfg(feature = "cluster")]
 mod snapshot;
 mod surroundings;
 mod terminal;
+mod triage;
 mod verify;
 
 use std::ffi::OsString;
@@ -96,6 +99,8 @@ enum Command {
     Guard(guard::Args),
     /// Report on an upgrade: who impersonates whom, how far it reaches, what to do first
     Report(report::Args),
+    /// Show which settings are in force, and where each comes from
+    Config(config::Args),
     /// List the rules of `check`
     Rules(explain::RulesArgs),
     /// Print the page of a rule
@@ -110,8 +115,8 @@ enum Command {
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = command_for(arguments.first()).try_get_matches_from(&arguments);
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let (cli, matches) = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok(parsed) => parsed,
         // Help and version are no errors, and clap knows their streams and exit statuses.
         Err(error) => error.exit(),
     };
@@ -126,6 +131,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Config(args) => config::run(&args, &matches),
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),

@@ -108,7 +108,7 @@ pub(super) fn write<F>(
 }
 
 /// Writes a file whole or not at all. A link is followed; what is no regular file is written to as it is.
-fn write_file(path: &Path, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn write_file(path: &Path, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let (real, metadata) = match path.canonicalize() {
         Ok(real) => {
             let metadata = fs::metadata(&real)?;

@@ -13,9 +13,10 @@ use deputize::output::report as output;
 use deputize::report::{Facts, Report};
 use deputize::source::STDIN;
 
-use super::input::{DuplicatesArg, InputArgs, VersionArg, Worlds, one_world, say_coverage, say_legacy_use, status_of};
+use super::input::{DuplicatesArg, InputArgs, Worlds, one_world, say_legacy_use, status_of};
 #[cfg(feature = "cluster")]
 use super::output_dir::write_named;
+use super::settings::VersionArg;
 use super::{Failure, Outcome, logs, terminal};
 
 const AFTER_HELP: &str = "\
@@ -107,7 +108,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         terminal::unless_closed(print(args, &reported, &failures, &mut out).and_then(|()| out.flush()))?;
     }
     for grants in worlds {
-        say_coverage(grants.inventory())?;
+        args.input.say_coverage(grants.inventory())?;
         say_legacy_use(grants.inventory())?;
     }
     let mut err = terminal::stderr();
@@ -184,7 +185,7 @@ impl Args {
     fn facts(&self, inventory: &Inventory) -> Facts {
         let legacy_use = inventory.cluster().map(ClusterFacts::describe_legacy_use);
         let is_on = |feature: Feature| feature == Feature::Constrained;
-        match (self.version.given(), inventory.cluster()) {
+        match (self.version.over(&self.input).given, inventory.cluster()) {
             (Some(version), _) => Facts {
                 version: Some(version),
                 gate: Some(is_on(version.feature())),

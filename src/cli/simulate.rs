@@ -14,7 +14,8 @@ use deputize::source::STDIN;
 use rayon::prelude::*;
 
 use super::action::Action;
-use super::input::{DuplicatesArg, InputArgs, VersionArg, leave_out_apart, one_world, say_coverage, status_of};
+use super::input::{DuplicatesArg, InputArgs, leave_out_apart, one_world, status_of};
+use super::settings::VersionArg;
 use super::{Failure, Outcome, Status, terminal};
 
 /// Lines that one thread answers at a time.
@@ -74,7 +75,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 impl Args {
     fn feature(&self, inventory: &Inventory) -> Feature {
-        if self.no_constrained { Feature::LegacyOnly } else { self.version.feature(inventory) }
+        if self.no_constrained { Feature::LegacyOnly } else { self.version.over(&self.input).feature(inventory) }
     }
 }
 
@@ -104,7 +105,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         (Some(user), Some(action)) => one(args, &authorizer, user, &action)?,
         _ => many(args, &authorizer)?,
     };
-    say_coverage(&inventory)?;
+    args.input.say_coverage(&inventory)?;
     Ok(status.max(answered))
 }
 

@@ -11,11 +11,9 @@ use deputize::migrate::{VerifiedRequest, VerifyOptions, verify};
 use deputize::output::verify as output;
 use deputize::source::STDIN;
 
-use super::input::{
-    DuplicatesArg, ImplicitGroupsArg, InputArgs, VersionArg, leave_out_apart, load_quietly, one_world, say_coverage,
-    status_of,
-};
+use super::input::{DuplicatesArg, ImplicitGroupsArg, InputArgs, leave_out_apart, load_quietly, one_world, status_of};
 use super::output_dir::{CUTOVER, DELETE, GRANT};
+use super::settings::VersionArg;
 use super::terminal::Output;
 use super::{Failure, Outcome, Status, logs, terminal};
 
@@ -75,10 +73,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     let after = migrated.unwrap_or(before);
     let read = logs::read(&args.audit_log)?;
     status = status.max(read.status);
-    say_coverage(before)?;
+    args.input.say_coverage(before)?;
     let read = ManuallyDrop::new(read);
     let options = VerifyOptions {
-        feature: args.version.feature(before),
+        feature: args.version.over(&args.input).feature(before),
         implicit_groups: args.implicit_groups.value(),
         ignored: &args.ignore_requestor,
         only: &args.only,

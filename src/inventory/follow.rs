@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use super::Aside;
 use super::embedded::beside;
+use super::load::LoadOptions;
 use crate::source::{FileText, Input, Limits, is_named_like_a_manifest, read_file, unpack};
 use crate::syntax::line_breaks;
 use crate::template::{chart_root, granting_word};
@@ -51,6 +52,7 @@ enum Why {
     Remote,
     Missing,
     Special,
+    Excluded,
 }
 
 impl Why {
@@ -60,6 +62,7 @@ impl Why {
             Self::Remote => "is fetched from elsewhere",
             Self::Missing => "is not there",
             Self::Special => "is no regular file",
+            Self::Excluded => "is excluded by the configuration",
         }
     }
 }
@@ -73,16 +76,16 @@ pub(super) struct Follower<'o> {
     parsed: &'o [bool],
     /// Those that are read because they are named, by their names.
     named: BTreeMap<Arc<str>, Option<PathBuf>>,
-    limits: &'o Limits,
+    options: &'o LoadOptions,
     /// What was not looked at.
     pub(super) aside: Vec<Aside>,
 }
 
 impl<'o> Follower<'o> {
     /// What was given, the files that were found there, and whether each was parsed.
-    pub(super) fn new(paths: &[PathBuf], found: &'o [Input], parsed: &'o [bool], limits: &'o Limits) -> Self {
+    pub(super) fn new(paths: &[PathBuf], found: &'o [Input], parsed: &'o [bool], options: &'o LoadOptions) -> Self {
         let roots = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        Self { roots, found, parsed, named: BTreeMap::new(), limits, aside: Vec::new() }
+        Self { roots, found, parsed, named: BTreeMap::new(), options, aside: Vec::new() }
     }
 
     /// Where a file is that is read, and whether it was parsed.
@@ -137,16 +140,26 @@ impl<'o> Follower<'o> {
             let why = if is_remote(target) { Why::Remote } else { Why::Missing };
             return if *what == Named::Data { Ok(None) } else { Err(why) };
         };
-        if !file.canonicalize().is_ok_and(|real| self.is_given(&real)) {
-            Err(Why::Outside)
-        } else if metadata.is_dir() || is_named_like_a_manifest(&file) {
+        let real = file.canonicalize().ok().filter(|real| self.is_given(real));
+        let Some(real) = real else { return Err(Why::Outside) };
+        if metadata.is_dir() || is_named_like_a_manifest(&file) {
             // What is to be read there was found, or said to be left out.
             Ok(None)
+        } else if self.is_excluded(&real) {
+            Err(Why::Excluded)
         } else if metadata.is_file() {
             Ok(Some(Input::of_another(file, &name)))
         } else {
             Err(Why::Special)
         }
+    }
+
+    /// Reports whether the configuration excludes a file, or a directory in which it is below the paths given.
+    fn is_excluded(&self, real: &Path) -> bool {
+        let Some(filter) = &self.options.leave_out.filter else { return false };
+        let below_roots =
+            real.ancestors().skip(1).take_while(|directory| !self.roots.iter().any(|root| root == directory));
+        filter.excludes_file(real) || below_roots.into_iter().any(|directory| filter.excludes_directory(directory))
     }
 
     fn is_given(&self, real: &Path) -> bool {
@@ -197,7 +210,7 @@ impl<'o> Follower<'o> {
     /// Says which of these files hold the word, though nothing reads them.
     fn search(&mut self, files: &[Input], reason: &str) {
         let search = |text: &mut FileText, input: &Input| {
-            let (line, reason) = match read_file(input, self.limits, text) {
+            let (line, reason) = match read_file(input, &self.options.limits, text) {
                 Ok(()) => {
                     let (at, word) = granting_word(text.bytes())?;
                     let line = 1 + line_breaks(text.bytes().get(..at)?).0;

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::embedding::Form;
 use super::object::{ObjectKind, ObjectMeta, Role, RoleKind};
 use super::read::is_verb;
+use super::suppression::SuppressedLines;
 use super::{BindingId, Inventory, RoleId};
 use crate::template::is_templated;
 
@@ -305,10 +306,13 @@ fn parent(directory: &str) -> Option<&str> {
 
 /// Makes one of identical definitions of the same object: the first stays and knows where the others are.
 pub(super) fn merge_copies(inventory: &mut Inventory) {
+    // What a comment may be about has findings of its own.
+    let suppressed = SuppressedLines::new(&inventory.suppressions);
     merge(
         &mut inventory.roles,
         |role| &role.meta,
         |role| &mut role.meta,
+        |role| suppressed.has_role(role),
         Role::same_as,
         |role, state| {
             role.meta.labels.hash(state);
@@ -323,6 +327,7 @@ pub(super) fn merge_copies(inventory: &mut Inventory) {
         &mut inventory.bindings,
         |binding| &binding.meta,
         |binding| &mut binding.meta,
+        |binding| suppressed.has_binding(binding),
         super::Binding::same_as,
         |binding, state| {
             binding.role_ref.kind.hash(state);
@@ -338,6 +343,7 @@ fn merge<T: Send + Sync>(
     objects: &mut Vec<T>,
     meta: impl Fn(&T) -> &ObjectMeta + Sync,
     meta_mut: impl Fn(&mut T) -> &mut ObjectMeta,
+    is_suppressed: impl Fn(&T) -> bool,
     same: impl Fn(&T, &T) -> bool,
     content: impl Fn(&T, &mut foldhash::fast::FoldHasher<'_>) + Sync,
 ) {
@@ -358,7 +364,7 @@ fn merge<T: Send + Sync>(
         // Nothing can refer to an object without a name, so two of them need not be the same one.
         let own = meta(&objects[index]);
         let nameless = own.embedded.as_deref().is_some_and(|embedding| embedding.carrier.name.is_empty());
-        if own.name.value.is_empty() || nameless {
+        if own.name.value.is_empty() || nameless || is_suppressed(&objects[index]) {
             continue;
         }
         let known = first.entry(hash).or_default();

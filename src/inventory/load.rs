@@ -15,7 +15,7 @@ use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
 use super::template::{TemplateView, Unknown};
-use super::{Aside, Inventory, abbreviate, link};
+use super::{Aside, Inventory, Suppression, abbreviate, link, suppression};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
@@ -119,7 +119,7 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
         }
         // Each file is read once, so that this ends.
         let follower: &mut Follower<'_> =
-            follower.get_or_insert_with(|| Follower::new(paths, &found.inputs, &parsed, &options.limits));
+            follower.get_or_insert_with(|| Follower::new(paths, &found.inputs, &parsed, options));
         let more = follower.follow(&references);
         if more.is_empty() {
             follower.search_charts(&templates);
@@ -185,6 +185,7 @@ fn finish(mut inventory: Inventory, left: Left) -> Inventory {
     inventory.coverage.mentions.dedup();
     inventory.coverage.aside.sort();
     inventory.coverage.aside.dedup();
+    inventory.suppressions.sort_by(|a, b| (&a.path, a.place).cmp(&(&b.path, b.place)));
     link::merge_copies(&mut inventory);
     inventory
 }
@@ -215,6 +216,7 @@ struct FileResult {
     has_templates: bool,
     /// Whether it is a template that may read other files.
     reads_files: bool,
+    suppressions: Vec<Suppression>,
     stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 
@@ -231,6 +233,7 @@ fn absorb(inventory: &mut Inventory, result: FileResult, left: &mut Left) {
     append(&mut inventory.coverage.mentions, result.contents.mentions);
     append(&mut inventory.coverage.aside, result.contents.aside);
     inventory.streams.extend(result.stream);
+    append(&mut inventory.suppressions, result.suppressions);
     left.blocks.append(result.blocks);
     append(&mut left.uses, result.contents.uses);
     append(&mut left.partial, result.contents.partial);
@@ -361,6 +364,13 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
 }
 
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
+    let result = read_contents(source, bytes);
+    // Most files are not parsed, and their comments are about nothing.
+    let suppressions = if result.parsed { suppression::find(source.path, bytes) } else { Vec::new() };
+    FileResult { suppressions, ..result }
+}
+
+fn read_contents(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let path = source.path;
     let mut result = FileResult { read: true, ..FileResult::default() };
     let has_blocks = || ["define", "block"].iter().any(|word| memchr::memmem::find(bytes, word.as_bytes()).is_some());

@@ -18,6 +18,7 @@ mod load;
 mod object;
 mod overlay;
 mod read;
+mod suppression;
 mod template;
 mod write;
 
@@ -39,6 +40,7 @@ pub use object::{
     PolicyRule, Requirement, Role, RoleKind, RoleRef, SelectorOperator, Subject, SubjectKind, Text, abbreviate,
 };
 
+pub use suppression::{Directive, IGNORE_ANNOTATION, Suppression};
 pub use template::Templated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +74,8 @@ pub struct Inventory {
     pub problems: Vec<Problem>,
     /// What was read and what was not.
     pub coverage: Coverage,
+    /// Comments that hide findings, in the order of their places.
+    pub suppressions: Vec<Suppression>,
     /// The bytes of standard input and of pipes, by name, for whoever quotes them; they cannot be read twice.
     pub streams: BTreeMap<Arc<str>, Arc<[u8]>>,
     /// Roles that are bound, or aggregated, where that was left out.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::embedding::{Embedding, Form};
+use super::suppression::IGNORE_ANNOTATION;
 use super::template::Templated;
 use crate::syntax::{Place, Value};
 use crate::template::is_templated;
@@ -212,6 +213,12 @@ impl ObjectMeta {
         self.kind.is_namespaced().then(|| self.namespace.as_deref().unwrap_or(super::DEFAULT_NAMESPACE))
     }
 
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        let at = self.annotations.binary_search_by(|(known, _)| known.as_str().cmp(key)).ok()?;
+        self.annotations.get(at).map(|(_, value)| value.as_str())
+    }
+
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         let at = self.labels.binary_search_by(|(known, _)| known.as_str().cmp(key)).ok()?;
@@ -375,6 +382,8 @@ fn same_object(a: &ObjectMeta, b: &ObjectMeta) -> bool {
         && a.effective_namespace() == b.effective_namespace()
         && a.name == b.name
         && a.embedded == b.embedded
+        // What hides findings about the one does not hide those about the other.
+        && a.annotation(IGNORE_ANNOTATION) == b.annotation(IGNORE_ANNOTATION)
 }
 
 /// `roleRef`. The server does not look at its `apiGroup` when it decides.

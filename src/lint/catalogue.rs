@@ -13,7 +13,9 @@ pub fn catalogue() -> &'static [&'static dyn Rule] {
 /// The rule of that name.
 pub fn find_rule(id: &str) -> Result<&'static dyn Rule, UnknownRule> {
     let found = catalogue().iter().find(|rule| rule.id() == id);
-    found.copied().ok_or_else(|| UnknownRule { id: id.to_owned(), close: closest(id) })
+    found
+        .copied()
+        .ok_or_else(|| UnknownRule { id: id.to_owned(), close: closest(id, catalogue().iter().map(|rule| rule.id())) })
 }
 
 /// A name that no rule has.
@@ -37,9 +39,10 @@ impl fmt::Display for UnknownRule {
 
 impl std::error::Error for UnknownRule {}
 
-fn closest(id: &str) -> Option<&'static str> {
-    let scored = catalogue().iter().map(|rule| (strsim::jaro_winkler(id, rule.id()), rule.id()));
-    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, id)| id)
+/// Returns the name that looks most like `name`, if one does.
+pub(crate) fn closest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let scored = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
 /// Which rules are applied.

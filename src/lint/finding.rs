@@ -41,6 +41,8 @@ pub enum About {
     Rule(RoleId, usize),
     /// A binding.
     Binding(BindingId),
+    /// A role as a whole.
+    Role(RoleId),
     /// A place in a file that is no RBAC object: an entry of the configuration, a comment.
     File,
 }
@@ -50,14 +52,14 @@ impl About {
     pub fn rule(self) -> Option<usize> {
         match self {
             Self::Rule(_, index) => Some(index),
-            Self::Binding(_) | Self::File => None,
+            Self::Role(_) | Self::Binding(_) | Self::File => None,
         }
     }
 
     /// The object that holds it, if it is about one.
     pub fn meta(self, inventory: &Inventory) -> Option<&ObjectMeta> {
         match self {
-            Self::Rule(role, _) => Some(&inventory.role(role).meta),
+            Self::Rule(role, _) | Self::Role(role) => Some(&inventory.role(role).meta),
             Self::Binding(binding) => Some(&inventory.binding(binding).meta),
             Self::File => None,
         }
@@ -77,7 +79,8 @@ pub struct Finding {
     pub help: String,
     /// What stands beside the marked place.
     pub label: String,
-    /// Stays the same while unrelated lines move: a hash of the rule, the object, what is granted, and to whom.
+    /// Stays the same while unrelated lines move, files get other names and other entries of the rule change: a hash of
+    /// the rule, the object, what is granted, and to whom.
     pub fingerprint: String,
     /// What it is about.
     pub about: About,
@@ -97,24 +100,28 @@ pub struct Finding {
     pub related: Arc<[Related]>,
     /// How many more bindings there are.
     pub bindings_left_out: usize,
+    /// A hash of the resources by which the verb reaches what it reaches; none where all of the rule's matter.
+    pub(super) reached: Option<String>,
     /// What an edit takes out of the rule, so that it goes; only where that was asked for.
     pub mend: Option<Mend>,
 }
 
 impl Finding {
-    pub(super) fn order(&self) -> (&str, Place, std::cmp::Reverse<Severity>, &str) {
+    /// What findings are sorted by: the place, the gravest first.
+    pub(crate) fn order(&self) -> (&str, Place, std::cmp::Reverse<Severity>, &str) {
         (&self.path, self.place, std::cmp::Reverse(self.severity), self.rule)
     }
 }
 
 /// What is said of a verb.
 pub(super) fn finding_of(site: &Site<'_>, rule: &'static str, diagnosis: Diagnosis) -> Finding {
-    let resources = diagnosis.resources.iter().filter_map(|index| site.rule.resources.get(*index));
-    let mut resources: Vec<Place> = resources.map(|text| text.place).collect();
+    let texts = || diagnosis.resources.iter().filter_map(|index| site.rule.resources.get(*index));
+    let reached = (!diagnosis.resources.is_empty()).then(|| digest(distinct(texts())));
+    let mut resources: Vec<Place> = texts().map(|text| text.place).collect();
     resources.dedup();
     resources.truncate(MAX_RESOURCES);
     let about = About::Rule(site.role_id, site.index);
-    Finding { resources, ..finding(rule, diagnosis, about, &site.role.meta, site.verb()) }
+    Finding { resources, reached, ..finding(rule, diagnosis, about, &site.role.meta, site.verb()) }
 }
 
 /// What is said of a binding.
@@ -144,12 +151,53 @@ fn finding(rule: &'static str, diagnosis: Diagnosis, about: About, meta: &Object
         subjects_left_out: holders.subjects_left_out,
         related: Arc::clone(&holders.related),
         bindings_left_out: holders.bindings_left_out,
+        reached: None,
         mend: None,
     }
 }
 
+/// A finding about what hides others: an entry of the configuration, a comment, an annotation.
+#[derive(Debug)]
+pub(crate) struct FileFinding<'f> {
+    pub(crate) about: About,
+    pub(crate) rule: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) help: String,
+    pub(crate) label: String,
+    pub(crate) path: &'f Arc<str>,
+    pub(crate) place: Place,
+    /// What it is about, in words that stay the same when lines move.
+    pub(crate) what: String,
+}
+
+impl From<FileFinding<'_>> for Finding {
+    fn from(finding: FileFinding<'_>) -> Self {
+        let FileFinding { about, rule, severity, message, help, label, path, place, what } = finding;
+        Self {
+            rule,
+            severity,
+            message,
+            help,
+            label,
+            fingerprint: digest([rule, what.as_str()]),
+            about,
+            path: Arc::clone(path),
+            marked: SmolStr::new(&what),
+            place,
+            resources: Vec::new(),
+            subjects: Arc::default(),
+            subjects_left_out: 0,
+            related: Arc::default(),
+            bindings_left_out: 0,
+            reached: None,
+            mend: None,
+        }
+    }
+}
+
 /// Numbers the findings that would have the same fingerprint, in the order of their places.
-pub(super) fn number_fingerprints(findings: &mut [Finding]) {
+pub(crate) fn number_fingerprints(findings: &mut [Finding]) {
     let mut seen: HashMap<&str, usize, RandomState> =
         HashMap::with_capacity_and_hasher(findings.len(), RandomState::default());
     let mut counts = Vec::with_capacity(findings.len());
@@ -166,7 +214,7 @@ pub(super) fn number_fingerprints(findings: &mut [Finding]) {
 /// Gives some findings their fingerprints.
 pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
     // Findings come rule by rule and, mostly, subjects by subjects: what they share is hashed once.
-    let mut object: Option<(About, String)> = None;
+    let mut object: Option<(About, [String; 2])> = None;
     let mut subjects: Option<(Arc<[Subject]>, String)> = None;
     for finding in findings {
         if object.as_ref().is_none_or(|(known, _)| *known != finding.about) {
@@ -179,26 +227,29 @@ pub(super) fn fingerprint(findings: &mut [Finding], grants: &Grants<'_>) {
             });
             subjects = Some((Arc::clone(&finding.subjects), digest(names)));
         }
-        let object = object.as_ref().map_or("", |(_, digest)| digest);
+        let Some((_, [object, resources])) = &object else { continue };
+        let reached = finding.reached.as_ref().unwrap_or(resources);
         // Another subject is another grant: a baseline must not hide it.
         let subjects = subjects.as_ref().map_or("", |(_, digest)| digest);
         let left_out = finding.subjects_left_out.to_string();
-        finding.fingerprint = digest([finding.rule, object, &finding.marked, subjects, &left_out]);
+        finding.fingerprint = digest([finding.rule, object, &finding.marked, reached, subjects, &left_out]);
     }
 }
 
-/// An object, and what a rule of it says apart from its verbs: some of them have nothing to do with it.
-fn object_digest(inventory: &Inventory, about: About) -> String {
-    let Some(meta) = about.meta(inventory) else { return String::new() };
+/// Hashes an object with the lists of a rule that bear on every grant of it, and the resources of the rule. Its verbs are
+/// left out: some of them have nothing to do with the finding.
+fn object_digest(inventory: &Inventory, about: About) -> [String; 2] {
+    let Some(meta) = about.meta(inventory) else { return [String::new(), String::new()] };
     let namespace = meta.effective_namespace().unwrap_or_default();
     let rule = match about {
         About::Rule(role, index) => inventory.role(role).rules.get(index),
-        About::Binding(_) | About::File => None,
+        About::Role(_) | About::Binding(_) | About::File => None,
     };
-    let lists = rule.map(|rule| [&rule.api_groups, &rule.resources, &rule.resource_names]);
+    let lists = rule.map(|rule| [&rule.api_groups, &rule.resource_names, &rule.non_resource_urls]);
     let lists = lists.into_iter().flatten().flat_map(|list| {
-        let length = Cow::Owned(list.len().to_string());
-        std::iter::once(length).chain(list.iter().map(|text| Cow::Borrowed(text.as_str())))
+        let texts = distinct(list);
+        let length = Cow::Owned(texts.len().to_string());
+        std::iter::once(length).chain(texts.into_iter().map(Cow::Borrowed))
     });
     let object = [meta.kind.as_str(), namespace, meta.name.as_str()].map(Cow::Borrowed);
     let carrier = meta.embedded.as_deref().map(|embedding| {
@@ -207,7 +258,16 @@ fn object_digest(inventory: &Inventory, about: About) -> String {
         // Not where in it: another list before it changes nothing.
         [carrier.kind.as_str(), namespace, carrier.name.as_str(), embedding.form.as_str()].map(Cow::Borrowed)
     });
-    digest(object.into_iter().chain(lists).chain(carrier.into_iter().flatten()))
+    let resources = rule.map(|rule| distinct(&rule.resources)).unwrap_or_default();
+    [digest(object.into_iter().chain(lists).chain(carrier.into_iter().flatten())), digest(resources)]
+}
+
+/// The texts of a list, sorted, each once: their order means nothing.
+fn distinct<'t>(texts: impl IntoIterator<Item = &'t Text>) -> Vec<&'t str> {
+    let mut texts: Vec<&str> = texts.into_iter().map(Text::as_str).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
 
 /// A hash that nobody can steer to a known one, and that stays the same from release to release.

@@ -14,19 +14,21 @@ mod severity;
 mod site;
 pub(crate) mod words;
 
+pub(crate) use catalogue::closest;
 pub use catalogue::{Selection, UnknownRule, catalogue, find_rule};
 pub use finding::{About, Finding};
+pub(crate) use finding::{FileFinding, number_fingerprints};
 pub use holders::Related;
 pub use mend::{Cut, Mend};
 pub use rule::{Fix, Page, Rule, Versions};
-pub use severity::Severity;
+pub use severity::{FailOn, Severity};
 pub use site::{Beside, BindingSite, Site};
 
 use rayon::prelude::*;
 
 use crate::grants::Grants;
 use crate::inventory::{BindingId, PolicyRule, RoleId};
-use finding::{finding_of, finding_of_binding, fingerprint, number_fingerprints};
+use finding::{finding_of, finding_of_binding, fingerprint};
 
 /// Judges all grants by the selected rules. Findings come in the order of their places, those at one place by severity
 /// and rule.

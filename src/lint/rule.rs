@@ -24,8 +24,15 @@ pub trait Rule: Sync + fmt::Debug {
     fn fix(&self) -> Fix {
         Fix::None
     }
-    /// What it has to say of a site, if anything.
-    fn check(&self, site: &Site<'_>) -> Option<Diagnosis>;
+    /// Whether it is about grants. The others are about what hides findings: the configuration, comments.
+    fn is_about_grants(&self) -> bool {
+        true
+    }
+    /// What it has to say of a site, if anything. Rules about the configuration and about comments say nothing of sites:
+    /// [`crate::triage`] finds what they are about.
+    fn check(&self, _site: &Site<'_>) -> Option<Diagnosis> {
+        None
+    }
     /// What an edit takes out of the site's rule, so that what `check` found there goes; none if that cannot be edited.
     /// Asked for sites at which it found something.
     fn mend(&self, _site: &Site<'_>) -> Option<Mend> {

@@ -24,3 +24,34 @@ impl Severity {
         }
     }
 }
+
+/// The severity from which findings make the exit status 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailOn {
+    /// Errors only.
+    Error,
+    /// Warnings and errors.
+    #[default]
+    Warning,
+    /// Any finding.
+    Note,
+    /// No finding.
+    Never,
+}
+
+impl FailOn {
+    /// Returns the least severity that counts, if any does.
+    pub fn least(self) -> Option<Severity> {
+        match self {
+            Self::Error => Some(Severity::Error),
+            Self::Warning => Some(Severity::Warning),
+            Self::Note => Some(Severity::Note),
+            Self::Never => None,
+        }
+    }
+
+    /// The name of the setting.
+    pub fn as_str(self) -> &'static str {
+        self.least().map_or("never", Severity::as_str)
+    }
+}

@@ -16,7 +16,7 @@ use crate::problem::{Problem, ProblemKind};
 #[cfg(feature = "cluster")]
 use crate::snapshot::Snapshot;
 use crate::syntax::Place;
-use crate::triage::Triage;
+use crate::triage::{Hidden, HiddenBy, Triage};
 
 /// How many problems of one kind are shown one by one.
 const MAX_PROBLEMS: usize = 200;
@@ -323,6 +323,9 @@ pub fn write_coverage(out: &mut dyn Write, inventory: &Inventory) -> io::Result<
     if !coverage.skipped.special.is_empty() {
         parts.push(count(coverage.skipped.special.len(), "special file"));
     }
+    if !coverage.skipped.excluded.is_empty() {
+        parts.push(format!("{} that the configuration excludes", count(coverage.skipped.excluded.len(), "path")));
+    }
     if !coverage.skipped.outputs.is_empty() {
         parts.push(format!("{} of earlier migrations", count(coverage.skipped.outputs.len(), "result")));
     }
@@ -455,6 +458,22 @@ pub fn write_totals(out: &mut dyn Write, triage: &Triage) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "{} hidden: {}", count(hidden.total(), "finding"), parts.join(", "))
+}
+
+/// Writes the accepted findings, each with the exception that covers it.
+///
+/// # Errors
+/// When `out` does.
+pub fn write_accepted(out: &mut dyn Write, triage: &Triage) -> io::Result<()> {
+    for Hidden { finding, by } in &triage.hidden {
+        let HiddenBy::Accept { source, reason, until } = by else { continue };
+        let (severity, rule) = (finding.severity.as_str(), finding.rule);
+        let (at, message) = (position(&finding.path, &finding.place), escape(&finding.message));
+        writeln!(out, "{at}: accepted {severity}[{rule}]: {message}")?;
+        let until = until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+        writeln!(out, "  {}: {}{}", position(&source.path, &source.place), escape(reason), escape(&until))?;
+    }
+    Ok(())
 }
 
 /// `no files`, `1 file`, `2 files`.
@@ -609,7 +628,11 @@ pub(super) fn identity_words(grants: &Grants<'_>, rule: &PolicyRule, grant: &Rul
 }
 
 /// Writes a table as `kubectl` does: a header, columns three spaces apart.
-fn write_table<const N: usize>(out: &mut dyn Write, header: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+pub(super) fn write_table<const N: usize>(
+    out: &mut dyn Write,
+    header: [&str; N],
+    rows: &[[String; N]],
+) -> io::Result<()> {
     let mut widths = header.map(str::len);
     let rows: Vec<[std::borrow::Cow<'_, str>; N]> =
         rows.iter().map(|row| std::array::from_fn(|column| escape(&row[column]))).collect();

@@ -19,7 +19,7 @@ use crate::inventory::{
 use crate::lint::{Finding, Rule, Severity};
 use crate::problem::Problem;
 use crate::syntax::{JsonStyle, Place, Value};
-use crate::triage::{Hidden, Triage};
+use crate::triage::{BaselineEntry, Hidden, Triage};
 
 /// Writes Kubernetes objects as one list, which `kubectl` takes.
 ///
@@ -226,6 +226,7 @@ struct NotLookedAt<'a> {
     mentions: Vec<MentionShape<'a>>,
     symbolic_links: Vec<&'a str>,
     special_files: Vec<&'a str>,
+    excluded: Vec<&'a str>,
     others: Vec<AsideShape<'a>>,
 }
 
@@ -269,6 +270,7 @@ struct CheckShape<'a> {
     summary: Summary,
     findings: Vec<FindingShape<'a>>,
     hidden: Vec<HiddenShape<'a>>,
+    fixed: &'a [BaselineEntry],
     problems: Vec<ProblemShape<'a>>,
     not_looked_at: NotLookedAt<'a>,
 }
@@ -304,7 +306,7 @@ pub(super) fn location<'a>(inventory: &Inventory, path: &'a str, place: &Place) 
 }
 
 /// A range of a file.
-fn place_in<'a>(path: &'a str, place: &Place) -> Location<'a> {
+pub(super) fn place_in<'a>(path: &'a str, place: &Place) -> Location<'a> {
     Location {
         path,
         line: place.line,
@@ -552,12 +554,14 @@ fn check_shape<'a>(inventory: &'a Inventory, triage: &'a Triage) -> CheckShape<'
         },
         findings: triage.reported.iter().map(|finding| finding_shape(inventory, finding)).collect(),
         hidden: triage.hidden.iter().map(|hidden| hidden_shape(inventory, hidden)).collect(),
+        fixed: &triage.fixed,
         problems: inventory.problems.iter().map(|problem| problem_shape(inventory, problem)).collect(),
         not_looked_at: NotLookedAt {
             templates: coverage.unread.iter().map(template_shape).collect(),
             mentions: coverage.mentions.iter().map(|mention| mention_shape(inventory, mention)).collect(),
             symbolic_links: coverage.skipped.symlinks.iter().map(|path| &**path).collect(),
             special_files: coverage.skipped.special.iter().map(|path| &**path).collect(),
+            excluded: coverage.skipped.excluded.iter().map(|path| &**path).collect(),
             others: coverage.aside.iter().map(aside_shape).collect(),
         },
     }

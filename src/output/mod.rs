@@ -4,6 +4,7 @@
 //! control or bidirectional character reaches a terminal raw.
 
 pub mod check;
+pub mod config;
 pub mod diff;
 mod escape;
 pub mod evidence;

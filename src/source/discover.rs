@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::{Input, display_name};
+use super::{Input, PathFilter, display_name};
 use crate::problem::{Problem, ProblemKind};
 
 /// The directory of a chart in which its templates stand.
@@ -19,6 +19,8 @@ pub struct Skipped {
     pub symlinks: Vec<Arc<str>>,
     /// Directories that a migration has written, where these are left out.
     pub outputs: Vec<Arc<str>>,
+    /// Files and directories that the configuration excludes.
+    pub excluded: Vec<Arc<str>>,
     /// Sockets, pipes and devices that are named like manifests.
     pub special: Vec<Arc<str>>,
 }
@@ -57,6 +59,7 @@ pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
                             real,
                             exclude: exclude.clone(),
                             without_outputs: leave_out.outputs,
+                            filter: leave_out.filter.clone(),
                         };
                         let parts = &parts;
                         scope.spawn(move |scope| read_directory(scope, root.given.clone(), Arc::new(root), parts));
@@ -77,6 +80,7 @@ pub fn discover(paths: &[PathBuf], leave_out: &LeaveOut) -> Discovered {
     found.skipped.symlinks.sort();
     found.skipped.special.sort();
     found.skipped.outputs.sort();
+    found.skipped.excluded.sort();
     found
 }
 
@@ -90,6 +94,8 @@ struct Root {
     exclude: Vec<PathBuf>,
     /// Whether directories that a migration has written are left out.
     without_outputs: bool,
+    /// Which files the configuration reads.
+    filter: Option<PathFilter>,
     /// Whether it stands below a directory of templates.
     in_templates: bool,
 }
@@ -102,6 +108,8 @@ pub struct LeaveOut {
     /// Whatever a migration has written: it holds each object several times. Not for those who look for grants, since
     /// anyone can make a directory look like that.
     pub outputs: bool,
+    /// What the configuration excludes. Paths that are given are read all the same.
+    pub filter: Option<PathFilter>,
 }
 
 /// Whether a migration has written the directory.
@@ -121,6 +129,14 @@ impl Root {
         let real = real.as_deref().unwrap_or(directory);
         let templates = real.ancestors().filter(|directory| directory.ends_with(TEMPLATES));
         templates.into_iter().any(|directory| directory.with_file_name("Chart.yaml").is_file())
+    }
+
+    /// Reports whether the configuration excludes a file or directory below it.
+    fn is_excluded(&self, path: &Path, is_directory: bool) -> bool {
+        let (Some(filter), Some(real)) = (&self.filter, &self.real) else { return false };
+        let Ok(below) = path.strip_prefix(&self.given) else { return false };
+        let path = real.join(below);
+        if is_directory { filter.excludes_directory(&path) } else { filter.excludes_file(&path) }
     }
 
     /// Whether a link is to be read like a file: it is named like a manifest, and leads to a regular file below the
@@ -166,7 +182,12 @@ fn read_directory<'scope>(
             }
         };
         if kind.is_dir() {
-            if path.file_name().is_some_and(|name| name != ".git") {
+            if path.file_name().is_none_or(|name| name == ".git") {
+                continue;
+            }
+            if root.is_excluded(&path, true) {
+                part.skipped.excluded.push(display_name(&path));
+            } else {
                 let root = Arc::clone(&root);
                 scope.spawn(move |scope| read_directory(scope, path, root, parts));
             }
@@ -188,6 +209,11 @@ fn read_directory<'scope>(
             part.skipped.symlinks.push(display_name(&path));
         }
         // Whatever else there is, is no manifest by its name; counting it would drown what matters.
+    }
+    if root.filter.is_some() {
+        let is_excluded = |input: &mut Input| input.file.as_deref().is_some_and(|file| root.is_excluded(file, false));
+        let inputs = part.inputs.extract_if(.., is_excluded).chain(part.archives.extract_if(.., is_excluded));
+        part.skipped.excluded.extend(inputs.map(|input| input.name));
     }
     part.inputs.sort_unstable_by(by_name);
     add(parts, part);
@@ -220,6 +246,7 @@ fn merge(mut parts: Vec<Discovered>) -> Discovered {
         found.skipped.symlinks.extend(part.skipped.symlinks);
         found.skipped.special.extend(part.skipped.special);
         found.skipped.outputs.extend(part.skipped.outputs);
+        found.skipped.excluded.extend(part.skipped.excluded);
     }
     found.inputs.sort_by(by_name);
     found

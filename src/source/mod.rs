@@ -7,6 +7,7 @@
 
 mod discover;
 mod packed;
+mod patterns;
 mod prefilter;
 mod read;
 mod split;
@@ -15,6 +16,7 @@ mod template;
 pub(crate) use discover::is_named_like_a_manifest;
 pub use discover::{Discovered, LeaveOut, Skipped, discover, is_kustomization};
 pub use packed::unpack;
+pub use patterns::{PathFilter, Patterns};
 pub use prefilter::{may_become_rbac, may_hide, may_hold_rbac, may_read_files};
 pub use read::{FileText, ReadError, read_file, read_stream};
 pub use split::{Piece, line_breaks_of_go, split_documents};

@@ -20,7 +20,7 @@ pub use deceptive::{is_deceptive, needs_no_escape, to_escape};
 pub use nested::{PlaceMap, parse_nested};
 pub use parse::{SyntaxError, parse_documents, parse_masked};
 pub use place::Place;
-pub(crate) use place::{line_breaks, to_u32};
+pub(crate) use place::{LineIndex, line_breaks, to_u32};
 pub use scalar::ScalarType;
 pub use style::line_end;
 pub(crate) use tree::BASE64;

@@ -1,5 +1,7 @@
 //! Where something stands in a file.
 
+use std::ops::Range;
+
 /// A range of a file on disk.
 ///
 /// Lines and columns count from 1, columns in Unicode scalar values; `offset` and `length` are
@@ -35,6 +37,41 @@ impl Place {
     /// The byte after the last.
     pub fn end(&self) -> u32 {
         self.offset.saturating_add(self.length)
+    }
+}
+
+/// Finds the places of many ranges of one text.
+pub(crate) struct LineIndex<'t> {
+    text: &'t str,
+    /// Where each line starts.
+    starts: Vec<usize>,
+}
+
+impl<'t> LineIndex<'t> {
+    /// Finds the lines of a text.
+    pub(crate) fn new(text: &'t str) -> Self {
+        let bytes = text.as_bytes();
+        let breaks = memchr::memchr2_iter(b'\n', b'\r', bytes);
+        let ends = breaks.filter(|at| bytes.get(*at) == Some(&b'\n') || bytes.get(at + 1) != Some(&b'\n'));
+        Self { text, starts: std::iter::once(0).chain(ends.map(|at| at + 1)).collect() }
+    }
+
+    /// Returns the range of the line around an offset, without its end.
+    pub(crate) fn line_around(&self, offset: usize) -> Range<usize> {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or_default();
+        let end = self.starts.get(line).copied().unwrap_or(self.text.len());
+        let text = self.text.get(start..end).unwrap_or_default();
+        start..start + text.trim_end_matches(['\n', '\r']).len()
+    }
+
+    /// Returns the place of a range.
+    pub(crate) fn place(&self, range: Range<usize>) -> Place {
+        let line = self.starts.partition_point(|start| *start <= range.start);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or_default();
+        let column = to_u32(self.text.get(start..range.start).unwrap_or_default().chars().count()).saturating_add(1);
+        let offset = to_u32(range.start);
+        Place::of_text(self.text.get(range).unwrap_or_default(), offset, to_u32(line), column)
     }
 }
 
@@ -80,5 +117,24 @@ mod tests {
     fn columns_count_characters_and_lengths_bytes() {
         let place = Place::of_text("añ😀", 10, 1, 3);
         assert_eq!((place.length, place.end_column, place.end()), (7, 6, 17));
+    }
+
+    #[test]
+    fn an_index_finds_the_places_that_counting_finds() {
+        let text = "a\nñb\r\n\rc\n";
+        let index = LineIndex::new(text);
+        for (start, c) in text.char_indices() {
+            let (line, column) = advance(&text[..start], 1, 1);
+            // Between CR and LF a line has not ended yet.
+            if c != '\n' || !text[..start].ends_with('\r') {
+                let expected = Place::of_text(&text[start..start + c.len_utf8()], start as u32, line, column);
+                assert_eq!(index.place(start..start + c.len_utf8()), expected, "{start}");
+            }
+        }
+        assert_eq!(index.place(text.len()..text.len()).line, 5);
+        assert_eq!(
+            LineIndex::new("").place(0..0),
+            Place { line: 1, column: 1, end_line: 1, end_column: 1, ..Place::default() }
+        );
     }
 }

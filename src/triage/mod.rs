@@ -1,7 +1,18 @@
 //! Splits findings into those that are reported and those that something hides, and keeps both: a hidden finding is
 //! counted and can be listed, with what hides it.
 
+mod accepted;
+mod baseline;
+mod split;
+mod suppressed;
+
+use std::collections::HashSet;
 use std::sync::Arc;
+
+pub use baseline::{Baseline, BaselineEntry};
+pub use split::{Options, triage};
+
+use foldhash::fast::RandomState;
 
 use crate::lint::Finding;
 use crate::syntax::Place;
@@ -13,6 +24,10 @@ pub struct Triage {
     pub reported: Vec<Finding>,
     /// The others, in the same order.
     pub hidden: Vec<Hidden>,
+    /// What the baseline lists and is no finding any more.
+    pub fixed: Vec<BaselineEntry>,
+    /// How many findings have another severity than their rule gave them.
+    pub severities_changed: usize,
 }
 
 /// A finding that is not reported.
@@ -109,6 +124,27 @@ impl HiddenBy {
     }
 }
 
+/// The findings at a base revision, by their fingerprints.
+#[derive(Debug, Clone)]
+pub struct BaseRevision {
+    revision: Arc<str>,
+    fingerprints: HashSet<String, RandomState>,
+}
+
+impl BaseRevision {
+    /// The findings at a revision, which the user named like that.
+    pub fn new(revision: &str, findings: &[Finding]) -> Self {
+        let fingerprints = findings.iter().map(|finding| finding.fingerprint.clone()).collect();
+        Self { revision: Arc::from(revision), fingerprints }
+    }
+
+    /// Returns what hides a finding, if it was found at the revision.
+    fn of_finding(&self, finding: &Finding) -> Option<HiddenBy> {
+        let is_known = self.fingerprints.contains(&finding.fingerprint);
+        is_known.then(|| HiddenBy::BaseRevision { revision: Arc::clone(&self.revision) })
+    }
+}
+
 /// How many findings are hidden, by what hides them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HiddenCounts {
@@ -134,7 +170,19 @@ impl HiddenCounts {
 impl Triage {
     /// Reports all findings.
     pub fn report_all(findings: Vec<Finding>) -> Self {
-        Self { reported: findings, hidden: Vec::new() }
+        Self { reported: findings, ..Self::default() }
+    }
+
+    /// Hides the findings that a baseline lists. None of it is fixed then.
+    pub fn hide_known(&mut self, baseline: &Baseline) {
+        for finding in std::mem::take(&mut self.reported) {
+            match baseline.of_finding(&finding) {
+                Some(by) => self.hidden.push(Hidden { finding, by }),
+                None => self.reported.push(finding),
+            }
+        }
+        self.hidden.sort_by(|a, b| a.finding.order().cmp(&b.finding.order()));
+        self.fixed.clear();
     }
 
     /// Counts the hidden findings.

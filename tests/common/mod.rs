@@ -4,6 +4,7 @@
 pub mod api_server;
 pub mod cluster;
 pub mod migration;
+pub mod repository;
 pub mod upstream;
 pub mod world;
 

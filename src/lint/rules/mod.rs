@@ -5,6 +5,7 @@ mod aggregated_to_default_role;
 mod dead_grant;
 mod default_role;
 mod duplicate_entry;
+mod expired_accept;
 mod granted_to_everyone;
 mod half_migrated;
 mod identity_without_action;
@@ -21,6 +22,8 @@ mod unrestricted_groups;
 mod unrestricted_serviceaccounts;
 mod unrestricted_uids;
 mod unrestricted_users;
+mod unused_accept;
+mod unused_suppression;
 mod wildcard_resource;
 mod wildcard_verb;
 mod wrong_namespace;
@@ -60,6 +63,9 @@ pub(super) const ALL: &[&dyn Rule] = &[
     &union_widens::UnionWidens,
     &duplicate_entry::DuplicateEntry,
     &ignored_by_server::IgnoredByServer,
+    &unused_accept::UnusedAccept,
+    &expired_accept::ExpiredAccept,
+    &unused_suppression::UnusedSuppression,
 ];
 
 /// What the rules have in common.

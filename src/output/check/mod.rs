@@ -52,6 +52,8 @@ pub struct CheckRun<'a> {
     pub is_several: bool,
     /// The least severity that makes the run fail; none if no finding does.
     pub fail_on: Option<Severity>,
+    /// Whether accepted findings are listed for people.
+    pub show_accepted: bool,
     /// The exit status.
     pub exit_code: u8,
     /// The repository to which paths are relative.
@@ -120,10 +122,10 @@ impl Format {
     /// When `out` does.
     pub fn write(self, out: &mut dyn Write, run: &CheckRun<'_>) -> io::Result<()> {
         match self {
-            Self::Human(style) => run
-                .worlds
-                .iter()
-                .try_for_each(|world| human::write_findings(out, world.inventory(), world.findings(), style)),
+            Self::Human(style) => run.worlds.iter().try_for_each(|world| {
+                human::write_findings(out, world.inventory(), world.findings(), style)?;
+                if run.show_accepted { human::write_accepted(out, world.triage) } else { Ok(()) }
+            }),
             Self::Concise => concise::write(out, run),
             Self::Json => write_json(out, run),
             Self::Sarif => sarif::write(out, run),
