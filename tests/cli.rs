@@ -597,7 +597,10 @@ fn completions_and_manual_are_made() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(deputize(&["completions", shell]).stdout.contains("migrate"), "{shell}");
     }
-    assert!(deputize(&["man"]).stdout.starts_with(".ie"));
+    assert!(deputize(&["man"]).stdout.contains("\n.TH deputize 1"));
+    let page = deputize(&["man", "check"]).stdout;
+    assert!(page.contains("\n.TH deputize-check 1") && page.contains("\\fBdeputize check\\fR"), "{page}");
+    assert_eq!(deputize(&["man", "chekc"]).status, 2);
 }
 
 /// Names suggest which client an impersonator is, and so which headers it sends. The plan itself does not change.

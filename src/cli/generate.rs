@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Outcome, Status, terminal};
+use super::{Cli, Failure, Outcome, Status, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionsArgs {
@@ -21,9 +21,27 @@ pub(super) fn completions(args: &CompletionsArgs) -> Outcome {
     print(&script)
 }
 
-pub(super) fn man() -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// The command; without it, the page of the program
+    command: Option<String>,
+}
+
+pub(super) fn man(args: &ManArgs) -> Outcome {
+    let mut program = Cli::command();
+    // Gives every command its whole name.
+    program.build();
+    let command = match &args.command {
+        None => &program,
+        Some(name) => program
+            .find_subcommand(name)
+            .filter(|command| !command.is_hide_set())
+            .ok_or_else(|| Failure::Message(format!("there is no command {name:?}; `deputize --help` lists them")))?,
+    };
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    // The page of a command is called `deputize-check(1)`, as that of `git` is.
+    let title = command.get_display_name().unwrap_or("deputize").to_owned();
+    clap_mangen::Man::new(command.clone()).title(title).render(&mut page)?;
     print(&page)
 }
 

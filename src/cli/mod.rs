@@ -107,8 +107,8 @@ enum Command {
     Explain(explain::Args),
     /// Print a completion script for a shell
     Completions(generate::CompletionsArgs),
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or that of a command
+    Man(generate::ManArgs),
 }
 
 /// Runs the command that the arguments ask for.
@@ -135,7 +135,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Rules(args) => explain::list(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => generate::completions(&args),
-        Command::Man => generate::man(),
+        Command::Man(args) => generate::man(&args),
     };
     match outcome {
         Ok(status) => ExitCode::from(status as u8),

@@ -9,11 +9,12 @@ use deputize::authority::Feature;
 use deputize::grants::Grants;
 use deputize::inventory::{ClusterFacts, Inventory};
 use deputize::output::json::ContextFailure;
-use deputize::output::report as output;
+use deputize::output::report as reports;
 use deputize::report::{Facts, Report};
 use deputize::source::STDIN;
 
 use super::input::{DuplicatesArg, InputArgs, Worlds, one_world, say_legacy_use, status_of};
+use super::output::{self, Destination};
 #[cfg(feature = "cluster")]
 use super::output_dir::write_named;
 use super::settings::VersionArg;
@@ -21,9 +22,9 @@ use super::{Failure, Outcome, logs, terminal};
 
 const AFTER_HELP: &str = "\
 Examples:
-  deputize report manifests --format html > report.html
+  deputize report manifests -o html=report.html -o json=report.json
   deputize report manifests --audit-log audit.log
-  deputize report --all-contexts --format html --output-dir reports
+  deputize report --all-contexts -o html --output-dir reports
 
 Exit status: 0 everything was read, 2 something could not be read.";
 
@@ -33,8 +34,9 @@ pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
     /// How the report is written
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
-    format: Format,
+    #[arg(long, short, alias = "format", value_name = "FORMAT[=FILE]", value_parser = Destination::<Format>::parser(),
+          default_value = "markdown")]
+    output: Vec<Destination<Format>>,
     /// Audit log, or evidence condensed from one, that shows which grants are used: a file, a directory, or `-`; repeatable
     #[arg(long, value_name = "LOG")]
     audit_log: Vec<PathBuf>,
@@ -52,12 +54,11 @@ pub(super) struct Args {
     force: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// One file for a browser, with everything in it
     Html,
     /// For a comment on a pull request
-    #[default]
     Markdown,
     /// One JSON document
     Json,
@@ -67,7 +68,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.input.reads_stdin() && args.audit_log.iter().any(|path| path.as_os_str() == STDIN) {
         return Err(Failure::Message("standard input cannot be both the manifests and an audit log".to_owned()));
     }
-    if args.input.is_several() && args.format == Format::Html && !args.writes_files() {
+    output::check(&args.output, args.input.files())?;
+    if args.input.is_several() && args.output.iter().any(|to| to.format == Format::Html) && !args.writes_files() {
         let message = "a page is about one cluster: give a directory with --output-dir, or name one context";
         return Err(Failure::Message(message.to_owned()));
     }
@@ -104,8 +106,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.writes_files() {
         args.write_files(&reported)?;
     } else {
-        let mut out = terminal::stdout();
-        terminal::unless_closed(print(args, &reported, &failures, &mut out).and_then(|()| out.flush()))?;
+        for destination in &args.output {
+            let several = args.input.is_several();
+            output::write(destination, |out| destination.format.print(out, several, &reported, &failures))?;
+        }
     }
     for grants in worlds {
         args.input.say_coverage(grants.inventory())?;
@@ -122,24 +126,26 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(status)
 }
 
-fn print(
-    args: &Args,
-    reported: &[(&Grants<'_>, &Report<'_>)],
-    failures: &[ContextFailure],
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    if args.format == Format::Json && args.input.is_several() {
-        return output::write_json_of_each(out, reported, failures);
-    }
-    reported.iter().try_for_each(|(grants, report)| args.format.write(out, grants, report))
-}
-
 impl Format {
+    /// Writes the reports, those on several clusters under their names.
+    fn print(
+        self,
+        out: &mut dyn Write,
+        is_several: bool,
+        reported: &[(&Grants<'_>, &Report<'_>)],
+        failures: &[ContextFailure],
+    ) -> io::Result<()> {
+        if self == Self::Json && is_several {
+            return reports::write_json_of_each(out, reported, failures);
+        }
+        reported.iter().try_for_each(|(grants, report)| self.write(out, grants, report))
+    }
+
     fn write(self, out: &mut dyn Write, grants: &Grants<'_>, report: &Report<'_>) -> io::Result<()> {
         match self {
-            Self::Html => output::write_html(out, grants, report),
-            Self::Markdown => output::write_markdown(out, grants, report),
-            Self::Json => output::write_json(out, grants, report),
+            Self::Html => reports::write_html(out, grants, report),
+            Self::Markdown => reports::write_markdown(out, grants, report),
+            Self::Json => reports::write_json(out, grants, report),
         }
     }
 }
@@ -154,7 +160,13 @@ impl Args {
     /// Writes each report into a file that has the name of its cluster.
     fn write_files(&self, reported: &[(&Grants<'_>, &Report<'_>)]) -> Result<(), Failure> {
         let Some(directory) = &self.output_dir else { return Ok(()) };
-        let extension = match self.format {
+        let [destination] = self.output.as_slice() else {
+            return Err(Failure::Message("--output-dir takes one --output".to_owned()));
+        };
+        if destination.file.is_some() {
+            return Err(Failure::Message("--output-dir names the files itself: give --output without one".to_owned()));
+        }
+        let extension = match destination.format {
             Format::Html => "html",
             Format::Markdown => "md",
             Format::Json => "json",
@@ -162,7 +174,7 @@ impl Args {
         for (grants, report) in reported {
             let cluster = grants.inventory().cluster().map_or("", |cluster| cluster.name.as_str());
             let mut text = Vec::new();
-            self.format.write(&mut text, grants, report)?;
+            destination.format.write(&mut text, grants, report)?;
             write_named(directory, cluster, extension, &text, self.force)?;
         }
         Ok(())

@@ -20,7 +20,8 @@ const MAX_LOGS: usize = 20;
 const STRETCH: usize = 64 * CHUNK;
 
 #[derive(Debug, Serialize)]
-struct EvidenceLine<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct EvidenceLine<'a> {
     schema: &'static str,
     request: RequestLine<'a>,
     mode: Option<&'static str>,
@@ -34,6 +35,7 @@ struct EvidenceLine<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RequestLine<'a> {
     user: &'a str,
@@ -50,6 +52,7 @@ pub(super) struct RequestLine<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ImpersonateLine<'a> {
     user: &'a str,
     uid: &'a str,
@@ -59,7 +62,8 @@ struct ImpersonateLine<'a> {
 
 /// What is no request.
 #[derive(Debug, Serialize)]
-struct AsideLine<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct AsideLine<'a> {
     schema: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<ReviewOf<'a>>,
@@ -71,6 +75,7 @@ struct AsideLine<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ReviewOf<'a> {
     asker: &'a str,
@@ -86,12 +91,14 @@ struct ReviewOf<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GlimpseOf<'a> {
     user: &'a str,
     impersonate: GlimpsedUser<'a>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GlimpsedUser<'a> {
     user: &'a str,
 }

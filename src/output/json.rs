@@ -10,6 +10,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use smol_str::SmolStr;
 
 use super::escape::to_escape;
+use crate::about;
 use crate::authority::{Feature, Mode};
 use crate::grants::{Entry, Grants, Holder, HoldersOfRole, Identity, Reason, RuleAction, RuleGrant};
 use crate::inventory::{
@@ -37,6 +38,7 @@ pub fn write_list(out: &mut dyn io::Write, items: impl IntoIterator<Item = Value
 
 /// An object that is named.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Object<'a> {
     api_version: &'a str,
@@ -49,6 +51,7 @@ struct Object<'a> {
 
 /// What an object is written in, and where in it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct EmbeddedIn<'a> {
     api_version: &'a str,
@@ -61,6 +64,7 @@ struct EmbeddedIn<'a> {
 
 /// A range of a file.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Location<'a> {
     pub(super) path: &'a str,
@@ -74,6 +78,7 @@ pub(super) struct Location<'a> {
 
 /// A subject of a binding.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Subject<'a> {
     pub(super) kind: &'a str,
     pub(super) namespace: Option<&'a str>,
@@ -82,6 +87,7 @@ pub(super) struct Subject<'a> {
 
 /// A binding that is named.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Reference<'a> {
     pub(super) kind: &'a str,
@@ -91,8 +97,17 @@ pub(super) struct Reference<'a> {
     embedded_in: Option<EmbeddedIn<'a>>,
 }
 
+/// The program that wrote a document.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ToolShape {
+    name: &'static str,
+    version: &'static str,
+}
+
 /// A rule of a role.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RuleReference<'a> {
     kind: &'a str,
@@ -107,6 +122,7 @@ pub(super) struct RuleReference<'a> {
 
 /// Whom a grant reaches.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct IdentityShape<'a> {
     pub(super) api_group: &'a str,
@@ -117,6 +133,7 @@ pub(super) struct IdentityShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GrantShape<'a> {
     subject: Option<Subject<'a>>,
     verb: &'a str,
@@ -132,6 +149,7 @@ struct GrantShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ActionShape<'a> {
     subject: Option<Subject<'a>>,
@@ -152,6 +170,7 @@ struct ActionShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Summary {
     files: usize,
@@ -169,6 +188,7 @@ struct Summary {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct FindingShape<'a> {
     rule: &'a str,
@@ -176,6 +196,9 @@ struct FindingShape<'a> {
     message: &'a str,
     help: &'a str,
     fingerprint: &'a str,
+    /// The address of the rule's page, if the program knows one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
     object: Option<Object<'a>>,
     location: Option<Location<'a>>,
     subjects: Vec<Subject<'a>>,
@@ -189,6 +212,7 @@ struct FindingShape<'a> {
 
 /// A finding that is not reported, and why.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct HiddenShape<'a> {
     #[serde(flatten)]
@@ -197,6 +221,7 @@ struct HiddenShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct HiddenByShape<'a> {
     kind: &'static str,
     reason: Option<&'a str>,
@@ -205,12 +230,14 @@ struct HiddenByShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RelatedShape<'a> {
     message: &'a str,
     locations: Vec<Location<'a>>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ProblemShape<'a> {
     kind: &'static str,
     message: &'a str,
@@ -220,6 +247,7 @@ struct ProblemShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct NotLookedAt<'a> {
     templates: Vec<TemplateShape<'a>>,
@@ -231,6 +259,7 @@ struct NotLookedAt<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct AsideShape<'a> {
     path: &'a str,
     line: Option<u32>,
@@ -238,6 +267,7 @@ struct AsideShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct MentionShape<'a> {
     reason: &'static str,
     within: Option<&'a str>,
@@ -245,6 +275,7 @@ struct MentionShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct TemplateShape<'a> {
     path: &'a str,
     line: u32,
@@ -255,6 +286,7 @@ struct TemplateShape<'a> {
 
 /// What a template says of something that stands in it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct InTemplate<'a> {
     language: &'static str,
     conditions: Vec<&'a str>,
@@ -262,9 +294,11 @@ struct InTemplate<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct CheckShape<'a> {
+pub(super) struct CheckShape<'a> {
     schema: &'static str,
+    tool: ToolShape,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<ClusterShape<'a>>,
     summary: Summary,
@@ -276,8 +310,12 @@ struct CheckShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RuleShape {
     id: &'static str,
+    /// The address of its page, if the program knows one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
     severities: Vec<&'static str>,
     summary: String,
     kubernetes: VersionsShape,
@@ -285,13 +323,15 @@ struct RuleShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct VersionsShape {
     since: Option<String>,
     until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct RulesShape {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct RulesShape {
     schema: &'static str,
     rules: Vec<RuleShape>,
 }
@@ -368,6 +408,7 @@ fn finding_shape<'a>(inventory: &'a Inventory, finding: &'a Finding) -> FindingS
         message: &finding.message,
         help: &finding.help,
         fingerprint: &finding.fingerprint,
+        url: about::rule_url(finding.rule),
         object: meta.map(|meta| Object {
             api_version: &meta.api_version,
             kind: meta.kind.as_str(),
@@ -456,6 +497,7 @@ pub fn write_grants_of_each(
 
 /// The results of a command for several clusters.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ContextsShape<'a, T> {
     schema: &'static str,
     contexts: Vec<ContextShape<'a, T>>,
@@ -471,6 +513,7 @@ pub struct ContextFailure {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ContextShape<'a, T> {
     name: &'a str,
     result: Option<T>,
@@ -492,6 +535,7 @@ pub(super) fn contexts_shape<'a, T>(
 
 /// What is known of the cluster, or of the one whose snapshot was read.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ClusterShape<'a> {
     kube_version: Option<String>,
@@ -504,6 +548,7 @@ struct ClusterShape<'a> {
 
 /// What an API server has counted since it started.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ImpersonationShape<'a> {
     started: &'a str,
     allowed: Option<&'a BTreeMap<SmolStr, u64>>,
@@ -537,6 +582,7 @@ fn check_shape<'a>(inventory: &'a Inventory, triage: &'a Triage) -> CheckShape<'
     let (coverage, hidden) = (&inventory.coverage, triage.hidden_counts());
     CheckShape {
         schema: "deputize.check/v1",
+        tool: ToolShape { name: "deputize", version: about::VERSION },
         cluster: cluster_shape(inventory),
         summary: Summary {
             files: coverage.files,
@@ -604,6 +650,7 @@ fn in_template<'a>(meta: &'a ObjectMeta, rule: Option<usize>, place: &Place) -> 
 pub fn write_rules(out: &mut dyn io::Write, rules: &[&dyn Rule]) -> io::Result<()> {
     let shape = |rule: &&dyn Rule| RuleShape {
         id: rule.id(),
+        url: about::rule_url(rule.id()),
         severities: rule.severities().iter().map(|severity| severity.as_str()).collect(),
         summary: rule.page().summary(),
         kubernetes: VersionsShape {
@@ -639,11 +686,14 @@ fn grants_shape<'g>(grants: &'g Grants<'g>) -> GrantsShape<'g> {
 }
 
 #[derive(Serialize)]
-struct GrantsShape<'g> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct GrantsShape<'g> {
     schema: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<ClusterShape<'g>>,
+    #[cfg_attr(test, schemars(with = "Vec<GrantShape<'static>>"))]
     grants: Entries<'g>,
+    #[cfg_attr(test, schemars(with = "Vec<ActionShape<'static>>"))]
     actions: Actions<'g>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<ProblemShape<'g>>,

@@ -14,6 +14,8 @@ pub mod json;
 mod paint;
 pub mod plan;
 pub mod report;
+#[cfg(test)]
+mod schema;
 pub mod simulate;
 pub mod trace;
 pub mod verify;

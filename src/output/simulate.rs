@@ -6,9 +6,49 @@ use super::json::{write_line, write_string};
 use crate::authority::{Attributes, Check, CheckVerb, Decision, Impersonation, Mode, Refusal, Request};
 
 #[derive(Debug, Serialize)]
-struct ErrorShape<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct ErrorShape<'a> {
     error: &'a str,
     line: usize,
+}
+
+/// What [`write_decision`] writes, for the schema.
+#[cfg(test)]
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AnswerShape {
+    impersonation: &'static str,
+    mode: Option<&'static str>,
+    constraint: Option<&'static str>,
+    r#as: Option<UserShape>,
+    request: &'static str,
+    checks: Vec<CheckShape>,
+    reason: String,
+}
+
+/// The user that the API server takes the client for.
+#[cfg(test)]
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct UserShape {
+    user: String,
+    groups: Vec<String>,
+    uid: String,
+    extra: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+/// A question to the authorizer.
+#[cfg(test)]
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CheckShape {
+    verb: String,
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+    path: String,
+    allowed: bool,
 }
 
 /// Adds the answer to a request, on one line.

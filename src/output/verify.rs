@@ -20,7 +20,8 @@ const MAX_SHOWN: usize = 100;
 const MAX_REQUESTS: usize = 5;
 
 #[derive(Debug, Serialize)]
-struct VerifyShape<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct VerifyShape<'a> {
     schema: &'static str,
     summary: SummaryShape,
     requests: Vec<VerifiedShape<'a>>,
@@ -32,6 +33,7 @@ struct VerifyShape<'a> {
 
 /// What a requestor lacks.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct GapShape<'a> {
     user: &'a str,
     requests: usize,
@@ -41,12 +43,14 @@ struct GapShape<'a> {
 
 /// A review for the verb `impersonate` that is no longer answered with yes.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ReviewShape<'a> {
     asker: &'a str,
     user: &'a str,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct SummaryShape {
     requests: usize,
@@ -58,6 +62,7 @@ struct SummaryShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct VerifiedShape<'a> {
     #[serde(flatten)]
     request: RequestShape<'a>,
@@ -65,6 +70,7 @@ struct VerifiedShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct RuleShape<'a> {
     /// Of the Role that needs the rule; null for a ClusterRole.
@@ -78,6 +84,7 @@ struct RuleShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct WidenedShape<'a> {
     subject: Subject<'a>,
     mode: &'static str,
@@ -86,6 +93,7 @@ struct WidenedShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct DenialShape<'a> {
     request: RequestLine<'a>,

@@ -17,8 +17,9 @@ use crate::output::json::{
 };
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-struct PlanShape<'a> {
+pub(in crate::output) struct PlanShape<'a> {
     schema: &'static str,
     kube_version: String,
     evidence: EvidenceShape<'a>,
@@ -30,6 +31,7 @@ struct PlanShape<'a> {
 
 /// How good evidence is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct EvidenceShape<'a> {
     events: u64,
     distinct: usize,
@@ -39,12 +41,14 @@ struct EvidenceShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ImpersonatorShape<'a> {
     subject: Subject<'a>,
     evidence: EvidenceShape<'a>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct PlannedShape<'a> {
     subject: Option<Subject<'a>>,
@@ -69,6 +73,7 @@ struct PlannedShape<'a> {
 
 /// What an impersonator may do in a mode and a namespace.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ActionsShape<'a> {
     mode: &'static str,
     /// Null for all namespaces.
@@ -77,6 +82,7 @@ struct ActionsShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ActionRuleShape<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -91,6 +97,7 @@ struct ActionRuleShape<'a> {
 
 /// An observed request and what becomes of it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::output) struct RequestShape<'a> {
     request: RequestLine<'a>,
     count: u64,

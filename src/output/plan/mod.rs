@@ -1,7 +1,7 @@
 //! The plan of a migration, for people: each impersonator, the worst first, with what it keeps and what it gets.
 
 mod accept;
-mod json;
+pub(super) mod json;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};

@@ -3,7 +3,7 @@
 mod graph;
 mod html;
 mod markdown;
-mod shape;
+pub(super) mod shape;
 mod text;
 
 pub use html::write_html;

@@ -17,8 +17,9 @@ use crate::report::{Origin, Report, ReportedGrant, Task, Totals, Used};
 const MAX_WAYS: usize = 2_000;
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReportShape<'a> {
+pub(in crate::output) struct ReportShape<'a> {
     schema: &'static str,
     pub(super) input: InputShape,
     pub(super) facts: FactsShape<'a>,
@@ -40,6 +41,7 @@ pub(super) struct ReportShape<'a> {
 
 /// What was read and what was not.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct InputShape {
     pub(super) files: usize,
@@ -52,6 +54,7 @@ pub(super) struct InputShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FactsShape<'a> {
     /// What the user calls it.
@@ -67,6 +70,7 @@ pub(super) struct FactsShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SummaryShape {
     pub(super) impersonators: usize,
@@ -82,6 +86,7 @@ pub(super) struct SummaryShape {
 
 /// Grants by what becomes of them.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TotalsShape {
     pub(super) legacy: usize,
@@ -94,6 +99,7 @@ pub(super) struct TotalsShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpgradeShape {
     /// Whether requests that are allowed stay allowed when servers are upgraded, whatever the version.
@@ -104,6 +110,7 @@ pub(super) struct UpgradeShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VersionShape {
     pub(super) versions: &'static str,
@@ -114,6 +121,7 @@ pub(super) struct VersionShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskShape {
     pub(super) task: &'static str,
@@ -124,6 +132,7 @@ pub(super) struct TaskShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ClusterAdminShape<'a> {
     pub(super) complete: bool,
@@ -134,6 +143,7 @@ pub(super) struct ClusterAdminShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WayShape<'a> {
     pub(super) from: PrincipalShape,
@@ -143,6 +153,7 @@ pub(super) struct WayShape<'a> {
 
 /// A subject, or any service account of a namespace (no name), or any service account (neither).
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PrincipalShape {
     pub(super) kind: &'static str,
@@ -151,6 +162,7 @@ pub(super) struct PrincipalShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StepShape<'a> {
     pub(super) means: &'static str,
@@ -161,6 +173,7 @@ pub(super) struct StepShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PowerShape<'a> {
     /// `system:masters`, or `everything`: a rule `*/*/*`.
@@ -170,6 +183,7 @@ pub(super) struct PowerShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SourceShape<'a> {
     pub(super) role: RoleShape<'a>,
@@ -178,6 +192,7 @@ pub(super) struct SourceShape<'a> {
 
 /// A bound role, and the rule in it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RoleShape<'a> {
     pub(super) kind: &'a str,
@@ -190,6 +205,7 @@ pub(super) struct RoleShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GrantShape<'a> {
     pub(super) subject: Option<Subject<'a>>,
@@ -214,6 +230,7 @@ pub(super) struct GrantShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UseShape<'a> {
     pub(super) count: u64,
@@ -224,6 +241,7 @@ pub(super) struct UseShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StaysShape {
     pub(super) reason: &'static str,
@@ -234,6 +252,7 @@ pub(super) struct StaysShape {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OwnerShape<'a> {
     pub(super) kind: &'static str,
@@ -244,6 +263,7 @@ pub(super) struct OwnerShape<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EvidenceShape<'a> {
     pub(super) requests: u64,
