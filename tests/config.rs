@@ -313,3 +313,77 @@ fn control_characters_of_the_configuration_are_escaped() {
     let run = deputize_in(repository.root(), &["check"]);
     assert!(run.status == 2 && !run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
 }
+
+/// A grant that nothing uses stays; after its exception is written, nothing is left to report.
+#[test]
+fn what_migrate_accepts_is_accepted_by_check_and_verify() {
+    let repository = Repository::new("fail-on = \"note\"");
+    let role = grant("a", "alice")
+        .replace("[users]", "[users, userextras/scopes]")
+        .replace("['']", "['', authentication.k8s.io]")
+        .replace("  resourceNames: [alice]\n", "");
+    repository.write("deploy/a.yaml", &role);
+    let event = serde_json::json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "stage": "ResponseComplete", "verb": "list",
+        "requestURI": "/api/v1/namespaces/shop/pods", "objectRef": {"resource": "pods", "namespace": "shop"},
+        "user": {"username": "system:serviceaccount:apps:a", "groups": ["system:serviceaccounts", "system:authenticated"]},
+        "impersonatedUser": {"username": "panda", "groups": ["system:authenticated"], "extra": {"scopes": ["view"]}},
+        "responseStatus": {"code": 200}, "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z",
+    });
+    repository.write("audit.log", &format!("{event}\n"));
+    let verify = ["verify", "--audit-log", "audit.log"];
+    let run = repository.run(&verify);
+    assert_eq!((run.status, run.stdout.contains("1 legacy")), (1, true), "{}", run.stdout);
+
+    let migrate = [
+        "migrate",
+        "--audit-log",
+        "audit.log",
+        "--output-dir",
+        "migrated",
+        "--force",
+        "--write-accept",
+        "deputize.toml",
+    ];
+    let run = deputize_in(repository.root(), &migrate);
+    assert!(run.stderr.contains("added 2 exceptions to deputize.toml"), "{}", run.stderr);
+    let config = fs::read_to_string(repository.path("deputize.toml")).unwrap();
+    assert!(config.starts_with("fail-on = \"note\"\n\n[[accept]]\n"), "{config}");
+    // What is there is not added again.
+    let run = deputize_in(repository.root(), &migrate);
+    assert!(run.stderr.contains("deputize.toml has an exception for everything that stays legacy"), "{}", run.stderr);
+    assert_eq!(fs::read_to_string(repository.path("deputize.toml")).unwrap(), config);
+
+    let run = repository.run(&verify);
+    assert_eq!((run.status, run.stdout.contains("0 legacy, 1 accepted")), (0, true), "{}", run.stdout);
+    let (result, run) = repository.json(&["deploy", "vendor"]);
+    assert_eq!((run.status, &result["findings"]), (0, &serde_json::json!([])), "{}", run.stderr);
+    // An exception for another subject does not help, nor does one that has ended.
+    for config in [
+        "[[accept]]\nsubject = { kind = \"User\", name = \"x\" }\nreason = \"known\"\n",
+        "[[accept]]\nobject = { kind = \"ClusterRole\", name = \"a\" }\nreason = \"known\"\nuntil = 2026-11-30\n",
+    ] {
+        repository.write("deputize.toml", config);
+        assert_eq!(repository.run(&verify).status, 1, "{config}");
+    }
+    // A list that cannot be added to is left as it is.
+    repository
+        .write("deputize.toml", "accept = [{ subject = { kind = \"User\", name = \"x\" }, reason = \"known\" }]\n");
+    let run = deputize_in(repository.root(), &migrate);
+    assert_eq!(run.status, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("no entries can be added to deputize.toml"), "{}", run.stderr);
+}
+
+#[test]
+fn a_role_whose_binding_may_be_in_another_file_says_so() {
+    let repository = Repository::new("");
+    let text = grant("a", "alice");
+    repository.write("deploy/a.yaml", text.split_once("---\n").unwrap().0);
+    let help = |arguments: &[&str]| {
+        let (result, _) = repository.json(arguments);
+        let finding = result["findings"].as_array().unwrap().iter().find(|it| it["rule"] == "unbound-role").unwrap();
+        finding["help"].as_str().unwrap().to_owned()
+    };
+    assert!(help(&["deploy/a.yaml"]).contains("check the directory"));
+    assert!(!help(&["deploy"]).contains("check the directory"));
+}

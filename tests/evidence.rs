@@ -8,6 +8,8 @@ use std::io::Write;
 use common::{deputize_in, deputize_with};
 use serde_json::{Value, json};
 
+const LIKE_A_HASH: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
 /// A log of a few clients: impersonated requests in every stage, refusals, and requests that are nobody's concern.
 fn log(seed: u64) -> Vec<String> {
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -38,7 +40,15 @@ fn log(seed: u64) -> Vec<String> {
                 event["requestObject"] = json!({"spec": {"user": target, "groups": groups, "resourceAttributes":
                     {"verb": "impersonate", "resource": "users", "name": "\u{202e}panda"}}});
             }
-            _ => event["impersonatedUser"] = json!({"username": target, "groups": groups}),
+            _ => {
+                event["impersonatedUser"] = json!({"username": target, "groups": groups});
+                if rng.bool() {
+                    // The last is a value, although it looks like a hash.
+                    let values = ["t-1", "", "t-2", LIKE_A_HASH];
+                    let values: Vec<&str> = (0..rng.usize(1..3)).map(|_| values[rng.usize(0..values.len())]).collect();
+                    event["impersonatedUser"]["extra"] = json!({"acme.com/token": values});
+                }
+            }
         }
         if target == "system:node:n1" {
             event["authenticationMetadata"] = json!({"impersonationConstraint": "impersonate:arbitrary-node"});
@@ -112,6 +122,37 @@ fn shards_condensed_anywhere_and_merged_in_any_order_are_the_whole() {
         let (left, right) = shards.split_at(shards.len() / 2);
         assert_eq!(condense(&(condense(&right.concat()) + &condense(&left.concat()))), whole);
         assert_eq!(condense(&whole), whole);
+    }
+}
+
+/// Values of extras are hashed wherever they come from: a log, evidence with hashes, or evidence with values.
+#[test]
+fn logs_and_evidence_with_and_without_values_are_merged_in_any_order() {
+    let keep = |input: &str| deputize_with(&["evidence", "--keep-extra-values"], input.as_bytes()).stdout;
+    for seed in 0..8 {
+        let lines = log(seed);
+        let whole = condense(&lines.join("\n"));
+        let kept = keep(&lines.join("\n"));
+        assert!(kept.contains("\"t-1\"") && !whole.contains("\"t-1\"") && whole.contains("[\"\"]"));
+        // What looks like a hash is hashed, so that it cannot be taken for the value whose hash it is.
+        assert!(!kept.contains(LIKE_A_HASH) && !whole.contains(LIKE_A_HASH));
+        assert_eq!((condense(&kept), keep(&kept)), (whole.clone(), kept));
+        let mut shards: Vec<String> = lines
+            .chunks(23)
+            .enumerate()
+            .map(|(index, shard)| match (index % 3, shard.join("\n")) {
+                (0, shard) => shard + "\n",
+                (1, shard) => condense(&shard),
+                (_, shard) => keep(&shard),
+            })
+            .collect();
+        assert_eq!(condense(&shards.concat()), whole);
+        let mixed = keep(&shards.concat());
+        assert_eq!(condense(&mixed), whole);
+        shards.reverse();
+        let (left, right) = shards.split_at(shards.len() / 2);
+        assert_eq!(condense(&(condense(&right.concat()) + &keep(&left.concat()))), whole);
+        assert_eq!(keep(&(keep(&right.concat()) + &keep(&left.concat()))), mixed);
     }
 }
 
@@ -214,7 +255,7 @@ fn reviews_for_the_verb_itself_follow_the_requests() {
     let expected = concat!(
         r#"{"schema":"deputize.evidence/v1","review":{"asker":"system:serviceaccount:proxy:proxy","user":"alice","#,
         r#""groups":["devs"],"verb":"impersonate","apiGroup":"authentication.k8s.io","resource":"userextras","subresource":"scopes","#,
-        r#""namespace":"","name":"view"},"count":2,"first":"2026-01-01T00:00:00.000000Z","#,
+        r#""namespace":"","name":"sha256:2bcb43cbc8f6b7ef66331532881143fcbae60a879db3a8fb853f645bb24c2b3c"},"count":2,"first":"2026-01-01T00:00:00.000000Z","#,
         r#""last":"2026-01-01T00:00:00.000000Z"}"#,
         "\n"
     );

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use common::cluster::{Cluster, Kubectl, Server};
 use common::{Run, deputize, deputize_with};
 use deputize::authority::Mode;
-use deputize::evidence::{Evidence, OwnedRequest, read_log, read_request};
+use deputize::evidence::{Evidence, ExtraNames, OwnedRequest, read_log, read_request};
+use deputize::inventory::{LoadOptions, load};
 use serde_json::Value;
 
 const WORLD: &str = "testdata/stories";
@@ -50,6 +51,7 @@ impl Pass {
         let log = &cluster.audit_log()[before..];
         let mut evidence = Evidence::default();
         read_log(log, &mut evidence).unwrap();
+        let evidence = evidence.resolve(&ExtraNames::of([&load(&[WORLD.into()], &LoadOptions::default())]));
         let mut modes = Modes::new();
         for (observation, _) in evidence.iter() {
             let mode = observation.mode.map_or("denied", Mode::as_str);

@@ -79,6 +79,12 @@ fn nothing_is_lost_and_nothing_is_widened() {
                 let reason = planned.reason.map(Unserved::as_str);
                 assert!(reason.is_none_or(|reason| expected.contains(&reason)), "{expected:?}: {}", context());
             }
+            // The same as they were sent, with the values of extras that the evidence hides.
+            let sent = read(&observed);
+            let [was, is] = [&inventory(&world), &after].map(|state| answers(state, &sent));
+            for ((request, was), is) in sent.iter().zip(was).zip(is) {
+                assert!(was.0.is_none() || is.0.is_some(), "world {index}: lost as it was sent: {request:?}");
+            }
             // Other requests: what was refused is refused.
             let seen: BTreeSet<_> = plan.requests.iter().map(|planned| &planned.request.requestor).collect();
             let mut probes = read(&probes);

@@ -34,8 +34,15 @@ fn reported(rule: &dyn Rule, heading: &str, version: KubeVersion) -> Vec<Finding
     let selection = Selection::default();
     let findings = check(&Grants::new(&inventory).on_version(version), &selection);
     let today = "2026-12-01".parse().unwrap();
-    let options =
-        Options { config: &config, selection: &selection, today, suppressions: true, baseline: None, base: None };
+    let options = Options {
+        config: &config,
+        selection: &selection,
+        today,
+        suppressions: true,
+        baseline: None,
+        partial: None,
+        base: None,
+    };
     triage(&inventory, findings, &options).reported
 }
 

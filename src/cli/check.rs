@@ -13,6 +13,7 @@ use deputize::output::human;
 use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
 
+use super::base::base_revision;
 use super::fix::{FixArgs, Fixed};
 use super::input::{InputArgs, print_coverage, say_legacy_use, status_of};
 use super::output::{self, Destination};
@@ -96,7 +97,18 @@ pub(super) fn run(args: &Args) -> Outcome {
     let config = args.rules.over(args.input.config()?);
     let version = args.version.over(&args.input);
     let baseline = args.triage.baseline()?;
-    let judge = Judge { args: &args.triage, version, selection: &selection, config: &config, baseline, base: None };
+    let mut judge = Judge {
+        args: &args.triage,
+        version,
+        selection: &selection,
+        config: &config,
+        baseline,
+        base: None,
+        partial: args.input.partial_repository(),
+    };
+    if let Some(revision) = args.triage.diff_base() {
+        judge.base = Some(base_revision(&args.input, revision, &judge)?);
+    }
     let fail_on = args.rules.fail_on(&config);
     let (mut status, failures) = (read.status(), read.failures);
     // All of it lives until the process ends: to take a large inventory apart would only take time.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
+use deputize::evidence::ExtraValues;
 use deputize::output::evidence::write_evidence;
 use deputize::output::human;
 
@@ -18,11 +19,17 @@ pub(super) struct Args {
     /// file below it is read, whatever its name; symbolic links in it are not followed.
     #[arg(value_name = "LOG", default_value = "-")]
     logs: Vec<PathBuf>,
+    /// Keep the values of extras as they are, instead of their SHA-256
+    ///
+    /// Extras often hold tokens, addresses and names of users.
+    #[arg(long)]
+    keep_extra_values: bool,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
     // It lives until the process ends: to take a hundred thousand requests apart would only take time.
-    let read = ManuallyDrop::new(logs::read(&args.logs)?);
+    let values = if args.keep_extra_values { ExtraValues::Kept } else { ExtraValues::Hashed };
+    let read = ManuallyDrop::new(logs::read_as(&args.logs, values)?);
     let evidence = &read.evidence;
     let mut out = terminal::stdout();
     terminal::unless_closed(write_evidence(&mut out, evidence).and_then(|()| out.flush()))?;

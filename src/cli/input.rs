@@ -12,11 +12,11 @@ use deputize::grants::Grants;
 use deputize::inventory::{Duplicates, Inventory, LeftOut, LoadOptions, ObjectMeta, load};
 use deputize::output::json::ContextFailure;
 use deputize::output::{escape, human};
-use deputize::source::{LeaveOut, Limits, STDIN};
+use deputize::source::{LeaveOut, Limits, Repository, STDIN};
 
 #[cfg(feature = "cluster")]
 use super::cluster::{CLUSTER_ARGS, ClusterArgs};
-use super::settings::{ConfigArgs, print_configuration};
+use super::settings::{ConfigArgs, print_configuration, shown_name};
 use super::{Failure, Status, terminal};
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub(super) struct InputArgs {
     /// Largest file that is read, in bytes; larger ones are reported
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().max_file_bytes,
           value_parser = clap::value_parser!(u64).range(1..=Limits::MAX_FILE_BYTES), help_heading = "Input")]
-    max_file_size: u64,
+    pub(super) max_file_size: u64,
     /// Number of threads; 0 for one per processor
     #[arg(long, short = 'j', value_name = "N", default_value_t = 0, help_heading = "Input")]
     threads: usize,
@@ -103,6 +103,15 @@ impl InputArgs {
         print_configuration(self.config()?, &[])
     }
 
+    /// The directory of the repository, if only files of it are read, and not all of it.
+    pub(super) fn partial_repository(&self) -> Option<String> {
+        if self.is_live() || self.reads_stdin() || self.paths.iter().any(|path| path.is_dir()) {
+            return None;
+        }
+        let repository = Repository::of(&self.paths.first()?.canonicalize().ok()?)?;
+        Some(shown_name(repository.root()).to_string())
+    }
+
     /// Whether several clusters are read, so that each result has a name.
     pub(super) fn is_several(&self) -> bool {
         #[cfg(feature = "cluster")]
@@ -151,7 +160,7 @@ impl InputArgs {
         load(&self.paths, &LoadOptions { instead, leave_out: self.leave_out(), ..self.options() })
     }
 
-    fn options(&self) -> LoadOptions {
+    pub(super) fn options(&self) -> LoadOptions {
         LoadOptions { limits: Limits { max_file_bytes: self.max_file_size }, ..LoadOptions::default() }
     }
 

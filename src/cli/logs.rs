@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use deputize::evidence::{Evidence, LogReport, find_logs, read_logs};
+use deputize::evidence::{Evidence, ExtraNames, ExtraValues, LogReport, find_logs, read_logs};
+use deputize::inventory::Inventory;
 use deputize::output::evidence::write_logs;
 use deputize::output::human;
 
@@ -21,11 +22,18 @@ pub(super) struct LogsRead {
     pub(super) status: Status,
 }
 
+/// As [`read_as`], for replaying on inventories: values of extras that these name themselves are known.
+pub(super) fn read(paths: &[PathBuf], inventories: &[&Inventory]) -> Result<LogsRead, Failure> {
+    let read = read_as(paths, ExtraValues::Hashed)?;
+    let names = ExtraNames::of(inventories.iter().copied());
+    Ok(LogsRead { evidence: read.evidence.resolve(&names), ..read })
+}
+
 /// Reads files, directories and standard input, and says on standard error what could not be read.
-pub(super) fn read(paths: &[PathBuf]) -> Result<LogsRead, Failure> {
+pub(super) fn read_as(paths: &[PathBuf], values: ExtraValues) -> Result<LogsRead, Failure> {
     let logs = find_logs(paths);
     let progress = Progress::of_bytes(logs.bytes);
-    let read = read_logs(&logs, &|bytes| progress.add(bytes));
+    let read = read_logs(&logs, values, &|bytes| progress.add(bytes));
     progress.finish();
     let mut err = terminal::stderr();
     human::write_problems(&mut err, &read.problems)?;

@@ -19,7 +19,7 @@ use deputize::source::{FileText, Input, Limits, STDIN, read_file};
 use super::input::{DuplicatesArg, ImplicitGroupsArg, InputArgs, leave_out_apart, one_world, status_of};
 use super::objects::ObjectArgs;
 use super::settings::VersionArg;
-use super::{Failure, Outcome, Status, in_place, logs, output_dir, terminal};
+use super::{Failure, Outcome, Status, accept, in_place, logs, output_dir, terminal};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// What is printed; with --output-dir nothing is, unless this says what
     #[arg(long, short, value_enum, help_heading = "Output")]
     output: Option<Output>,
+    /// Add what stays legacy to this configuration file, as [[accept]] entries for `check` and `verify`: review them
+    #[arg(long, value_name = "FILE", conflicts_with = "diff", help_heading = "Output")]
+    write_accept: Option<PathBuf>,
     #[command(flatten)]
     in_place: in_place::InPlaceArgs,
     #[command(flatten)]
@@ -149,7 +152,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     one_world(&grants)?;
     let mut status = status_of(&grants)?;
     if !args.audit_log.is_empty() {
-        let read = logs::read(&args.audit_log)?;
+        let read = logs::read(&args.audit_log, &[inventory])?;
         if read.status == Status::Failed {
             // What is not seen would count as unused, and be taken away.
             let message = "a log could not be read, so nothing is written: give logs that can be read";
@@ -172,8 +175,9 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let shown = all.as_ref().unwrap_or(&grants);
     let exceptions = exceptions(shown, &plan);
-    // A directory has a file of them, and before the cut-over nothing is to be accepted.
-    let is_cut_over = args.output_dir.is_none() && args.in_place.stage() != Some(Stage::Grant);
+    // They are printed unless a file has them. Before the cut-over nothing has to be accepted.
+    let has_file = args.output_dir.is_some() || args.write_accept.is_some();
+    let is_cut_over = !has_file && args.in_place.stage() != Some(Stage::Grant);
     let listed = if is_cut_over { exceptions.as_slice() } else { &[] };
     plan_output::write_human(&mut err, shown, &plan, listed, terminal::stderr_style())?;
     say_warnings(&mut err, args, inventory, &given)?;
@@ -183,6 +187,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         print_next_steps(&mut err, directory, args, &plan, exceptions.len())?;
     }
     err.flush()?;
+    if let Some(file) = &args.write_accept {
+        accept::add_to(file, &exceptions)?;
+    }
     match args.in_place.stage() {
         Some(stage) => {
             status = status.max(in_place::run(&args.in_place, (stage, args.force), &args.input, &grants, &plan)?)
@@ -277,7 +284,7 @@ fn print_next_steps(
         }
         writeln!(err, "   to go back: kubectl{cluster} apply -f {shown}/rollback")?;
     }
-    if exceptions > 0 {
+    if exceptions > 0 && args.write_accept.is_none() {
         writeln!(
             err,
             "3. accept what stays legacy: review {shown}/{} and append it to deputize.toml",

@@ -1,6 +1,8 @@
 //! Arguments and exit statuses; one file a command.
 
+mod accept;
 mod action;
+mod base;
 mod check;
 #[cfg(feature = "cluster")]
 mod cluster;

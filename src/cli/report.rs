@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         (paths, [grants]) => {
             // What requests were made with can be said of one world only.
             one_world(grants)?;
-            let read = logs::read(paths)?;
+            let read = logs::read(paths, &[grants.inventory()])?;
             status = status.max(read.status);
             Some(&*Box::leak(Box::new(read)))
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 use deputize::authority::{Feature, KubeVersion};
-use deputize::config::{self, Config};
+use deputize::config::{self, Config, Date};
 use deputize::inventory::Inventory;
 use deputize::lint::{FailOn, Selection};
 use deputize::output::{escape, human};
@@ -51,7 +51,7 @@ impl ConfigArgs {
     }
 }
 
-fn read_file(file: &Path, root: &Path) -> Result<Config, Failure> {
+pub(super) fn read_file(file: &Path, root: &Path) -> Result<Config, Failure> {
     let name = shown_name(file);
     config::read_file(file, &name, root).or_else(|problems| {
         human::write_problems(&mut terminal::stderr(), &problems)?;
@@ -61,7 +61,7 @@ fn read_file(file: &Path, root: &Path) -> Result<Config, Failure> {
 }
 
 /// The name of a file: as given, or as seen from the current directory, where it is there or above.
-fn shown_name(file: &Path) -> Arc<str> {
+pub(super) fn shown_name(file: &Path) -> Arc<str> {
     if file.is_relative() {
         return Arc::from(file.to_string_lossy());
     }
@@ -130,6 +130,21 @@ impl From<FailOnArg> for FailOn {
             FailOnArg::Note => Self::Note,
             FailOnArg::Never => Self::Never,
         }
+    }
+}
+
+/// Which day it is.
+#[derive(Debug, clap::Args)]
+pub(super) struct TodayArg {
+    /// The day on which exceptions count, for tests
+    #[arg(long, value_name = "DATE", env = "DEPUTIZE_TODAY", hide = true)]
+    today: Option<Date>,
+}
+
+impl TodayArg {
+    /// The day that is given, or today.
+    pub(super) fn day(&self) -> Date {
+        self.today.unwrap_or_else(Date::today)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use deputize::authority::{Authorizer, Extra, Feature, Headers, Request, User, decide};
-use deputize::evidence::{asks_nothing, read_request};
+use deputize::evidence::{ExtraNames, asks_nothing, read_request_with};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
 use deputize::output::{escape, simulate, trace};
@@ -150,6 +150,7 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
     };
     let mut input = BufReader::with_capacity(1 << 20, input);
     let feature = args.feature(authorizer.inventory());
+    let names = ExtraNames::of([authorizer.inventory()]);
     let mut out = terminal::stdout();
     let mut worst = Status::Clean;
     let mut number = 0;
@@ -165,7 +166,7 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
         let answers: Vec<Answers> = lines
             .par_chunks(CHUNK)
             .enumerate()
-            .map(|(index, lines)| answer(authorizer, feature, number + index * CHUNK, lines))
+            .map(|(index, lines)| answer((authorizer, &names), feature, number + index * CHUNK, lines))
             .collect();
         for answers in answers {
             worst = worst.max(answers.status);
@@ -210,7 +211,12 @@ struct Answers {
 }
 
 /// Answers lines, of which the first has the number after `before`.
-fn answer(authorizer: &Authorizer<'_>, feature: Feature, before: usize, lines: &[&[u8]]) -> Answers {
+fn answer(
+    (authorizer, names): (&Authorizer<'_>, &ExtraNames),
+    feature: Feature,
+    before: usize,
+    lines: &[&[u8]],
+) -> Answers {
     let mut answers =
         Answers { text: Vec::with_capacity(512 * lines.len()), status: Status::Clean, errors: Vec::new() };
     for (line, number) in lines.iter().zip(before + 1..) {
@@ -220,7 +226,7 @@ fn answer(authorizer: &Authorizer<'_>, feature: Feature, before: usize, lines: &
         let read = if line.len() > MAX_LINE {
             Err(format!("the line is longer than {MAX_LINE} bytes"))
         } else {
-            read_request(line)
+            read_request_with(line, names)
         };
         let status = match read {
             Ok(owned) => {

@@ -12,7 +12,7 @@ use deputize::lint::{self, Selection};
 use deputize::output::{escape, human};
 use deputize::triage::{BaseRevision, Baseline, Options, Triage, triage};
 
-use super::settings::{VersionChoice, print_configuration};
+use super::settings::{TodayArg, VersionChoice, print_configuration};
 use super::{Failure, output, terminal};
 
 /// Largest baseline that is read, in bytes.
@@ -32,12 +32,32 @@ pub(super) struct TriageArgs {
     /// Write the findings to this file, and report none of them
     #[arg(long, value_name = "FILE", help_heading = "Hiding findings")]
     write_baseline: Option<PathBuf>,
-    /// The day on which exceptions count, for tests
-    #[arg(long, value_name = "DATE", env = "DEPUTIZE_TODAY", hide = true)]
-    today: Option<Date>,
+    /// Report only findings that this git revision does not have
+    ///
+    /// The files at the paths given are read from git's objects. A shallow clone must have the revision: fetch it first, as in
+    /// `git fetch --depth=1 origin main`, and give FETCH_HEAD.
+    #[arg(long, value_name = "REV", env = "DEPUTIZE_DIFF_BASE", help_heading = "Hiding findings")]
+    diff_base: Option<String>,
+    #[command(flatten)]
+    today: TodayArg,
 }
 
 impl TriageArgs {
+    /// Whether comments and annotations hide findings.
+    pub(super) fn uses_comments(&self) -> bool {
+        !self.no_ignore
+    }
+
+    /// The day on which exceptions count.
+    pub(super) fn today(&self) -> Date {
+        self.today.day()
+    }
+
+    /// The revision to compare with.
+    pub(super) fn diff_base(&self) -> Option<&str> {
+        self.diff_base.as_deref().filter(|revision| !revision.is_empty())
+    }
+
     /// Reads the baseline, if there is one.
     pub(super) fn baseline(&self) -> Result<Option<Baseline>, Failure> {
         self.baseline.as_deref().map(read_baseline).transpose()
@@ -82,6 +102,8 @@ pub(super) struct Judge<'a> {
     pub(super) config: &'a Config,
     pub(super) baseline: Option<Baseline>,
     pub(super) base: Option<BaseRevision>,
+    /// The repository, if only files of it were read.
+    pub(super) partial: Option<String>,
 }
 
 impl Judge<'_> {
@@ -95,10 +117,11 @@ impl Judge<'_> {
         let options = Options {
             config: self.config,
             selection: self.selection,
-            today: self.args.today.unwrap_or_else(Date::today),
-            suppressions: !self.args.no_ignore,
+            today: self.args.today(),
+            suppressions: self.args.uses_comments(),
             baseline: self.baseline.as_ref(),
             base: self.base.as_ref(),
+            partial: self.partial.as_deref(),
         };
         triage(grants.inventory(), lint::check(grants, self.selection), &options)
     }

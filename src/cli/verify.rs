@@ -4,16 +4,19 @@ use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
+use deputize::authority::{Authorizer, Feature, decide};
 use deputize::evidence::Impersonator;
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object};
-use deputize::migrate::{VerifiedRequest, VerifyOptions, verify};
+use deputize::lint::{self, Selection};
+use deputize::migrate::{Verification, VerifiedRequest, VerifyOptions, verify};
 use deputize::output::verify as output;
 use deputize::source::STDIN;
+use deputize::triage::{Options, accepted_grants, triage};
 
 use super::input::{DuplicatesArg, ImplicitGroupsArg, InputArgs, leave_out_apart, load_quietly, one_world, status_of};
 use super::output_dir::{CUTOVER, DELETE, GRANT};
-use super::settings::VersionArg;
+use super::settings::{TodayArg, VersionArg};
 use super::terminal::Output;
 use super::{Failure, Outcome, Status, logs, terminal};
 
@@ -48,6 +51,8 @@ pub(super) struct Args {
     output: Output,
     #[command(flatten)]
     version: VersionArg,
+    #[command(flatten)]
+    today: TodayArg,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -71,7 +76,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         None => None,
     };
     let after = migrated.unwrap_or(before);
-    let read = logs::read(&args.audit_log)?;
+    let read = logs::read(&args.audit_log, &[before, after])?;
     status = status.max(read.status);
     args.input.say_coverage(before)?;
     let read = ManuallyDrop::new(read);
@@ -81,7 +86,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         ignored: &args.ignore_requestor,
         only: &args.only,
     };
-    let verification = ManuallyDrop::new(verify(before, after, &read.evidence, &options));
+    let mut verification = ManuallyDrop::new(verify(before, after, &read.evidence, &options));
+    accept(args, after, options.feature, &mut verification)?;
     let mut out = terminal::stdout();
     let printed = match args.output {
         Output::Human => output::write_human(&mut out, &verification, terminal::style()),
@@ -105,6 +111,37 @@ pub(super) fn run(args: &Args) -> Outcome {
         && verification.widened.is_empty()
         && verification.reviews.is_empty();
     Ok(status.max(if fine { Status::Clean } else { Status::Reported }))
+}
+
+/// Marks the requests that only accepted legacy grants serve.
+fn accept(
+    args: &Args,
+    after: &Inventory,
+    feature: Feature,
+    verification: &mut Verification<'_>,
+) -> Result<(), Failure> {
+    let config = args.input.config()?;
+    if config.accept.is_empty() {
+        return Ok(());
+    }
+    let version = args.version.over(&args.input);
+    let grants = Grants::new(after).on_servers(version.version(after), feature);
+    let selection = Selection::default();
+    let findings = lint::check(&grants, &selection);
+    let options = Options {
+        config,
+        selection: &selection,
+        today: args.today.day(),
+        suppressions: false,
+        baseline: None,
+        base: None,
+        partial: None,
+    };
+    let accepted = accepted_grants(after, &triage(after, findings, &options));
+    let accepted = Grants::new(&accepted);
+    let authorizer = Authorizer::new(accepted.inventory(), accepted.rules(), accepted.links());
+    verification.accept(|planned| decide(&authorizer, &planned.request.as_request(), feature).mode().is_some());
+    Ok(())
 }
 
 /// The state once everything in a directory is applied.

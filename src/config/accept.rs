@@ -1,7 +1,8 @@
 //! Exceptions: legacy grants that stay, and why.
 
 use super::Date;
-use crate::inventory::{DEFAULT_NAMESPACE, Form, Inventory, ObjectMeta, Subject};
+use crate::evidence::Impersonator;
+use crate::inventory::{DEFAULT_NAMESPACE, Form, Inventory, ObjectKey, ObjectMeta, Subject};
 use crate::lint::Finding;
 use crate::syntax::Place;
 
@@ -82,13 +83,15 @@ impl Accept {
 }
 
 impl AcceptedObject {
+    /// Reports whether it is this object.
+    pub fn is_key(&self, key: &ObjectKey) -> bool {
+        let namespace = key.kind.is_namespaced().then(|| self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
+        self.kind == key.kind.as_str() && self.name == key.name.as_str() && namespace == key.namespace.as_deref()
+    }
+
     fn is_own(&self, meta: &ObjectMeta) -> bool {
-        let namespace = meta.kind.is_namespaced().then(|| self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
-        self.kind == meta.kind.as_str()
-            && self.name == meta.name.as_str()
-            && namespace == meta.effective_namespace()
-            // The name of a list of rules is made up.
-            && meta.embedded.as_deref().is_none_or(|embedding| embedding.form != Form::Rules)
+        // The name of a list of rules is made up.
+        meta.embedded.as_deref().is_none_or(|embedding| embedding.form != Form::Rules) && self.is_key(&meta.key())
     }
 
     fn is_carrier(&self, meta: &ObjectMeta) -> bool {
@@ -104,8 +107,13 @@ impl AcceptedObject {
 impl AcceptedSubject {
     /// Reports whether it is this subject.
     pub fn is(&self, subject: &Subject) -> bool {
-        self.kind == subject.kind.as_str()
-            && self.name == subject.name.as_str()
-            && self.namespace.as_deref() == subject.namespace.as_deref()
+        self.is_impersonator(&Impersonator::of_subject(subject))
+    }
+
+    /// Reports whether it is this impersonator.
+    pub fn is_impersonator(&self, impersonator: &Impersonator) -> bool {
+        self.kind == impersonator.kind.as_str()
+            && self.name == impersonator.name.as_str()
+            && self.namespace.as_deref() == impersonator.namespace.as_deref()
     }
 }

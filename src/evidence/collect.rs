@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use super::{Evidence, Glimpse, Observation, OwnedRequest, Review, Tally};
+use super::{Evidence, ExtraValues, Glimpse, Observation, OwnedRequest, Review, Tally};
 use crate::authority::{Extra, Headers, Mode, User};
 
 /// What one thread has seen and not yet told the others, one after the other.
@@ -108,7 +108,18 @@ impl Condensed {
         self.not_events += std::mem::take(&mut seen.not_events);
     }
 
-    pub(super) fn add_to(self, evidence: &mut Evidence) {
+    /// Adds everything to evidence, with the values of extras as it shall have them.
+    pub(super) fn add_to(self, evidence: &mut Evidence, values: ExtraValues) {
+        let observation = |key: &mut Reader<'_>| {
+            let mut observation = observation(key);
+            values.apply_to_observation(&mut observation);
+            observation
+        };
+        let review = |key: &mut Reader<'_>| {
+            let mut review = review(key);
+            values.apply_to_review(&mut review);
+            review
+        };
         evidence.add_requests(self.requests.read(observation).into_iter());
         evidence.add_reviews(self.reviews.read(review).into_iter());
         evidence.add_glimpses(self.glimpses.read(glimpse).into_iter());
@@ -168,11 +179,12 @@ impl Key {
 
     pub(super) fn extra<'a, V>(&mut self, extra: impl IntoIterator<Item = (&'a str, V)>)
     where
-        V: IntoIterator<Item = &'a str>,
+        V: IntoIterator<Item: AsRef<str>>,
     {
         for (key, values) in extra {
             self.text(key);
-            self.list(values);
+            values.into_iter().for_each(|value| self.text(value.as_ref()));
+            self.0.push(END_OF_LIST);
         }
         self.0.push(END_OF_LIST);
     }

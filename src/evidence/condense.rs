@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::OwnedRequest;
-use crate::authority::{Attributes, Mode};
+use super::{ExtraNames, OwnedRequest};
+use crate::authority::{Attributes, IdentityKind, Mode};
 
 /// One request as logs show it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,17 @@ pub struct Review {
     pub name: String,
 }
 
+/// Reports whether a resource, as someone asks about it, is that of an extra.
+pub(super) fn is_of_extra(resource: &str) -> bool {
+    resource.split('/').next() == Some(IdentityKind::UserExtras.resource())
+}
+
 impl Review {
+    /// Reports whether the name is the value of an extra.
+    pub(super) fn is_of_extra(&self) -> bool {
+        is_of_extra(&self.resource)
+    }
+
     /// The question as the authorizer takes it.
     pub fn attributes(&self) -> Attributes<'_> {
         Attributes {
@@ -107,6 +117,20 @@ impl Evidence {
         self.add_reviews(other.reviews.into_iter());
         self.add_glimpses(other.glimpses.into_iter());
         self.not_events += other.not_events;
+    }
+
+    /// Resolves the values of extras that an input names itself. All others stay hashes.
+    #[must_use]
+    pub fn resolve(self, names: &ExtraNames) -> Self {
+        let requests = self.requests.into_iter().map(|(mut observation, tally)| {
+            names.resolve_in_observation(&mut observation);
+            (observation, tally)
+        });
+        let reviews = self.reviews.into_iter().map(|(mut review, tally)| {
+            names.resolve_in_review(&mut review);
+            (review, tally)
+        });
+        Self { requests: requests.collect(), reviews: reviews.collect(), ..self }
     }
 
     /// How many distinct requests there are.

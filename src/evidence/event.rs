@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::collect::{Collected, Key};
+use super::condense::is_of_extra;
+use super::extras::not_a_hash;
+use super::refused::RefusedCheck;
 use super::request::or_empty;
 use crate::authority::{
     Mode, NODE_NAME_EXTRA, RequestUrl, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_SERVICE_ACCOUNTS,
@@ -251,16 +254,11 @@ impl<'a> Event<'a> {
         (&*spec.resource_attributes.verb == "impersonate").then_some(spec)
     }
 
-    /// The check that refused the impersonation: `User "…" cannot impersonate-on:user-info:get path "/api"`. Whose
-    /// identity was refused stands before that: `users.authentication.k8s.io "panda" is forbidden: User "…" cannot …`.
+    /// Returns the check that refused the impersonation.
     fn refused_check(&self) -> Option<String> {
-        let (before, check) = self.response_status.message.split_once("cannot impersonate")?;
-        let name =
-            before.split_once(" is forbidden: ").and_then(|(what, _)| what.split_once(' ')).map(|(_, name)| name);
-        // What an action was about does not matter: actions are granted without names.
-        let name = name.filter(|name| !check.starts_with("-on:") && name.len() > 2);
-        let name = name.map(|name| format!(" named {name}")).unwrap_or_default();
-        (self.response_status.code == Some(403)).then(|| format!("impersonate{check}{name}"))
+        let words =
+            RefusedCheck::words_of(&self.response_status.message).filter(|_| self.response_status.code == Some(403))?;
+        Some(RefusedCheck::rewrite_value(&words, |value| *value = not_a_hash(value).into_owned()))
     }
 
     /// Verb, resource and path of the request, as they were authorized.
@@ -303,9 +301,11 @@ impl ReviewSpec<'_> {
         key.text(asker);
         key.text(&self.user);
         key.list(sorted(&self.groups));
-        [&asked.group, &asked.resource, &asked.subresource, &asked.namespace, &asked.name]
+        [&asked.group, &asked.resource, &asked.subresource, &asked.namespace]
             .into_iter()
             .for_each(|text| key.text(text));
+        let name = if is_of_extra(&asked.resource) { not_a_hash(&asked.name) } else { Cow::Borrowed(&*asked.name) };
+        key.text(&name);
     }
 }
 
@@ -322,7 +322,7 @@ impl Requestor<'_> {
         key.text(&self.username);
         key.list(sorted(&self.groups));
         let nodes = self.extra.node_name.as_ref();
-        key.extra(nodes.map(|nodes| (NODE_NAME_EXTRA, texts(nodes))));
+        key.extra(nodes.map(|nodes| (NODE_NAME_EXTRA, nodes.iter().map(|value| not_a_hash(value)))));
     }
 }
 
@@ -344,7 +344,7 @@ impl Target<'_> {
         key.text(&self.username);
         key.text(&self.uid);
         key.list(groups);
-        key.extra(self.extra.iter().map(|(key, values)| (&**key, texts(values))));
+        key.extra(self.extra.iter().map(|(key, values)| (&**key, values.iter().map(|value| not_a_hash(value)))));
     }
 
     /// Whether the groups are those of a service account, and no others.
@@ -379,7 +379,7 @@ mod tests {
             let mut evidence = Evidence::default();
             let mut all = Condensed::default();
             all.take(&mut seen);
-            all.add_to(&mut evidence);
+            all.add_to(&mut evidence, crate::evidence::ExtraValues::Hashed);
             let (observation, _) = evidence.iter().next().unwrap();
             let request = &observation.request;
             assert_eq!((&*request.namespace, &*request.name, &*request.path), expected, "{uri}");
@@ -409,7 +409,7 @@ mod tests {
             let mut all = Condensed::default();
             all.take(&mut seen);
             let mut evidence = Evidence::default();
-            all.add_to(&mut evidence);
+            all.add_to(&mut evidence, crate::evidence::ExtraValues::Hashed);
             let (observation, _) = evidence.iter().next().unwrap();
             assert_eq!(observation.request.headers.groups(), sent, "{user} {groups}");
         }
@@ -435,7 +435,7 @@ mod tests {
         let mut evidence = Evidence::default();
         let mut all = Condensed::default();
         all.take(&mut seen);
-        all.add_to(&mut evidence);
+        all.add_to(&mut evidence, crate::evidence::ExtraValues::Hashed);
         let [(review, tally)] = evidence.reviews().collect::<Vec<_>>()[..] else { panic!("{evidence:?}") };
         assert_eq!((review.asker.as_str(), review.user.as_str(), tally.count()), ("proxy", "alice", 2));
         assert_eq!((review.groups.join(","), review.name.as_str()), ("a,b".to_owned(), "panda"));

@@ -379,8 +379,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::Evidence;
     use crate::evidence::collect::Condensed;
+    use crate::evidence::{Evidence, ExtraValues};
 
     fn event(id: &str) -> String {
         json!({
@@ -398,7 +398,7 @@ mod tests {
         let mut evidence = Evidence::default();
         let mut all = Condensed::default();
         all.take(&mut part.seen);
-        all.add_to(&mut evidence);
+        all.add_to(&mut evidence, ExtraValues::Hashed);
         (evidence, part.found)
     }
 

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::Evidence;
 use super::audit::{BLOCK, LogReader, MAX_RECORD};
 use super::collect::{Collected, Condensed};
 use super::container::{START, Trail};
 use super::find::Part;
 use super::lines::Lines;
 use super::report::Found;
+use super::{Evidence, ExtraValues};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{STDIN, display_name};
 
@@ -114,13 +114,13 @@ pub struct LogsRead {
 
 /// Reads logs side by side, and condenses them to what they show together. `progress` is told the bytes read from disk, as
 /// they are read, from any thread.
-pub fn read_logs(logs: &Logs, progress: &(dyn Fn(u64) + Sync)) -> LogsRead {
+pub fn read_logs(logs: &Logs, values: ExtraValues, progress: &(dyn Fn(u64) + Sync)) -> LogsRead {
     let together = Together { seen: Mutex::default(), progress };
     let read: Vec<(LogReport, Vec<Problem>)> = logs.files.par_iter().map(|file| together.read_file(file)).collect();
     let (reports, problems): (Vec<LogReport>, Vec<Vec<Problem>>) = read.into_iter().unzip();
     let problems = logs.problems.iter().cloned().chain(problems.into_iter().flatten()).collect();
     let mut evidence = Evidence::default();
-    together.seen.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(&mut evidence);
+    together.seen.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(&mut evidence, values);
     LogsRead { evidence, logs: reports, problems }
 }
 
@@ -136,7 +136,7 @@ impl fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
-/// Reads a log of any kind, and adds what it shows to `evidence`.
+/// Reads a log of any kind, and adds what it shows to `evidence`, with hashes for the values of extras.
 ///
 /// # Errors
 /// When some of the log could not be read. What could be read is added all the same.
@@ -146,7 +146,7 @@ pub fn read_log(log: impl Read, evidence: &mut Evidence) -> Result<(), LogError>
     let mut reader = LogReader::new(&take);
     together.read_stream(log, &mut reader);
     let problem = reader.problems.into_iter().next();
-    together.seen.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(evidence);
+    together.seen.into_inner().unwrap_or_else(PoisonError::into_inner).add_to(evidence, ExtraValues::Hashed);
     problem.map_or(Ok(()), |(message, _)| Err(LogError(message)))
 }
 
@@ -401,7 +401,7 @@ mod tests {
         let logs = find_logs(&[directory.path().to_owned(), directory.path().join("nowhere")]);
         assert_eq!((logs.files.len(), logs.problems.len(), logs.bytes), (2, 1, Some(38)));
         let bytes = AtomicU64::new(0);
-        let read = read_logs(&logs, &|read| {
+        let read = read_logs(&logs, ExtraValues::Hashed, &|read| {
             bytes.fetch_add(read, Ordering::Relaxed);
         });
         assert_eq!((bytes.into_inner(), read.evidence.not_events), (38, 2));

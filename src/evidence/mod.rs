@@ -10,6 +10,7 @@ mod derived;
 mod encoded;
 mod escapes;
 mod event;
+mod extras;
 mod find;
 mod foreign;
 mod framing;
@@ -17,6 +18,7 @@ mod json;
 mod lines;
 mod logs;
 mod normal;
+mod quoted;
 mod records;
 mod refused;
 mod report;
@@ -29,6 +31,7 @@ pub use declared::{
     ActionRule, DeclaredAction, DeclaredActions, HeaderHint, Impersonator, ImplicitGroups, read_declared,
 };
 pub use derived::{Derived, derive_actions};
+pub use extras::{ExtraNames, ExtraValues};
 pub use logs::{LogError, LogReport, Logs, LogsRead, find_logs, read_log, read_logs};
 pub use refused::RefusedCheck;
-pub use request::{OwnedRequest, asks_nothing, read_request};
+pub use request::{OwnedRequest, asks_nothing, read_request, read_request_with};

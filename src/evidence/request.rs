@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Observation;
 use super::collect::Collected;
+use super::{ExtraNames, ExtraValues, Observation};
 use crate::authority::{Attributes, Extra, Headers, Mode, Request, User};
 
 /// A request as a line has it. Absent fields are empty.
@@ -225,6 +225,14 @@ impl From<RequestShape> for OwnedRequest {
 /// # Errors
 /// When the line is no JSON, or has a field that requests do not have; in words, with the column.
 pub fn read_request(line: &[u8]) -> Result<OwnedRequest, String> {
+    read_request_with(line, &ExtraNames::default())
+}
+
+/// As [`read_request`]. In evidence, the values of extras are hashes, but for those in `names`.
+///
+/// # Errors
+/// As those of [`read_request`].
+pub fn read_request_with(line: &[u8], names: &ExtraNames) -> Result<OwnedRequest, String> {
     let words = |error: serde_json::Error| {
         // Each line is a text of its own to the parser.
         let text = error.to_string();
@@ -236,11 +244,25 @@ pub fn read_request(line: &[u8]) -> Result<OwnedRequest, String> {
     match serde_json::from_str::<RequestShape>(line) {
         Ok(shape) => Ok(shape.into()),
         Err(error) => match serde_json::from_str::<EvidenceShape>(line) {
-            Ok(evidence) => Ok(evidence.request.into()),
-            // What is wrong with evidence is said of evidence.
-            Err(of_evidence) if line.contains("\"deputize.evidence/") => Err(words(of_evidence)),
+            Ok(evidence) => {
+                let mut observation = Observation { request: evidence.request.into(), mode: None, refused: None };
+                ExtraValues::Hashed.apply_to_observation(&mut observation);
+                names.resolve_in_observation(&mut observation);
+                Ok(observation.request)
+            }
+            // What is wrong with evidence is said of evidence, without what it holds.
+            Err(of_evidence) if line.contains("\"deputize.evidence/") => Err(without_value(words(of_evidence))),
             Err(_) => Err(words(error)),
         },
+    }
+}
+
+/// Leaves the text that was found where another type belongs out of a message: it may be the value of an extra.
+fn without_value(message: String) -> String {
+    const FOUND: &str = "invalid type: string ";
+    match (message.strip_prefix(FOUND), message.rfind(", expected ")) {
+        (Some(_), Some(end)) => format!("{}{}", FOUND.trim_end(), &message[end..]),
+        _ => message,
     }
 }
 
@@ -258,6 +280,9 @@ mod tests {
         );
         let evidence = br#"{"schema": "deputize.evidence/v1", "request": {"user": "u", "verb": "get"}, "mode": null, "count": 3, "first": "a", "last": "b"}"#;
         assert_eq!(read_request(evidence).unwrap().requestor.name, "u");
+        let wrong = br#"{"schema": "deputize.evidence/v1", "request": {"impersonate": {"extra": {"a": "SECRET, expected b"}}}}"#;
+        let error = read_request(wrong).unwrap_err();
+        assert!(error.starts_with("invalid type: string, expected a sequence (column "), "{error}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub struct Entry {
 
 /// The value of a setting.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum EntryValue {
     /// Yes or no.
@@ -47,7 +48,8 @@ pub enum Origin {
 }
 
 #[derive(Serialize)]
-struct ConfigShape<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct ConfigShape<'a> {
     schema: &'static str,
     file: Option<&'a str>,
     settings: Vec<SettingShape<'a>>,
@@ -55,6 +57,7 @@ struct ConfigShape<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct SettingShape<'a> {
     key: &'a str,
     value: &'a EntryValue,
@@ -62,6 +65,7 @@ struct SettingShape<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FromShape<'a> {
     kind: &'static str,
     name: Option<&'static str>,
@@ -69,6 +73,7 @@ struct FromShape<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct AcceptShape<'a> {
     rules: &'a [&'static str],
     object: Option<NamedShape<'a>>,
@@ -80,6 +85,7 @@ struct AcceptShape<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct NamedShape<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,

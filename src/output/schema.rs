@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 use snapbox::{Data, assert_data_eq};
 
-use super::{evidence, json as documents, plan, report, simulate, verify};
+use super::{config, evidence, json as documents, plan, report, simulate, verify};
 
 /// A schema with what it is called.
 fn schema_of<T: JsonSchema>(title: &str, description: &str, version: Option<&str>) -> Value {
@@ -61,6 +61,11 @@ fn published_schemas_are_those_of_the_types() {
         &described("rules --output json"),
         Some("deputize.rules/v1"),
     );
+    let settings = schema_of::<config::ConfigShape<'static>>(
+        "deputize.config/v1",
+        &described("config --output json"),
+        Some("deputize.config/v1"),
+    );
     let contexts = schema_of::<documents::ContextsShape<'static, Value>>(
         "deputize.contexts/v1",
         "What a command prints for several clusters: its result for each of them.",
@@ -102,6 +107,7 @@ fn published_schemas_are_those_of_the_types() {
         ("plan", plan),
         ("report", report),
         ("rules", rules),
+        ("settings", settings),
         ("simulate", simulate),
         ("verify", verify),
     ] {

@@ -253,7 +253,7 @@ fn seen(uses: &[Use<'_>]) -> Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Logs, find_logs, read_logs};
+    use crate::evidence::{ExtraValues, Logs, find_logs, read_logs};
     use crate::inventory::load_bytes;
 
     const MANIFESTS: &str = "\
@@ -328,7 +328,7 @@ subjects: [{kind: Group, name: devs}]
                     \"mode\": \"legacy\", \"count\": 7, \"first\": \"2026-01-01T00:00:00Z\", \"last\": \"2026-02-01T00:00:00Z\"}\n";
         std::fs::write(file.path(), line).unwrap();
         let logs: Logs = find_logs(&[file.path().to_owned()]);
-        let read = read_logs(&logs, &|_| {});
+        let read = read_logs(&logs, ExtraValues::Hashed, &|_| {});
         let (evidence, problems) = (read.evidence, read.problems);
         assert_eq!(problems, []);
         let lines = show(Some(&evidence));

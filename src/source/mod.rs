@@ -10,6 +10,7 @@ mod packed;
 mod patterns;
 mod prefilter;
 mod read;
+mod revision;
 mod split;
 mod template;
 
@@ -19,6 +20,7 @@ pub use packed::unpack;
 pub use patterns::{PathFilter, Patterns};
 pub use prefilter::{may_become_rbac, may_hide, may_hold_rbac, may_read_files};
 pub use read::{FileText, ReadError, read_file, read_stream};
+pub use revision::Repository;
 pub use split::{Piece, line_breaks_of_go, split_documents};
 pub use template::{TemplateLanguage, template_language};
 

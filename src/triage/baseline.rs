@@ -25,6 +25,7 @@ pub struct Baseline {
 
 /// A finding of a baseline. Only the fingerprint counts; the rest is for people.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BaselineEntry {
     /// The object that the finding is about.
     pub object: String,

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod baseline;
+mod legacy;
 mod split;
 mod suppressed;
 
@@ -10,6 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use baseline::{Baseline, BaselineEntry};
+pub use legacy::accepted_grants;
 pub use split::{Options, triage};
 
 use foldhash::fast::RandomState;
@@ -133,8 +135,8 @@ pub struct BaseRevision {
 
 impl BaseRevision {
     /// The findings at a revision, which the user named like that.
-    pub fn new(revision: &str, findings: &[Finding]) -> Self {
-        let fingerprints = findings.iter().map(|finding| finding.fingerprint.clone()).collect();
+    pub fn new(revision: &str, findings: impl IntoIterator<Item = Finding>) -> Self {
+        let fingerprints = findings.into_iter().map(|finding| finding.fingerprint).collect();
         Self { revision: Arc::from(revision), fingerprints }
     }
 

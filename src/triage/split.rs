@@ -26,6 +26,8 @@ pub struct Options<'o> {
     pub suppressions: bool,
     /// The findings that are known.
     pub baseline: Option<&'o Baseline>,
+    /// The repository, if only files of it were read: a role's binding may be elsewhere in it.
+    pub partial: Option<&'o str>,
     /// The findings of the base revision.
     pub base: Option<&'o BaseRevision>,
 }
@@ -33,7 +35,7 @@ pub struct Options<'o> {
 /// Splits the findings of an input into those that are reported and those that something hides. Adds findings about
 /// what hides nothing, and gives findings the severities of the configuration.
 pub fn triage(inventory: &Inventory, mut findings: Vec<Finding>, options: &Options<'_>) -> Triage {
-    let Options { config, selection, today, suppressions, baseline, base } = *options;
+    let Options { config, selection, today, suppressions, baseline, base, partial } = *options;
     let mut accepted = Acceptance::new(config, today);
     let mut suppressed = suppressions.then(|| Suppressions::new(inventory, config, &findings));
     let mut hide = |finding: &Finding| {
@@ -50,6 +52,11 @@ pub fn triage(inventory: &Inventory, mut findings: Vec<Finding>, options: &Optio
     by.extend(more.into_iter().map(|finding| (finding, None)));
     let mut filter = Filter { config, overrides: HashMap::default(), changed: 0 };
     for (finding, hidden) in &mut by {
+        if let Some(repository) = partial.filter(|_| finding.rule == "unbound-role") {
+            finding.help.push_str(&format!(
+                "; only files were read: a binding may be elsewhere in the repository, so check the directory {repository}"
+            ));
+        }
         // The configuration comes first: what it leaves out is not looked at any further.
         if let Some(left_out) = filter.apply(finding) {
             *hidden = Some(left_out);

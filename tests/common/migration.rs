@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use deputize::authority::{Authorizer, Decision, Feature, Mode, User, Username, decide};
-use deputize::evidence::{Evidence, OwnedRequest, read_log, read_request};
+use deputize::evidence::{Evidence, ExtraNames, OwnedRequest, read_log, read_request};
 use deputize::grants::Grants;
 use deputize::inventory::{Inventory, Object, ObjectKey, RoleKind, Text, load_bytes};
 use deputize::migrate::{ActionScope, Identities, Options, Plan, Sources, Unproven, plan};
@@ -94,7 +94,7 @@ pub fn evidence(world: &[Value], requests: &[Value]) -> Evidence {
     let mut evidence = Evidence::default();
     read_log(lines.as_bytes(), &mut evidence).unwrap();
     assert_eq!(evidence.not_events, 0);
-    evidence
+    evidence.resolve(&ExtraNames::of([&inventory(world)]))
 }
 
 /// The states that a migration leads to, as objects for whoever judges them, read back from the text that is written.

@@ -65,7 +65,7 @@ impl Repository {
 
     pub fn json(&self, arguments: &[&str]) -> (Value, Run) {
         let run = self.run(&[&["check", "-o", "json"], arguments].concat());
-        (serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{}", run.stderr)), run)
+        (serde_json::from_str(&run.stdout).expect("JSON"), run)
     }
 }
 
