@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -120,6 +120,9 @@ impl Kubectl {
             .arg(cache.path())
             .args(arguments)
             .current_dir(super::root())
+            // An editor that changes nothing.
+            .env("KUBE_EDITOR", "true")
+            .stdin(Stdio::null())
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

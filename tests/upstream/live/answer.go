@@ -52,15 +52,19 @@ func (s *apiServer) answer(r *protocol.Request, authenticate authentication) (*a
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel() // ends a watch
-	response, err := s.client.Do(request.WithContext(ctx))
+	client, version := s.client, 2
+	if r.HTTP != nil && r.HTTP.Upgrade {
+		client, version = s.upgrades, 1
+	}
+	response, err := client.Do(request.WithContext(ctx))
 	if err != nil {
 		return nil, s.process.failed("%v", err)
 	}
 	defer response.Body.Close()
-	if response.ProtoMajor != 2 {
-		return nil, fmt.Errorf("the server does not speak HTTP/2 but %s", response.Proto)
+	if response.ProtoMajor != version {
+		return nil, fmt.Errorf("the server does not speak HTTP/%d but %s", version, response.Proto)
 	}
-	if r.Path != "" || r.Verb != "watch" {
+	if !isEndless(r, request) {
 		if _, err := io.Copy(io.Discard, response.Body); err != nil {
 			return nil, s.process.failed("%v", err)
 		}

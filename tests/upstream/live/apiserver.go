@@ -22,11 +22,12 @@ const (
 
 // apiServer is a kube-apiserver that runs.
 type apiServer struct {
-	process *process
-	url     string
-	client  *http.Client
-	audit   *auditLog
-	sent    int // requests, for their audit ids
+	process  *process
+	url      string
+	client   *http.Client
+	upgrades *http.Client // speaks HTTP/1.1: WebSockets need it
+	audit    *auditLog
+	sent     int // requests, for their audit ids
 }
 
 // startAPIServer takes more flags, which win over its own.
@@ -78,17 +79,24 @@ func startAPIServer(p *processes, bin, dir string, i *identity, e *etcd, constra
 			process: started,
 			url:     fmt.Sprintf("https://127.0.0.1:%d", port),
 			audit:   audit,
-			client: &http.Client{
-				Transport: &http.Transport{
-					TLSClientConfig:    &tls.Config{RootCAs: i.authorities, Certificates: []tls.Certificate{i.proxy}},
-					ForceAttemptHTTP2:  true, // requests that are broken off leave the connection as it is
-					DisableCompression: true,
-				},
-				// Another request would be an answer of its own.
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-				Timeout:       time.Minute,
-			},
+			// Over HTTP/2, requests that are broken off leave the connection as it is.
+			client:   newClient(i, true),
+			upgrades: newClient(i, false),
 		}
 		return server, started, started.waitFor(func() error { return server.call(http.MethodGet, "/readyz", nil, nil) })
 	})
+}
+
+// newClient is a client that the server takes for its front proxy.
+func newClient(i *identity, http2 bool) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig:    &tls.Config{RootCAs: i.authorities, Certificates: []tls.Certificate{i.proxy}},
+			ForceAttemptHTTP2:  http2,
+			DisableCompression: true,
+		},
+		// Another request would be an answer of its own.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       time.Minute,
+	}
 }

@@ -33,6 +33,9 @@ type attributes struct{ Verb, APIGroup, Resource, Subresource, Namespace, Name, 
 // newRequest is a request that the server will read as having the wanted attributes, whatever may come of it: it need
 // not be about anything that exists, and what is written is not kept.
 func newRequest(base string, r *protocol.Request) (*http.Request, error) {
+	if r.HTTP != nil {
+		return newRawRequest(base, r.HTTP)
+	}
 	method, target, body := strings.ToUpper(r.Verb), &url.URL{Path: r.Path}, ""
 	if r.Path == "" {
 		target = resourceURL(r)
@@ -69,6 +72,33 @@ func newRequest(base string, r *protocol.Request) (*http.Request, error) {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	return request, nil
+}
+
+// newRawRequest is a request as a client sends it.
+func newRawRequest(base string, raw *protocol.HTTP) (*http.Request, error) {
+	request, err := http.NewRequest(raw.Method, base+raw.Path, strings.NewReader(raw.Body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/json")
+	if raw.Upgrade {
+		request.Header.Set("Connection", "Upgrade")
+		request.Header.Set("Upgrade", "websocket")
+		request.Header.Set("Sec-WebSocket-Version", "13")
+		request.Header.Set("Sec-WebSocket-Key", "ZGVwdXRpemUtZGVwdXRpeg==")
+	}
+	for _, header := range raw.Headers {
+		request.Header.Add(header[0], header[1])
+	}
+	return request, nil
+}
+
+// isEndless tells whether the response goes on until it is broken off.
+func isEndless(r *protocol.Request, request *http.Request) bool {
+	if r.HTTP != nil {
+		return r.HTTP.Upgrade || request.URL.Query().Get("watch") == "true"
+	}
+	return r.Path == "" && r.Verb == "watch"
 }
 
 // resourceURL is that of a request about a resource. All groups have a v1 here: whether a group, version or resource

@@ -20,6 +20,21 @@ type Request struct {
 	Namespace   string              `json:"namespace"`
 	Name        string              `json:"name"`
 	Path        string              `json:"path"`
+	// HTTP is the request as a client sends it, instead of what the fields from Impersonate on say. Only a live API server
+	// takes it.
+	HTTP *HTTP `json:"http"`
+}
+
+// HTTP is a request as a client sends it.
+type HTTP struct {
+	Method string `json:"method"`
+	// Path has its query, and is sent as it is.
+	Path string `json:"path"`
+	// Headers are sent in this order; authentication comes on top.
+	Headers [][2]string `json:"headers"`
+	Body    string      `json:"body"`
+	// Upgrade asks for a WebSocket, over HTTP/1.1.
+	Upgrade bool `json:"upgrade"`
 }
 
 // Impersonation is what a client asks for, before any header is made from it.
