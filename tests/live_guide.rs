@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::cluster::{Cluster, Server, ready};
+use common::cluster::Cluster;
 use common::{files, root};
 
 const PAGE: &str = "docs/migrating.md";
@@ -100,7 +100,7 @@ fn the_guide_ends_with_nothing_to_report() {
     let in_place = blocks(in_place).swap_remove(0);
     assert!(way.len() > 6 && back.len() == 1 && in_place.len() > 4, "{way:?} {back:?} {in_place:?}");
 
-    let mut cluster = Cluster::start(&[]);
+    let cluster = Cluster::start(&[]);
     let repository = Repository::new(&cluster);
     repository.run("kubectl apply -f manifests/clusters/base/namespaces.yaml", 0);
     let namespaces = repository
@@ -111,7 +111,6 @@ fn the_guide_ends_with_nothing_to_report() {
     }
     // The chart is no manifest.
     repository.run("kubectl apply -R -f manifests/apps -f manifests/clusters", 0);
-    cluster.ask(Server::Started, &[ready()]);
 
     let before = rbac(&repository);
     repository.follow(way);

@@ -81,7 +81,8 @@ drain n1
 cordon n1
 taint node n1 a=b:NoSchedule
 certificate approve none
-delete pod,deployment,service,hpa,job,configmap,secret,serviceaccount,role --all --wait=false --grace-period=0
+delete role made
+delete pod,deployment,service,hpa,job,configmap,secret,serviceaccount --all --wait=false --grace-period=0
 delete pod none";
 
 /// What kubectl printed, without what is of this minute.
@@ -92,13 +93,16 @@ struct Shown {
     stderr: String,
 }
 
-/// The text without ages, times, ports, generated names and tokens, in the order of words.
+/// The text without ages, times, addresses, generated names and tokens, in the order of words.
 fn timeless(text: &str) -> String {
     let is_of_the_minute = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let is_age = word.starts_with(|c: char| c.is_ascii_digit())
             && word.chars().all(|c| c.is_ascii_digit() || "smhd".contains(c));
-        is_age || word.contains("20") && word.contains('T') && word.ends_with('Z') || word.starts_with("eyJ")
+        // Times of day and addresses.
+        let is_number = word.contains([':', '.']) && word.chars().all(|c| c.is_ascii_digit() || ":.".contains(c));
+        let is_server = word.starts_with("https://127.0.0.1:");
+        is_age || is_number || is_server || word.contains("20") && word.contains('T') && word.ends_with('Z') || word.starts_with("eyJ")
     };
     let mut lines: Vec<String> = text
         .lines()

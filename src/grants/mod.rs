@@ -14,5 +14,5 @@ pub(crate) use held::HoldersOfRole;
 pub use held::{Entry, Grants, Holder, Through};
 pub use reach::{Means, Path, Power, Reach, Source, Step};
 pub use reason::Reason;
-pub use rule::{Identity, RuleAction, RuleGrant, actions_of_rule, grants_of_rule, is_server_owned};
+pub use rule::{Identity, RuleAction, RuleGrant, actions_of_rule, default_roles, grants_of_rule, is_server_owned};
 pub use subjects::{Abilities, HeldGrant, Pair, Subjects};

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::Reason;
 use crate::authority::{IdentityKind, Mode, Requestable, Verb, group_matches, owns_service_account_impersonation};
-use crate::inventory::{PolicyRule, Role, Text};
+use crate::inventory::{ObjectKind, ObjectMeta, PolicyRule, Role, Text};
 
 /// What the server would ask about: a kind of identity, or a spelled resource that it never asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,6 +204,21 @@ pub fn is_server_owned(role: &Role, rule: &PolicyRule, grant: &RuleGrant) -> boo
         && grant.mode == Some(Mode::Legacy)
         && grant.identity.kind == Some(IdentityKind::ServiceAccounts)
         && rule.verbs.iter().all(|verb| Verb::parse(verb.as_str()) != Verb::Any)
+}
+
+/// Returns the default roles (`view`, `edit`, `admin`) into which the labels of a role aggregate it
+/// (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`: each is aggregated into the next).
+pub fn default_roles(meta: &ObjectMeta) -> Vec<&'static str> {
+    if meta.kind != ObjectKind::ClusterRole {
+        return Vec::new();
+    }
+    let roles = [
+        ("view", "rbac.authorization.k8s.io/aggregate-to-view"),
+        ("edit", "rbac.authorization.k8s.io/aggregate-to-edit"),
+        ("admin", "rbac.authorization.k8s.io/aggregate-to-admin"),
+    ];
+    let chain = roles.into_iter().skip_while(|(_, label)| meta.label(label) != Some("true"));
+    chain.map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

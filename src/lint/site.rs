@@ -13,9 +13,10 @@ use crate::authority::{
     SYSTEM_UNAUTHENTICATED, Verb, allows_everything, binds_cluster_wide, subject_matches_someone,
 };
 use crate::grants::{
-    Grants, Holder, Reason, RuleAction, RuleGrant, Source, Through, actions_of_rule, grants_of_rule, is_server_owned,
+    Grants, Holder, Reason, RuleAction, RuleGrant, Source, Through, actions_of_rule, default_roles, grants_of_rule,
+    is_server_owned,
 };
-use crate::inventory::{Binding, BindingId, ObjectKind, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
+use crate::inventory::{Binding, BindingId, PolicyRule, Role, RoleId, Subject, SubjectKind, Text};
 
 /// One verb of one rule of one role.
 #[derive(Debug)]
@@ -434,17 +435,7 @@ impl<'a> Site<'a> {
 
     /// The default roles into which the role's labels aggregate it.
     pub fn default_roles(&self) -> Vec<&'static str> {
-        if self.role.meta.kind != ObjectKind::ClusterRole {
-            return Vec::new();
-        }
-        // The default roles are chained: `view` is aggregated into `edit`, and `edit` into `admin`.
-        let roles = [
-            ("view", "rbac.authorization.k8s.io/aggregate-to-view"),
-            ("edit", "rbac.authorization.k8s.io/aggregate-to-edit"),
-            ("admin", "rbac.authorization.k8s.io/aggregate-to-admin"),
-        ];
-        let chain = roles.into_iter().skip_while(|(_, label)| self.role.meta.label(label) != Some("true"));
-        chain.map(|(name, _)| name).collect()
+        default_roles(&self.role.meta)
     }
 
     /// The paths of discovery that some of the holders may surely not ask for in a mode.

@@ -6,7 +6,7 @@ use super::candidate::candidates;
 use super::plan::{Kept, Plan};
 use crate::authority::IdentityKind;
 use crate::evidence::Impersonator;
-use crate::grants::Grants;
+use crate::grants::{Grants, default_roles};
 use crate::inventory::ObjectKey;
 
 /// Legacy grants of one role in the hands of one subject, after the cut-over.
@@ -14,7 +14,7 @@ use crate::inventory::ObjectKey;
 pub struct LegacyException {
     /// The role.
     pub object: ObjectKey,
-    /// The subject; none for a role that nothing binds.
+    /// The subject; none for a role that nothing binds, and for one that is aggregated into a default role.
     pub subject: Option<Impersonator>,
     /// Why the grant stays.
     pub reason: Kept,
@@ -40,8 +40,10 @@ pub fn exceptions(grants: &Grants<'_>, plan: &Plan<'_>) -> Vec<LegacyException> 
         let of = |kind| reasons.get(&(subject.clone(), kind));
         let Some(reason) = of(candidate.grant.identity.kind).or_else(|| of(None)).copied() else { continue };
         if reason != Kept::NotSelected {
-            let object = after.inventory().role(candidate.from).meta.key();
-            found.insert((object, subject, reason));
+            let meta = &after.inventory().role(candidate.from).meta;
+            // Every subject of a default role has the grant, later ones included.
+            let subject = subject.filter(|_| default_roles(meta).is_empty());
+            found.insert((meta.key(), subject, reason));
         }
     }
     let mut exceptions: Vec<LegacyException> = Vec::new();
