@@ -102,7 +102,11 @@ fn timeless(text: &str) -> String {
         // Times of day and addresses.
         let is_number = word.contains([':', '.']) && word.chars().all(|c| c.is_ascii_digit() || ":.".contains(c));
         let is_server = word.starts_with("https://127.0.0.1:");
-        is_age || is_number || is_server || word.contains("20") && word.contains('T') && word.ends_with('Z') || word.starts_with("eyJ")
+        is_age
+            || is_number
+            || is_server
+            || word.contains("20") && word.contains('T') && word.ends_with('Z')
+            || word.starts_with("eyJ")
     };
     let mut lines: Vec<String> = text
         .lines()

@@ -265,6 +265,16 @@ impl Memberships {
         this
     }
 
+    /// As [`Principal::surely`], but for a group of service accounts in which others were seen: they have its name alone.
+    pub fn surely(&self, who: &Principal) -> Vec<Principal> {
+        match who {
+            Principal::Group(group) if self.circles.get(group).is_some_and(|circles| circles.people) => {
+                vec![who.clone()]
+            }
+            _ => who.surely(),
+        }
+    }
+
     /// Reports whether one requestor may be both.
     pub fn may_be_one(&self, a: &Principal, b: &Principal) -> bool {
         use Principal::{Group, ServiceAccount, SomeServiceAccount};
@@ -491,6 +501,13 @@ mod tests {
             assert_eq!(memberships.may_be_one(&a, &b), expected, "{a:?} {b:?}");
             assert_eq!(memberships.may_be_one(&b, &a), expected, "{b:?} {a:?}");
         }
+        // Not everyone in these groups is a service account, so they say nothing of other groups.
+        assert_eq!(
+            named(&memberships.surely(&group("system:serviceaccounts:shop"))),
+            ["Group system:serviceaccounts:shop"]
+        );
+        let of_apps = group("system:serviceaccounts:apps");
+        assert_eq!(memberships.surely(&of_apps), of_apps.surely());
         // What is not unusual is not kept.
         assert_eq!(memberships.seen.len(), 3);
     }

@@ -44,17 +44,16 @@ pub(super) fn read_as(paths: &[PathBuf], values: ExtraValues) -> Result<LogsRead
 }
 
 impl LogsRead {
-    /// Says who was seen to ask for the verb itself, and where nobody could be.
+    /// Prints how many SubjectAccessReviews asked for the verb itself.
     pub(super) fn say_reviews(&self, err: &mut dyn Write) -> io::Result<()> {
         match self.evidence.reviews().count() {
             0 => writeln!(
                 err,
-                "no SubjectAccessReview for the verb `impersonate` itself was seen; where they are logged at level Metadata, \
-                 none could be"
+                "no SubjectAccessReview for `impersonate` in the logs (reviews logged at Metadata level cannot be recognized)"
             ),
             reviews => writeln!(
                 err,
-                "{} for the verb `impersonate` itself; where they are logged at level Metadata, they could not be seen",
+                "{} for `impersonate` in the logs (reviews logged at Metadata level cannot be recognized)",
                 human::count(reviews, "distinct SubjectAccessReview")
             ),
         }

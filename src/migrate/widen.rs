@@ -341,14 +341,19 @@ impl<'s, 'i> Search<'s, 'i> {
 
     /// What of `one` a requestor who is all of these could not be in a mode before.
     fn beyond(&self, mode: Mode, who: &[&Principal], one: &Identities) -> Option<Identities> {
-        let all = all_of(who);
+        let all = self.all_of(who);
         let known = all.iter().filter_map(|who| self.old.of(mode, who)).flat_map(|held| &held.identities);
         one.without(known)
     }
 
+    /// The principals that someone surely is who is all of these.
+    fn all_of(&self, who: &[&Principal]) -> BTreeSet<Principal> {
+        who.iter().flat_map(|who| self.memberships.surely(who)).collect()
+    }
+
     /// Whether a requestor who is all of these could do all of `action` before.
     fn action_covered(&self, who: &[&Principal], mode: Mode, action: &Actions<'_>) -> bool {
-        let all = all_of(who);
+        let all = self.all_of(who);
         let held = all.iter().filter_map(|who| self.old.of(mode, who)).flat_map(|held| &held.actions);
         let rules: Vec<&PolicyRule> = held
             .filter(|known| word_covers(&known.verb, &action.verb))
@@ -394,11 +399,6 @@ impl Identities {
 /// Whether one request can hold both.
 fn combine(mode: Mode, one: &Identities, other: &Identities) -> bool {
     mode == Mode::UserInfo && !(one.kind == other.kind && matches!(one.kind, IdentityKind::Users | IdentityKind::Uids))
-}
-
-/// The principals that someone surely is who is all of these.
-fn all_of(who: &[&Principal]) -> BTreeSet<Principal> {
-    who.iter().flat_map(|who| who.surely()).collect()
 }
 
 fn describe_action(action: &Actions<'_>) -> String {
