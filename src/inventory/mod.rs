@@ -16,6 +16,7 @@ mod impersonation_count;
 mod link;
 mod load;
 mod object;
+mod openshift;
 mod overlay;
 mod read;
 mod suppression;

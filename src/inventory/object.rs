@@ -208,6 +208,12 @@ impl ObjectMeta {
         ObjectKey { kind: self.kind, namespace, name: self.name.value.clone() }
     }
 
+    /// Reports whether what the object leaves out means what it means for Kubernetes. OpenShift's own API fills in other
+    /// values, so that a list that looks empty is not.
+    pub fn has_kubernetes_defaults(&self) -> bool {
+        self.api_version != "v1" && !self.api_version.starts_with("authorization.openshift.io/")
+    }
+
     /// The namespace in which the object counts, none if it is cluster-scoped.
     pub fn effective_namespace(&self) -> Option<&str> {
         self.kind.is_namespaced().then(|| self.namespace.as_deref().unwrap_or(super::DEFAULT_NAMESPACE))

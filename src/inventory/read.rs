@@ -14,6 +14,7 @@ use super::embedding::Embedding;
 use super::fields::{FieldReader, WRONG_TYPE_HELP, entries, fields, filled_in};
 use super::follow::Reference;
 use super::object::*;
+use super::openshift;
 use super::template::{Listed, TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::template_language;
@@ -124,7 +125,7 @@ pub(super) fn read_embedded<'p>(
     contents: &mut Contents,
 ) {
     let fields = FieldReader { aside: Some(Vec::new()), template: view.take(), ..FieldReader::new(path) };
-    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: Some(embedding) };
+    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: Some(embedding), api: Api::Rbac };
     reader.object(node, inherited, None, 0);
     (_, *view) = reader.finish();
 }
@@ -139,7 +140,7 @@ pub(super) fn read_rules<'t, 'p>(
     contents: &mut Contents,
 ) -> Vec<PolicyRule> {
     let fields = FieldReader { template: view.take(), ..FieldReader::new(path) };
-    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
+    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None, api: Api::Rbac };
     let mut rules = Vec::new();
     for node in nodes {
         let rule = match node {
@@ -194,7 +195,7 @@ pub(super) fn read_template<'p>(
     let template = view.template;
     let fields = FieldReader { template: Some(view), ..FieldReader::new(path) };
     let first = contents.roles.len();
-    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None };
+    let mut reader = Reader { fields, contents, found: Vec::new(), embedded: None, api: Api::Rbac };
     reader.object(root, None, None, 0);
     let (found, view) = reader.finish();
     let own: HashSet<usize> = found.iter().map(|found| found.node.range().start).collect();
@@ -276,7 +277,8 @@ pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> (Vec<Pl
 
 fn read_placed<'t>(tree: &'t Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Found<'t>> {
     let Some(root) = tree.root() else { return Vec::new() };
-    let mut reader = Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: None };
+    let mut reader =
+        Reader { fields: FieldReader::new(path), contents, found: Vec::new(), embedded: None, api: Api::Rbac };
     reader.object(root, None, None, 0);
     let (found, _) = reader.finish();
     if tree.exhausted() {
@@ -304,6 +306,8 @@ struct Reader<'p, 'c, 't> {
     found: Vec<Found<'t>>,
     /// What the objects stand in.
     embedded: Option<Arc<Embedding>>,
+    /// The API of the object that is read.
+    api: Api,
 }
 
 /// Where an object was read.
@@ -449,9 +453,10 @@ impl<'p, 't> Reader<'p, '_, 't> {
         }
         let before = (self.contents.roles.len(), self.contents.bindings.len());
         self.fields.language = None;
+        self.api = api;
         match kind {
             ObjectKind::ClusterRole | ObjectKind::Role => self.role(node, kind, api_version),
-            ObjectKind::ClusterRoleBinding | ObjectKind::RoleBinding => self.binding(node, kind, api_version, api),
+            ObjectKind::ClusterRoleBinding | ObjectKind::RoleBinding => self.binding(node, kind, api_version),
         }
         let is_role = self.contents.roles.len() > before.0;
         if !is_role && self.contents.bindings.len() == before.1 {
@@ -714,20 +719,34 @@ impl<'p, 't> Reader<'p, '_, 't> {
         // any name.
         // Names that are filled in may be none, too.
         let resource_names = resource_names.filter(|names| !self.fields.is_filled_in("resourceNames", *names));
+        let is_openshift = self.api == Api::OpenShift;
+        // OpenShift prints rules like that.
+        let api_groups = api_groups.filter(|groups| !is_openshift || !groups.is_null() || filled_in(*groups).is_some());
         let mut broken = false;
         let mut list = |name, node: Option<Node<'_>>| {
             let (texts, ok) = self.fields.texts(name, node);
             broken |= !ok;
             texts
         };
-        let rule = PolicyRule {
+        let mut rule = PolicyRule {
             verbs: list("verbs", verbs),
             api_groups: list("apiGroups", api_groups),
             resources: list("resources", resources),
             resource_names: list("resourceNames", resource_names),
             non_resource_urls: list("nonResourceURLs", urls),
         };
-        if broken { PolicyRule::default() } else { rule }
+        if broken {
+            return PolicyRule::default();
+        }
+        if is_openshift {
+            let [restrictions] = fields(node, ["attributeRestrictions"]);
+            openshift::default_groups(
+                &mut rule,
+                api_groups.is_some(),
+                restrictions.is_some_and(|node| !node.is_null()),
+            );
+        }
+        rule
     }
 
     fn aggregation(&mut self, node: Node<'_>) -> AggregationRule {
@@ -786,20 +805,40 @@ impl<'p, 't> Reader<'p, '_, 't> {
         Some(LabelSelector { requirements })
     }
 
-    fn binding(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr, api: Api) {
+    fn binding(&mut self, node: Node<'_>, kind: ObjectKind, api_version: SmolStr) {
         let [metadata, role_ref, subjects] = self.fields.unique_fields(node, ["metadata", "roleRef", "subjects"]);
         let meta = self.meta(node, metadata, kind, api_version);
         if role_ref.is_none() && self.fields.template.is_none() {
             return self.partial_binding(node, meta, subjects);
         }
-        let Some(role_ref) = self.role_ref(&meta, role_ref, api) else { return };
+        let Some(role_ref) = self.role_ref(&meta, role_ref) else { return };
         let mut binding = Binding { meta, role_ref, subjects: Vec::new() };
         if self.fields.template.is_some() {
             binding.subjects = self.subjects_in_branches(node, &binding.meta);
             return self.contents.bindings.push(binding);
         }
-        binding.subjects = self.subjects(subjects, &binding.meta);
+        binding.subjects = match self.names_of_openshift(node) {
+            Some(subjects) => subjects,
+            None => self.subjects(subjects, &binding.meta),
+        };
         self.contents.bindings.push(binding);
+    }
+
+    /// The subjects that `userNames` and `groupNames` of an OpenShift binding name. Where either is set, `subjects` does not
+    /// count.
+    fn names_of_openshift(&mut self, node: Node<'_>) -> Option<Vec<Subject>> {
+        if self.api != Api::OpenShift {
+            return None;
+        }
+        let is_set = |node: &Node<'_>| !node.is_null() || filled_in(*node).is_some();
+        let [users, groups] =
+            self.fields.unique_fields(node, ["userNames", "groupNames"]).map(|node| node.filter(is_set));
+        if users.is_none() && groups.is_none() {
+            return None;
+        }
+        let users = self.fields.texts("userNames", users).0.into_iter().map(openshift::user);
+        let groups = self.fields.texts("groupNames", groups).0.into_iter().map(openshift::group);
+        Some(users.chain(groups).collect())
     }
 
     fn partial_binding(&mut self, node: Node<'_>, meta: ObjectMeta, subjects: Option<Node<'_>>) {
@@ -890,7 +929,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
         subjects
     }
 
-    fn role_ref(&mut self, meta: &ObjectMeta, node: Option<Node<'_>>, api: Api) -> Option<RoleRef> {
+    fn role_ref(&mut self, meta: &ObjectMeta, node: Option<Node<'_>>) -> Option<RoleRef> {
         let Some(node) = node.filter(|node| node.kind() == NodeKind::Mapping) else {
             if node.is_some_and(|node| self.fields.is_filled_in("roleRef", node)) {
                 return None;
@@ -907,7 +946,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
         };
         let [kind, name, namespace] = self.fields.unique_fields(node, ["kind", "name", "namespace"]);
         let name = self.fields.required_text("name", name, node, "roleRef")?;
-        let kind = match (kind, api) {
+        let kind = match (kind, self.api) {
             // OpenShift's roleRef names the namespace of a Role, and nothing for a ClusterRole.
             (None, Api::OpenShift) => Some(if namespace.is_some_and(|namespace| !namespace.is_null()) {
                 RoleKind::Role

@@ -48,7 +48,8 @@ fn apply(grants: &Grants<'_>, rules: &[&dyn Rule], mends: bool) -> Vec<Finding> 
                 for rule in rules {
                     if let Some(diagnosis) = rule.check(site) {
                         // What a template becomes is not known, and what stands in other objects is edited there.
-                        let is_own = mends && !site.role.meta.stands_apart();
+                        let is_own =
+                            mends && !site.role.meta.stands_apart() && site.role.meta.has_kubernetes_defaults();
                         let mend = is_own.then(|| rule.mend(site)).flatten();
                         findings.push(Finding { mend, ..finding_of(site, rule.id(), diagnosis) });
                     }
