@@ -253,7 +253,7 @@ fn names_of_templates() {
         // It need not be YAML.
         assert!(!unread(&read(&[(name, &text.replace("kind:", "verbs: [\nkind:"))])).is_empty(), "{name}");
     }
-    assert_eq!(findings(&read(&[("role.j2", &text), ("role.yaml.bak", &text)])), [""; 0]);
+    assert_eq!(findings(&read(&[("role.j2", &text), ("role.txt", &text)])), [""; 0]);
 }
 
 /// Whatever is tried to hide the grant, it is found or said not to have been looked at.

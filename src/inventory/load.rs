@@ -392,7 +392,16 @@ fn read_contents(source: &Source<'_>, bytes: &[u8]) -> FileResult {
         let language = template_language(bytes).unwrap_or(TemplateLanguage::DoubleBraces);
         match str::from_utf8(bytes).ok().and_then(|text| read_template_file(source, text, language)) {
             Some(parts) => merge_parts(&mut result, parts),
-            None => result.unread.push(unread(path, bytes, 1, 1, language, "it is no template that can be read")),
+            // A mark that is never closed may be none: what parses is a manifest.
+            None => {
+                let mut is_broken = false;
+                for piece in &split_documents(bytes) {
+                    is_broken |= read_piece_that_may_be_no_yaml(path, bytes, piece, &mut result);
+                }
+                if is_broken {
+                    result.unread.push(unread(path, bytes, 1, 1, language, "it is no template that can be read"));
+                }
+            }
         }
         return result;
     }
@@ -485,14 +494,9 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let (line, _) = template.position(part.range.start);
         let piece = Piece { range: part.range.clone(), line };
         if template.is_manifest(&part) {
-            read_piece(path, text.as_bytes(), &piece, &mut result);
             if !source.is_template {
-                continue;
-            }
-            // A file that need not be YAML.
-            let broken = result.contents.problems.iter().any(|problem| problem.kind == ProblemKind::Syntax);
-            result.contents.problems.retain(|problem| problem.kind != ProblemKind::Syntax);
-            if broken {
+                read_piece(path, text.as_bytes(), &piece, &mut result);
+            } else if read_piece_that_may_be_no_yaml(path, text.as_bytes(), &piece, &mut result) {
                 result.unread.push(unread(path, raw.as_bytes(), line, line, language, "it is no YAML"));
             }
             continue;
@@ -641,6 +645,17 @@ fn words_left(template: &Template<'_>, text: &str, parts: &[Range<usize>], resul
 fn unread(path: &Arc<str>, raw: &[u8], starts: u32, line: u32, language: TemplateLanguage, reason: &str) -> Unread {
     let (path, mentions, reason) = (Arc::clone(path), mentions(raw, starts), reason.to_owned());
     Unread { path, line, language, mentions, reason, block: None }
+}
+
+/// As [`read_piece`], of a file that need not be YAML. Reports whether it is not.
+fn read_piece_that_may_be_no_yaml(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) -> bool {
+    let known = result.contents.problems.len();
+    read_piece(path, bytes, piece, result);
+    let found = result.contents.problems.split_off(known);
+    let (syntax, others): (Vec<Problem>, Vec<Problem>) =
+        found.into_iter().partition(|problem| matches!(problem.kind, ProblemKind::Syntax | ProblemKind::NotUtf8));
+    result.contents.problems.extend(others);
+    !syntax.is_empty()
 }
 
 fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) {

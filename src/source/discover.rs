@@ -269,12 +269,13 @@ pub(crate) fn is_named_like_a_manifest(path: &Path) -> bool {
     }
 }
 
-/// The name of a manifest, and an ending that says what makes one of it: `role.yaml.j2`.
+/// The name of a manifest before another ending: `role.yaml.j2`, `role.yaml.in`, `role.json.bak`, `role.yaml~`. It may be a
+/// template in whatever language, a copy, or no YAML at all.
 fn is_named_like_a_template(path: &Path) -> bool {
-    const ENDINGS: [&str; 9] = ["j2", "jinja", "jinja2", "tpl", "tmpl", "gotmpl", "erb", "template", "mustache"];
-    let ending = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
-        && path.file_stem().is_some_and(|name| is_named_like_a_manifest(Path::new(name)))
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let stem = name.strip_suffix('~').or_else(|| name.rsplit_once('.').map(|(stem, _)| stem));
+    // A name that is an ending alone says nothing: `.yaml.swp`.
+    stem.is_some_and(|stem| !is_kustomization(stem) && is_named_like_a_manifest(Path::new(stem)))
 }
 
 /// Whether Kustomize takes a file for a kustomization, whatever that says of itself. Of three names, one has no ending.

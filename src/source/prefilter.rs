@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 /// What is looked for, in one pass.
-const WORDS: [(&str, Word); 11] = [
+const WORDS: [(&str, Word); 13] = [
     // Every RBAC kind has this in its name: `Role`, `ClusterRole`, the bindings and their lists.
     ("Role", Word::Rbac),
     // A rule has this key, whatever object it is written in.
@@ -18,6 +18,10 @@ const WORDS: [(&str, Word); 11] = [
     // What stands encoded in an object does so in this field of a ConfigMap, or in a Secret.
     ("binaryData", Word::Rbac),
     ("Secret", Word::Secret),
+    // What is packed and encoded begins like that, as releases of Helm do in a ConfigMap.
+    ("H4sI", Word::Rbac),
+    // Catalogs of OLM hold encoded objects.
+    ("olm.bundle.object", Word::Rbac),
     // What begins a directive of a template.
     ("{{", Word::Mark),
     ("{%", Word::Mark),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{grants_nothing, object_of};
 use crate::inventory::Aside;
 use crate::inventory::embedding::Carrier;
+use crate::inventory::fields::fields;
 use crate::inventory::read::{Contents, is_verb};
 use crate::source::{Piece, may_hide};
 use crate::syntax::{Node, Place, PlaceMap, Tree, line_breaks};
@@ -92,10 +93,11 @@ pub(in crate::inventory) fn account(
     }
     let object = tree.root().and_then(|root| object_of(root, None));
     let carrier = object.as_ref().or(outer);
-    // The words of a schema are about rules, and are none.
-    let is_schema = carrier.is_some_and(grants_nothing);
-    let is_description =
-        |key: Option<Node<'_>>| is_schema && key.and_then(Node::as_str).is_some_and(|key| key == "description");
+    // The words of a schema or a policy are about rules, and are none. But of whatever has items, `kubectl` takes these.
+    let has_items = || tree.root().is_some_and(|root| fields(root, ["items"])[0].is_some());
+    if carrier.is_some_and(grants_nothing) && !has_items() {
+        return;
+    }
     let within = carrier.map(Carrier::describe).unwrap_or_default();
     let reason = if carrier.is_some() { MentionReason::NoRule } else { MentionReason::NoObject };
     let mut list = List::new(path, within, mentions);
@@ -109,7 +111,6 @@ pub(in crate::inventory) fn account(
                 list.push(place, reason);
             }
         } else if !opened.contains(&node.identity())
-            && !is_description(*key)
             && let Some(text) = node.as_str().filter(|text| looks_like_rules(text))
         {
             let piece = Piece { range: 0..text.len(), line: 1 };

@@ -4,10 +4,13 @@
 //! One walk over the trees of a document, after the objects that stand there themselves were read. What a carrier makes of
 //! a list of rules, and who holds it then, is told in [`holder`]; where no carrier says so, nothing binds the list.
 
+mod command;
+mod controller;
 mod holder;
 mod kustomization;
 mod mention;
 mod patch;
+mod script;
 #[cfg(test)]
 mod tests;
 
@@ -26,13 +29,14 @@ use smol_str::SmolStr;
 use super::Aside;
 use super::embedding::{Carrier, Embedding, Form, push_index, push_key};
 use super::fields::{fields, filled_in};
-use super::object::{ObjectKind, ObjectMeta, Role, Text, abbreviate};
+use super::object::{Binding, ObjectKind, ObjectMeta, Role, RoleKind, RoleRef, Text, abbreviate};
 use super::read::{Contents, read_embedded, read_rules};
 use super::template::{TemplateView, Templated, Unknown};
 use crate::problem::{Problem, ProblemKind};
-use crate::source::{is_kustomization, may_hold_rbac, split_documents, unpack};
-use crate::syntax::{BASE64, Node, NodeKind, PlaceMap, Tree, parse_nested};
+use crate::source::{Piece, is_kustomization, may_hold_rbac, split_documents, unpack};
+use crate::syntax::{BASE64, LineIndex, Node, NodeKind, PlaceMap, Tree, parse_nested};
 use crate::template::{is_templated, may_grant};
+use command::{Command, Word};
 use holder::Holding;
 use patch::Target;
 
@@ -44,11 +48,20 @@ const MAX_TEXT_DEPTH: usize = 4;
 /// in many places.
 const MIN_BUDGET: usize = 1 << 20;
 
-/// The groups and kinds of objects in which something looks like a rule of a role, and grants nothing: it says which
-/// requests are counted, logged or asked about, or what a value may look like.
+/// Reports whether an object grants nothing, though something in it looks like a rule of a role: it says which requests are
+/// counted, logged, asked about or refused, or what a value may look like. KubeSphere's roles are for its own API.
 fn grants_nothing(carrier: &Carrier) -> bool {
-    matches!(carrier.group(), "flowcontrol.apiserver.k8s.io" | "audit.k8s.io" | "authorization.k8s.io")
-        || (carrier.kind == "CustomResourceDefinition" && carrier.group() == "apiextensions.k8s.io")
+    matches!(
+        carrier.group(),
+        "flowcontrol.apiserver.k8s.io"
+            | "audit.k8s.io"
+            | "authorization.k8s.io"
+            | "admissionregistration.k8s.io"
+            | "constraints.gatekeeper.sh"
+            | "templates.gatekeeper.sh"
+            | "policies.kubewarden.io"
+            | "iam.kubesphere.io"
+    ) || (carrier.kind == "CustomResourceDefinition" && carrier.group() == "apiextensions.k8s.io")
 }
 
 /// What was found out on a walk over a document.
@@ -176,9 +189,17 @@ impl Walker<'_> {
             (NodeKind::Sequence, Some(context)) => self.items(root, 0, &mut |walker, item, depth| {
                 walker.object(item, None, Some(context), depth);
             }),
-            (NodeKind::Sequence, None) => self.tasks(root, 0),
+            (NodeKind::Sequence, None) => self.loose(root, 0),
             _ => {}
         }
+    }
+
+    /// A document that is no object: values of a chart or of another tool, tasks of Ansible, machine configuration. Objects in
+    /// it, and manifests in its strings, are what someone applies.
+    fn loose(&mut self, root: Node<'_>, depth: usize) {
+        // A template is read for its tasks alone: what else is in it stands where it is rendered.
+        let context = self.view.is_none().then(|| Context::new(Carrier::other(LOOSE, None, root)));
+        self.tasks(root, context.as_ref(), depth);
     }
 
     fn items<'t>(&mut self, list: Node<'t>, depth: usize, visit: &mut dyn FnMut(&mut Self, Node<'t>, usize)) {
@@ -216,7 +237,7 @@ impl Walker<'_> {
                 return self.walk_carrier(node, carrier, depth);
             }
             return match outer {
-                None => self.tasks(node, depth),
+                None => self.loose(node, depth),
                 // Not an object, so it is a part of the carrier, if it is not the text of a string there.
                 Some(context) => self.parts(node, context, depth),
             };
@@ -289,6 +310,11 @@ impl Walker<'_> {
         let mut context = Context::new(carrier);
         context.holding = Holding::of(&context.carrier, node);
         self.contents.bindings.extend(holder::binding_of(&context.carrier, node, self.path));
+        // Of Kubernetes' own kinds none is made into a binding.
+        let group = context.carrier.group();
+        if group.contains('.') && !group.ends_with(".k8s.io") && self.view.is_none() {
+            self.contents.bindings.extend(controller::bindings(&context.carrier, node, self.path));
+        }
         self.entries(node, depth, &mut |walker, key, value, depth| match key {
             "apiVersion" | "kind" | "metadata" | "status" => {}
             "data" if is_secret => walker.encoded(value, &context),
@@ -344,6 +370,7 @@ impl Walker<'_> {
                     self.items(node, depth, &mut |walker, item, depth| walker.value(item, context, parent, depth));
                 }
             }
+            NodeKind::String(text) if text.as_bytes().starts_with(PACKED_BASE64) => self.decode(node, context),
             NodeKind::String(text) => self.text(node, &text, context),
             NodeKind::Other(_) => {}
         }
@@ -426,9 +453,16 @@ impl Walker<'_> {
         if !self.is_new(node, text) {
             return;
         }
+        if self.view.is_none() && command::may_create(text) {
+            self.commands(node, text, context);
+        }
         // A patch need not say what it changes.
         if text.contains(':') && (context.patch.is_some() || may_hold_rbac(text.as_bytes())) {
             self.opened.insert(node.identity());
+            let bodies = script::here_documents(text);
+            if !bodies.is_empty() {
+                return self.script(node, text, bodies, context);
+            }
             if self.view.is_some() && is_templated(node.source()) {
                 self.nested_template(node, text, context);
             } else {
@@ -495,24 +529,27 @@ impl Walker<'_> {
 
     /// The values of a mapping, each encoded as base64.
     fn encoded(&mut self, mapping: Node<'_>, context: &Context) {
-        self.entries(mapping, 0, &mut |walker, _, value, _| {
-            let is_new = !walker.seen.contains(&value.identity());
-            let text = value.as_str().filter(|text| is_new && walker.pay(value, text.len()));
-            let Some(text) = text else { return };
-            let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            let Ok(mut bytes) = BASE64.decode(compact) else { return };
-            // Helm keeps a release packed, and encodes that once more.
-            if bytes.starts_with(PACKED_BASE64) {
-                bytes = BASE64.decode(&bytes).unwrap_or(bytes);
-            }
-            if bytes.starts_with(PACKED) {
-                bytes = match unpack(&bytes, walker.budget.get().unwrap_or_default()) {
-                    Ok(unpacked) => unpacked,
-                    Err(bytes) => return walker.not_unpacked(value, bytes, context),
-                };
-            }
-            walker.text(value, &text_of(bytes), context);
-        });
+        self.entries(mapping, 0, &mut |walker, _, value, _| walker.decode(value, context));
+    }
+
+    /// A string that is encoded as base64.
+    fn decode(&mut self, value: Node<'_>, context: &Context) {
+        let is_new = !self.seen.contains(&value.identity());
+        let text = value.as_str().filter(|text| is_new && self.pay(value, text.len()));
+        let Some(text) = text else { return };
+        let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let Ok(mut bytes) = BASE64.decode(compact) else { return };
+        // Helm keeps a release packed, and a Secret encodes that once more.
+        if bytes.starts_with(PACKED_BASE64) {
+            bytes = BASE64.decode(&bytes).unwrap_or(bytes);
+        }
+        if bytes.starts_with(PACKED) {
+            bytes = match unpack(&bytes, self.budget.get().unwrap_or_default()) {
+                Ok(unpacked) => unpacked,
+                Err(bytes) => return self.not_unpacked(value, bytes, context),
+            };
+        }
+        self.text(value, &text_of(bytes), context);
     }
 
     /// Says that something is packed and was not unpacked, but for so many bytes.
@@ -527,11 +564,63 @@ impl Walker<'_> {
     fn nested(&mut self, node: Node<'_>, text: &str, context: &Context) {
         let first = (self.contents.roles.len(), self.contents.bindings.len());
         self.nested_documents(text, node, &node.place_map(text), context);
+        self.templated_since(first, node);
+    }
+
+    /// Notes what the template knows of the roles and bindings that were read since.
+    fn templated_since(&mut self, first: (usize, usize), node: Node<'_>) {
         let templated = self.templated(node);
         let Contents { roles, bindings, .. } = &mut *self.contents;
         let roles = roles.iter_mut().skip(first.0).map(|role| &mut role.meta);
         let metas = roles.chain(bindings.iter_mut().skip(first.1).map(|binding| &mut binding.meta));
         metas.for_each(|meta| meta.template = templated.clone());
+    }
+
+    /// The roles and bindings that commands in a script create.
+    fn commands(&mut self, node: Node<'_>, script: &str, context: &Context) {
+        let commands = command::commands(script);
+        if commands.is_empty() {
+            return;
+        }
+        let (map, lines) = (node.place_map(script), LineIndex::new(script));
+        let text = |word: Word| Text { place: map.locate(lines.place(word.range)), value: SmolStr::new(word.text) };
+        let texts = |words: Vec<Word>| words.into_iter().map(text).collect::<Vec<Text>>();
+        let embedding = self.embedding(Form::Manifest, context);
+        let meta = |kind: ObjectKind, name: Word, namespace: Option<Word>| {
+            let namespace = namespace.filter(|_| kind.is_namespaced()).map(|word| SmolStr::new(word.text));
+            made(kind, namespace, text(name), self.path, Arc::clone(&embedding))
+        };
+        for command in commands {
+            match command {
+                Command::Role { is_cluster, name, namespace, verbs, resources, names, urls } => {
+                    let kind = if is_cluster { ObjectKind::ClusterRole } else { ObjectKind::Role };
+                    let rules = command::rules(texts(verbs), texts(resources), texts(names), texts(urls));
+                    self.contents.roles.push(Role { meta: meta(kind, name, namespace), rules, aggregation: None });
+                }
+                Command::Binding { is_cluster, name, namespace, role, is_cluster_role, users, groups, accounts } => {
+                    let kind = if is_cluster { ObjectKind::ClusterRoleBinding } else { ObjectKind::RoleBinding };
+                    let role_kind = if is_cluster_role { RoleKind::ClusterRole } else { RoleKind::Role };
+                    let subjects = command::subjects(texts(users), texts(groups), texts(accounts));
+                    let role_ref = RoleRef { kind: Some(role_kind), name: text(role) };
+                    self.contents.bindings.push(Binding { meta: meta(kind, name, namespace), role_ref, subjects });
+                }
+            }
+        }
+        self.opened.insert(node.identity());
+    }
+
+    /// A shell script with here-documents.
+    fn script(&mut self, node: Node<'_>, text: &str, bodies: Vec<(Range<usize>, u32)>, context: &Context) {
+        let map = node.place_map(text);
+        let first = (self.contents.roles.len(), self.contents.bindings.len());
+        for (range, line) in bodies {
+            let body = text.get(range.clone()).unwrap_or_default();
+            for piece in split_documents(body.as_bytes()) {
+                let range = range.start + piece.range.start..range.start + piece.range.end;
+                self.nested_document(text, &Piece { range, line: line + piece.line - 1 }, node, &map, context);
+            }
+        }
+        self.templated_since(first, node);
     }
 
     fn nested_documents(&mut self, text: &str, node: Node<'_>, map: &Arc<PlaceMap>, context: &Context) {
@@ -542,34 +631,38 @@ impl Walker<'_> {
             return self.problem(node, message, "write the manifests out, or check the innermost on their own");
         }
         for piece in split_documents(text.as_bytes()) {
-            let part = text.get(piece.range.clone()).unwrap_or_default();
-            let (trees, error) = parse_nested(part, piece.range.start, piece.line, map);
-            for tree in &trees {
-                let first = self.contents.roles.len();
-                let mut inner = Walker::new(self.path, &mut *self.contents, self.budget);
-                (inner.text_depth, inner.route) = (self.text_depth + 1, self.route.clone());
-                if let Some(root) = tree.root() {
-                    inner.document(root, Some(context));
-                }
-                let opened = inner.opened;
-                if tree.exhausted() {
-                    let message = "the aliases of the manifest in this string stand for more nodes than are read; what was read of it is incomplete";
-                    self.problem(node, message.to_owned(), "write the repeated parts out");
-                }
-                account(tree, self.path, &opened, first, Some(&context.carrier), self.contents);
+            self.nested_document(text, &piece, node, map, context);
+        }
+    }
+
+    fn nested_document(&mut self, text: &str, piece: &Piece, node: Node<'_>, map: &Arc<PlaceMap>, context: &Context) {
+        let part = text.get(piece.range.clone()).unwrap_or_default();
+        let (trees, error) = parse_nested(part, piece.range.start, piece.line, map);
+        for tree in &trees {
+            let first = self.contents.roles.len();
+            let mut inner = Walker::new(self.path, &mut *self.contents, self.budget);
+            (inner.text_depth, inner.route) = (self.text_depth + 1, self.route.clone());
+            if let Some(root) = tree.root() {
+                inner.document(root, Some(context));
             }
-            if let Some(error) = error {
-                // Of a template that was said already.
-                if self.view.is_none() && may_grant(part) && is_templated(part) {
-                    let what = format!(
-                        "manifests in a string of {} are no YAML before they are filled in: {}",
-                        context.carrier.describe(),
-                        error.message
-                    );
-                    self.contents.unknown.push(Unknown::new(node.place().offset, what));
-                }
-                mention::in_text(part, &piece, map, self.path, &context.carrier, self.contents);
+            let opened = inner.opened;
+            if tree.exhausted() {
+                let message = "the aliases of the manifest in this string stand for more nodes than are read; what was read of it is incomplete";
+                self.problem(node, message.to_owned(), "write the repeated parts out");
             }
+            account(tree, self.path, &opened, first, Some(&context.carrier), self.contents);
+        }
+        if let Some(error) = error {
+            // Of a template that was said already.
+            if self.view.is_none() && may_grant(part) && is_templated(part) {
+                let what = format!(
+                    "manifests in a string of {} are no YAML before they are filled in: {}",
+                    context.carrier.describe(),
+                    error.message
+                );
+                self.contents.unknown.push(Unknown::new(node.place().offset, what));
+            }
+            mention::in_text(part, piece, map, self.path, &context.carrier, self.contents);
         }
     }
 
@@ -585,8 +678,8 @@ impl Walker<'_> {
         });
     }
 
-    /// Looks for Ansible tasks in what is no object: plays, blocks and lists of tasks.
-    fn tasks(&mut self, node: Node<'_>, depth: usize) {
+    /// Looks for objects and Ansible tasks in what is no object: values, plays, blocks and lists of tasks.
+    fn tasks(&mut self, node: Node<'_>, context: Option<&Context>, depth: usize) {
         if depth > MAX_DEPTH {
             return;
         }
@@ -595,24 +688,41 @@ impl Walker<'_> {
                 let context = Context::new(Carrier::other(patch::LOOSE, None, node));
                 self.patch(node, &context.in_patch(None), depth);
             }
-            NodeKind::Sequence => self.items(node, depth, &mut |walker, item, depth| walker.tasks(item, depth)),
+            NodeKind::Sequence => {
+                self.items(node, depth, &mut |walker, item, depth| walker.tasks(item, context, depth));
+            }
+            NodeKind::String(text) => {
+                if let Some(context) = context {
+                    self.text(node, &text, context);
+                }
+            }
             // A replacement in a file of its own.
             NodeKind::Mapping if kustomization::is_replacement(node) => {
                 self.replacements(std::iter::once(node));
             }
+            NodeKind::Mapping if context.is_some() && object_of(node, None).is_some() => {
+                self.object(node, None, context, depth);
+            }
             NodeKind::Mapping => {
-                let [name] = fields(node, ["name"]);
+                let [name, kind] = fields(node, ["name", "type"]);
+                let is_bundle_object = kind.is_some_and(|kind| kind.as_str().as_deref() == Some(OLM_OBJECT));
                 self.entries(node, depth, &mut |walker, key, value, depth| {
+                    if let Some(context) = context.filter(|_| is_bundle_object && key == "value") {
+                        return walker.encoded(value, context);
+                    }
                     if !MODULES.contains(&key) {
-                        return walker.tasks(value, depth);
+                        return walker.tasks(value, context, depth);
+                    }
+                    // What is removed grants nothing.
+                    let [state] = fields(value, ["state"]);
+                    if state.is_some_and(|state| state.as_str().as_deref() == Some("absent")) {
+                        return walker.harmless.push(value.range());
                     }
                     let context = Context::new(Carrier::other("Ansible task", name, node));
                     let route = std::mem::take(&mut walker.route);
                     let length = walker.route.len();
-                    for (key, definition) in ["definition", "resource_definition"]
-                        .into_iter()
-                        .zip(fields(value, ["definition", "resource_definition"]))
-                    {
+                    const DEFINITIONS: [&str; 3] = ["definition", "resource_definition", "inline"];
+                    for (key, definition) in DEFINITIONS.into_iter().zip(fields(value, DEFINITIONS)) {
                         let Some(definition) = definition else { continue };
                         push_key(&mut walker.route, key);
                         walker.value(definition, &context, value, depth);
@@ -715,9 +825,23 @@ fn text_of(bytes: Vec<u8>) -> String {
     }
 }
 
+/// The property of a bundle in a file-based catalog of OLM that holds an object, encoded as base64
+/// (`operator-registry`, `alpha/property`).
+const OLM_OBJECT: &str = "olm.bundle.object";
+
+/// What a document is called that is no object.
+const LOOSE: &str = "document";
+
 /// The Ansible modules that apply a definition.
-const MODULES: [&str; 5] =
-    ["k8s", "kubernetes.core.k8s", "community.kubernetes.k8s", "community.okd.k8s", "redhat.openshift.k8s"];
+const MODULES: [&str; 7] = [
+    "k8s",
+    "kubernetes.core.k8s",
+    "community.kubernetes.k8s",
+    "community.okd.k8s",
+    "redhat.openshift.k8s",
+    "openshift_raw",
+    "k8s_raw",
+];
 
 fn has_metadata(node: Node<'_>) -> bool {
     let [metadata] = fields(node, ["metadata"]);
