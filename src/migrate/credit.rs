@@ -12,6 +12,7 @@ use crate::evidence::{Evidence, OwnedRequest, Review, Tally};
 use crate::inventory::PolicyRule;
 
 use super::candidate::Candidate;
+use super::widen::is_for_many;
 
 /// An identity that a request takes: what one legacy check asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,8 +132,12 @@ impl LegacyIndex {
         };
         let mut fitting = holders.iter().flat_map(|holder| {
             let slots = self.by_holder.get(&(holder.clone(), kind));
-            let named = slots.and_then(|slots| slots.named.get(name)).into_iter().flatten();
-            named.chain(slots.into_iter().flat_map(|slots| &slots.any)).copied().filter(|index| {
+            let named = || slots.and_then(|slots| slots.named.get(name)).into_iter().flatten();
+            let any = slots.into_iter().flat_map(|slots| &slots.any);
+            // A grant of the name `*` comes last: its constrained form allows many at once.
+            let is_last = is_for_many(kind, name);
+            let ordered = named().filter(move |_| !is_last).chain(any).chain(named().filter(move |_| is_last));
+            ordered.copied().filter(|index| {
                 let candidate = &candidates[*index];
                 let key = candidate.extra_key();
                 candidate.namespace.is_none_or(|own| own == namespace) && (key.is_none() || key == taken.key.as_deref())

@@ -185,7 +185,9 @@ fn asked_names(mode: Mode, kind: IdentityKind, key: Option<&str>, names: &[Text]
 /// Stands for the name `*` in the questions for many groups or extras at once; no name holds a NUL.
 const MANY: &str = "\0many";
 
-fn is_for_many(kind: IdentityKind, name: &str) -> bool {
+/// Reports whether a constrained mode asks for this name when it asks about many identities at once
+/// (`staging/src/k8s.io/apiserver/pkg/endpoints/filters/impersonation`).
+pub(super) fn is_for_many(kind: IdentityKind, name: &str) -> bool {
     name == "*" && matches!(kind, IdentityKind::Groups | IdentityKind::UserExtras)
 }
 
