@@ -6,7 +6,6 @@ mod common;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
 
 use common::{Run, deputize_in};
 use deputize::grants::Grants;
@@ -18,8 +17,8 @@ use deputize::source::{FileText, Limits, read_stream};
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n";
 const RULES: &str = "rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users]}]\n";
 
-/// Runs `check`, `grants`, `guard` and `report`, for people and as JSON, over one file. The debug build that tests use is an order of
-/// magnitude slower than what is released, so the bound here only tells a hang from work.
+/// Runs `check`, `grants`, `guard` and `report`, for people and as JSON, over one file. Time is not measured here: a busy machine
+/// is no fault. `.ci/run` runs these tests with the release build and a bound that tells a hang from work.
 fn survive(name: &str, bytes: &[u8]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(name), bytes).unwrap();
@@ -35,9 +34,7 @@ fn survive(name: &str, bytes: &[u8]) -> Run {
         &["report", name, "--format", "json"],
         &["report", name, "--format", "html"],
     ] {
-        let start = Instant::now();
         let run = deputize_in(directory.path(), arguments);
-        assert!(start.elapsed() < Duration::from_secs(60), "{arguments:?} took {:?}", start.elapsed());
         assert!((0..=2).contains(&run.status), "{arguments:?}: {}", run.status);
         for stream in [&run.stdout, &run.stderr] {
             assert!(!stream.contains("panicked"), "{stream}");

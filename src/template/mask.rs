@@ -341,9 +341,8 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_many_directives_on_one_line_end_quickly() {
-        let start = std::time::Instant::now();
-        masked(&format!("a: {}\n", "{{ .x }} b ".repeat(50_000)));
-        assert!(start.elapsed().as_secs() < 10);
+    fn many_directives_on_one_line_are_understood() {
+        let masked = masked(&format!("a: {}\n", "{{ .x }} b ".repeat(50_000)));
+        assert_eq!(masked.troubles, []);
     }
 }
