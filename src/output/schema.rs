@@ -87,9 +87,13 @@ fn published_schemas_are_those_of_the_types() {
         Some("deputize.report/v1"),
     );
     let version = Some("deputize.evidence/v1");
+    let mut aside =
+        schema_of::<evidence::AsideLine<'static>>("other", "What was seen that is no whole request.", version);
+    // It has one of its optional fields. Without that, a request would be one of these, too.
+    aside["oneOf"] = json!([{"required": ["review"]}, {"required": ["glimpse"]}]);
     let evidence = either(
         schema_of::<evidence::EvidenceLine<'static>>("request", "An impersonated request.", version),
-        schema_of::<evidence::AsideLine<'static>>("other", "What was seen that is no whole request.", version),
+        aside,
         "deputize.evidence/v1",
         &line("evidence"),
     );
@@ -97,7 +101,7 @@ fn published_schemas_are_those_of_the_types() {
         schema_of::<simulate::AnswerShape>("answer", "What the API server would answer to a request.", None),
         schema_of::<simulate::ErrorShape<'static>>("error", "Why a line of the input has no answer.", None),
         "deputize simulate",
-        &line("simulate --output json"),
+        &line("simulate --requests FILE"),
     );
     for (name, schema) in [
         ("check", check),

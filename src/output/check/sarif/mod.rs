@@ -72,8 +72,12 @@ fn run_shape<'a>(
     results: Results<'a>,
 ) -> Run<'a> {
     let used: BTreeSet<&str> = notifications.iter().map(|notification| notification.descriptor.id).collect();
-    let kinds = notifications::KINDS.iter().filter(|(id, _)| used.contains(id));
-    let descriptors = kinds.map(|(id, description)| Descriptor { help: None, ..plain_descriptor(id, description) });
+    let kinds = notifications::KINDS.iter().filter(|kind| used.contains(kind.id));
+    let descriptors = kinds.map(|kind| Descriptor {
+        full_description: Some(text(kind.description)),
+        help: Some(text(kind.help)),
+        ..plain_descriptor(kind.id, kind.description)
+    });
     Run {
         tool: Tool {
             driver: Driver {

@@ -14,22 +14,50 @@ const CONTEXT: &str = "context-not-read";
 const NOT_LOOKED_AT: &str = "not-looked-at";
 const LEFT_OUT: &str = "results-left-out";
 
-/// All kinds of notifications, with their descriptions.
-pub(super) const KINDS: [(&str, &str); 14] = [
-    (CONTEXT, "A cluster could not be read."),
-    (NOT_LOOKED_AT, "Part of the input was not looked at."),
-    (LEFT_OUT, "There are more results than a reader takes."),
-    ("unreadable", "A file or directory could not be read."),
-    ("too-large", "A file is larger than the bound."),
-    ("not-utf-8", "Text is not UTF-8."),
-    ("syntax", "A document is neither YAML nor a template."),
-    ("expansion", "Aliases or aggregation rules stand for too much."),
-    ("wrong-type", "A field of an RBAC object has the wrong type or no value."),
-    ("duplicate-key", "A mapping has a key twice."),
-    ("null", "A null is where a list or a string belongs."),
-    ("not-editable", "A file cannot be edited."),
-    ("not-listed", "The API server did not list some objects."),
-    ("limited", "Part of a cluster was left out on purpose."),
+/// What a run can say of itself.
+pub(super) struct Kind {
+    pub(super) id: &'static str,
+    pub(super) description: &'static str,
+    /// What to do. GitHub asks for it.
+    pub(super) help: &'static str,
+}
+
+const fn kind(id: &'static str, description: &'static str, help: &'static str) -> Kind {
+    Kind { id, description, help }
+}
+
+/// All kinds of notifications.
+pub(super) const KINDS: [Kind; 14] = [
+    kind(CONTEXT, "A cluster could not be read.", "Check the context and its credentials, and run it again."),
+    kind(NOT_LOOKED_AT, "Part of the input was not looked at.", "Review this part yourself, or render it first."),
+    kind(
+        LEFT_OUT,
+        "There are more results than a reader takes.",
+        "Use `--output json`, or check fewer paths in a run.",
+    ),
+    kind("unreadable", "A file or directory could not be read.", "Check the path and its permissions."),
+    kind("too-large", "A file is larger than the bound.", "Raise the bound with `--max-file-size`."),
+    kind("not-utf-8", "Text is not UTF-8.", "Save the file as UTF-8."),
+    kind("syntax", "A document is neither YAML nor a template.", "Correct the document at the line given."),
+    kind(
+        "expansion",
+        "Aliases or aggregation rules stand for too much.",
+        "Write out what the aliases or selectors stand for.",
+    ),
+    kind(
+        "wrong-type",
+        "A field of an RBAC object has the wrong type or no value.",
+        "Correct the field: the API server refuses the object.",
+    ),
+    kind("duplicate-key", "A mapping has a key twice.", "Remove one of the two."),
+    kind("null", "A null is where a list or a string belongs.", "Give the field a value, or remove it."),
+    kind("not-editable", "A file cannot be edited.", "Edit it yourself."),
+    kind(
+        "not-listed",
+        "The API server did not list some objects.",
+        "Allow listing roles and bindings, or limit the run with `--namespace`.",
+    ),
+    kind("limited", "Part of a cluster was left out on purpose.", "Run without `--namespace` to read all of it."),
 ];
 
 /// Returns what is said of the reading of a world, and of results that are left out.
@@ -125,7 +153,7 @@ mod tests {
             ProblemKind::NotListed,
             ProblemKind::Limited,
         ] {
-            assert!(KINDS.iter().any(|(id, _)| *id == kind.as_str()), "{kind:?}");
+            assert!(KINDS.iter().any(|known| known.id == kind.as_str()), "{kind:?}");
         }
     }
 }
