@@ -359,7 +359,7 @@ def self_test(files: dict[str, Path], schemas: dict[str, dict], out: Path) -> No
 
 
 def main() -> None:
-    # With the checkout's time and not its place: temporary directories may be links.
+    # Resolved: temporary directories may be links.
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary).resolve()
         out = root / "out"
