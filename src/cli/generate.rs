@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use deputize::about;
 
 use super::{Cli, Failure, Outcome, Status, terminal};
 
@@ -41,7 +42,8 @@ pub(super) fn man(args: &ManArgs) -> Outcome {
     let mut page = Vec::new();
     // The page of a command is called `deputize-check(1)`, as that of `git` is.
     let title = command.get_display_name().unwrap_or("deputize").to_owned();
-    clap_mangen::Man::new(command.clone()).title(title).render(&mut page)?;
+    let source = format!("deputize {}", about::VERSION);
+    clap_mangen::Man::new(command.clone()).title(title).source(source).render(&mut page)?;
     print(&page)
 }
 

@@ -383,6 +383,40 @@ class Kubernetes(Case):
                     self.assertNotIn("Usage:", started.stderr)
 
 
+class Release(Case):
+    def test_archive(self) -> None:
+        """Makes a release with the profile that is already built, and looks at what is in it."""
+        dist = self.root / "dist"
+        env = {name: value for name, value in os.environ.items() if name.startswith(("CARGO", "RUST", "PATH"))}
+        env |= {"DEPUTIZE_DIST": str(dist), "DEPUTIZE_PROFILE": "dev"}
+        result = run(CHECKOUT / "scripts/release", cwd=self.root, env=env)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        archives = sorted(dist.glob("*.tar.gz"))
+        self.assertGreater(len(archives), 0)
+        for archive in archives:
+            name = archive.name.removesuffix(".tar.gz")
+            with tarfile.open(archive) as contents:
+                contents.extractall(self.root, filter="data")
+            directory = self.root / name
+            self.assertEqual(run(directory / "deputize", "--version", cwd=self.root).stdout, f"deputize {VERSION}\n")
+            help_text = run(BINARY, "--help", cwd=self.root).stdout
+            commands = set(re.findall(r"^  ([a-z]+) ", help_text[: help_text.index("Options:")], re.M)) - {"help"}
+            self.assertGreater(len(commands), 10)
+            pages = {path.name for path in (directory / "man").iterdir()}
+            self.assertEqual(pages, {"deputize.1"} | {f"deputize-{command}.1" for command in commands})
+            self.assertEqual(len(list((directory / "completions").iterdir())), 5)
+            for path in directory.rglob("*"):
+                self.assertTrue(path.is_dir() or path.stat().st_size > 300, path)
+        sums = run("sha256sum", "-c", "SHA256SUMS", cwd=dist)
+        self.assertEqual(sums.returncode, 0, sums.stdout)
+        self.assertEqual(len(sums.stdout.splitlines()), len(list(dist.iterdir())) - 1)
+        bill = (dist / f"deputize-{VERSION}.cdx.json").read_text()
+        names = {component["name"] for component in json.loads(bill)["components"]}
+        self.assertLessEqual({"clap", "kube", "granit-parser"}, names)
+        self.assertNotIn("proptest", names)
+        self.assertNotIn(str(CHECKOUT), bill)
+
+
 class Documentation(Case):
     def test_commands_of_the_page(self) -> None:
         """Runs every command of docs/ci.md, in order, in a repository with 40 findings."""
