@@ -76,22 +76,23 @@ impl ProblemKind {
         }
     }
 
-    /// What a summary calls them.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::TooLarge => "too large",
-            Self::NotUtf8 => "not UTF-8",
-            Self::Syntax => "broken documents",
-            Self::Expansion => "alias bombs",
-            Self::WrongType => "malformed fields",
-            Self::DuplicateKey => "duplicate keys",
-            Self::Null => "null values",
-            Self::NotEditable => "files that cannot be edited",
-            Self::NotListed => "kinds that could not be listed",
-            Self::Configuration => "errors in the configuration",
-            Self::Limited => "limits of what was read",
-            Self::NoEvents => "logs without events",
-        }
+    /// Returns how many there are of the kind, as a summary says it: `1 broken document`, `2 broken documents`.
+    pub fn count(self, number: usize) -> String {
+        let (one, many) = match self {
+            Self::Unreadable => ("unreadable file", "unreadable files"),
+            Self::TooLarge => ("file that is too large", "files that are too large"),
+            Self::NotUtf8 => ("file that is not UTF-8", "files that are not UTF-8"),
+            Self::Syntax => ("broken document", "broken documents"),
+            Self::Expansion => ("alias bomb", "alias bombs"),
+            Self::WrongType => ("malformed field", "malformed fields"),
+            Self::DuplicateKey => ("duplicate key", "duplicate keys"),
+            Self::Null => ("null value", "null values"),
+            Self::NotEditable => ("file that cannot be edited", "files that cannot be edited"),
+            Self::NotListed => ("kind that could not be listed", "kinds that could not be listed"),
+            Self::Configuration => ("error in the configuration", "errors in the configuration"),
+            Self::Limited => ("limit of what was read", "limits of what was read"),
+            Self::NoEvents => ("log without events", "logs without events"),
+        };
+        format!("{number} {}", if number == 1 { one } else { many })
     }
 }

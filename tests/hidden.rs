@@ -38,7 +38,7 @@ fn write(directory: &Path, name: &str, text: impl AsRef<[u8]>) {
 
 /// Checks a directory with these files.
 fn check(files: &[(&str, &str)]) -> Run {
-    deputize_in(directory(files).path(), &["check", "."])
+    deputize_in(directory(files).path(), &["check", ".", "-v"])
 }
 
 fn finds(run: &Run, what: &str) {
@@ -122,7 +122,7 @@ fn what_is_filled_in_beside_a_verb_hides_nothing() {
     }
     // The verb is listed where its rule is not known.
     let run = check(&[("a.yaml", &format!("{ROLE}{RULES}").replace("[users]", "'{{ r }}'"))]);
-    lists(&run, "a.yaml: `impersonate` on line 5 not judged: it stands in no rule");
+    lists(&run, "a.yaml:5: skipped: `impersonate` outside an RBAC rule");
 }
 
 #[test]
@@ -132,13 +132,10 @@ fn mistakes_in_other_objects_keep_nobody_from_reading() {
         ("    roleRef: {kind: ClusterRole}\n", 8, "roleRef has no `name`"),
         ("    subjects: []\n", 7, "`roleRef` of ClusterRoleBinding \"x\" (in this X, at spec.base) is missing"),
     ] {
-        lists(
-            &check(&[("a.yaml", &format!("{composition}{rest}"))]),
-            &format!("  a.yaml:{line}: not looked at: {reason}"),
-        );
+        lists(&check(&[("a.yaml", &format!("{composition}{rest}"))]), &format!("  a.yaml:{line}: skipped: {reason}"));
     }
     let task = "- kubernetes.core.k8s:\n    definition:\n      apiVersion: rbac.authorization.k8s.io/v1\n      kind: ClusterRole\n      metadata: '{{ m }}'\n      rules: '{{ r }}'\n";
-    lists(&check(&[("a.yaml", task)]), "a.yaml:6: template ({{ }}) not looked at: `rules` is filled in by {{ r }}");
+    lists(&check(&[("a.yaml", task)]), "a.yaml:6: skipped: template ({{ }}): `rules` is filled in by {{ r }}");
 }
 
 #[test]
@@ -155,7 +152,7 @@ fn patches_of_bindings_need_no_role() {
     finds(&check(&[("role.yaml", &base), ("Kustomization", &inline(&add))]), ANY_USER);
     // What is taken away, and whom nobody knows.
     let run = check(&[("kustomization.yaml", &inline(&format!("$patch: delete\n{patch}")))]);
-    assert_eq!((run.status, run.stderr.contains("not looked at")), (0, false), "{}", run.stderr);
+    assert_eq!((run.status, run.stderr.contains("skipped")), (0, false), "{}", run.stderr);
     let remove = add.replace("{kind: User, name: bob}", "{$patch: delete, kind: User, name: bob}, {$patch: replace}");
     let run = check(&[("role.yaml", &base), ("kustomization.yaml", &inline(&remove))]);
     assert!(run.status == 0 && !run.stdout.contains("bob"), "{}{}", run.stdout, run.stderr);
@@ -195,10 +192,7 @@ fn what_a_kustomization_names_is_read() {
     // What becomes data is searched.
     let maker = "configMapGenerator:\n- name: a\n  files: [key=data.txt, none.txt]\n";
     let run = check(&[("kustomization.yaml", maker), ("data.txt", &grant)]);
-    lists(
-        &run,
-        "  data.txt:5: not looked at: a kustomization puts it into a ConfigMap or Secret, and it holds the word",
-    );
+    lists(&run, "  data.txt:5: skipped: a kustomization puts it into a ConfigMap or Secret, and it holds the word");
     assert!(!run.stderr.contains("none.txt"), "{}", run.stderr);
 }
 
@@ -211,9 +205,9 @@ fn nothing_outside_is_read() {
         directory(&[("in/kustomization.yaml", kustomization), ("role.txt", &grant), ("base/a.yaml", &grant)]);
     let run = deputize_in(directory.path(), &["check", "in"]);
     for expected in [
-        "in/kustomization.yaml:1: not looked at: what it names lies outside of what was given: ../role.txt, ../base\n",
-        "in/kustomization.yaml:1: not looked at: what it names is fetched from elsewhere: https://example.com/x, example.com/a/b\n",
-        "in/kustomization.yaml:1: not looked at: what it names is not there: missing.yaml, in\n",
+        "in/kustomization.yaml:1: skipped: what it names lies outside of what was given: ../role.txt, ../base\n",
+        "in/kustomization.yaml:1: skipped: what it names is fetched from elsewhere: https://example.com/x, example.com/a/b\n",
+        "in/kustomization.yaml:1: skipped: what it names is not there: missing.yaml, in\n",
     ] {
         lists(&run, expected);
     }
@@ -257,17 +251,17 @@ fn patches_of_parts_of_rules_are_listed() {
         let changes = format!("a patch changes a part of a rule that it does not show: {expected}\n");
         let files = [("a.yaml", &*grant), ("Kustomization", "patches: [{path: p.yaml}]\n")];
         let named = check(&[files[0], files[1], ("p.yaml", &format!("- {operation}\n"))]);
-        lists(&named, &format!("p.yaml:1: not looked at: {changes}"));
+        lists(&named, &format!("p.yaml:1: skipped: {changes}"));
         assert!(named.stderr.starts_with("read 3 files"), "{}", named.stderr);
         let run = check(&[("a.yaml", &grant), ("kustomization.yaml", &kustomization)]);
-        lists(&run, &format!("kustomization.yaml:4: not looked at: {changes}"));
+        lists(&run, &format!("kustomization.yaml:4: skipped: {changes}"));
     }
     let task = "- kubernetes.core.k8s_json_patch:\n    patch: [{op: replace, path: /rules/0/verbs, value: ['*']}]\n";
-    lists(&check(&[("a.yaml", task)]), "a.yaml:2: not looked at: a patch changes a part of a rule");
+    lists(&check(&[("a.yaml", task)]), "a.yaml:2: skipped: a patch changes a part of a rule");
     let kustomization = "replacements:\n- source: {kind: ConfigMap, name: c, fieldPath: data.v}\n  targets:\n  - {select: {kind: ClusterRole}, fieldPaths: [rules.0.verbs.0, metadata.name]}\n";
     let run = check(&[("a.yaml", &grant), ("kustomization.yaml", kustomization)]);
-    lists(&run, "kustomization.yaml:4: not looked at: a replacement changes a part of a rule: rules.0.verbs.0\n");
-    assert_eq!(run.stderr.matches("not looked at:").count(), 1, "{}", run.stderr);
+    lists(&run, "kustomization.yaml:4: skipped: a replacement changes a part of a rule: rules.0.verbs.0\n");
+    assert_eq!(run.stderr.matches(": skipped: ").count(), 1, "{}", run.stderr);
 }
 
 const CHART: (&str, &str) = ("c/Chart.yaml", "name: c\n");
@@ -277,23 +271,12 @@ fn transformers_that_are_written_in_kustomizations_are_read() {
     let transformer = |what: &str| format!("resources: [a.yaml]\ntransformers:\n- |-\n  apiVersion: builtin\n{what}");
     let part = "  kind: PatchTransformer\n  target: {}\n  patch: '[{\"op\": \"add\", \"path\": \"/rules/0/resources/-\", \"value\": \"users\"}]'\n";
     let run = check(&[("kustomization.yaml", &transformer(part)), ("a.yaml", &granted().replace("users", "pods"))]);
-    assert!(
-        run.stderr.contains("kustomization.yaml:7: not looked at: a patch changes a part of a rule"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("kustomization.yaml:7: skipped: a patch changes a part of a rule"), "{}", run.stderr);
     let replaced = "  kind: ReplacementTransformer\n  replacements: [{targets: [{fieldPaths: [rules.0.verbs]}]}]\n";
     let run = check(&[("kustomization.yaml", &transformer(replaced)), ("a.yaml", &granted().replace("users", "pods"))]);
-    assert!(
-        run.stderr.contains("not looked at: a replacement changes a part of a rule: rules.0.verbs"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("skipped: a replacement changes a part of a rule: rules.0.verbs"), "{}", run.stderr);
     let charts = "helmCharts:\n- name: c\n  valuesInline: {verbs: impersonate}\n";
-    lists(
-        &check(&[("kustomization.yaml", charts)]),
-        "  kustomization.yaml:2: not looked at: chart \"c\" is rendered here",
-    );
+    lists(&check(&[("kustomization.yaml", charts)]), "  kustomization.yaml:2: skipped: chart \"c\" is rendered here");
     let whole = "  kind: PatchTransformer\n  target: {kind: ClusterRole, name: x}\n  patch: '[{\"op\": \"add\", \"path\": \"/rules/-\", \"value\": {\"apiGroups\": [\"\"], \"resources\": [\"users\"], \"verbs\": [\"impersonate\"]}}]'\n";
     let base = format!("{ROLE}rules: []\n---\n{BINDING}{BOB}");
     finds(&check(&[("kustomization.yaml", &transformer(whole)), ("a.yaml", &base)]), ANY_USER);
@@ -341,20 +324,20 @@ fn other_files_of_a_chart_are_searched_where_templates_read_some() {
         directory(&[CHART, ("c/templates/a.yaml", template), ("c/files/role", &grant), ("c/LICENSE", "none")])
     };
     let run = deputize_in(files(reading).path(), &["check", "."]);
-    lists(&run, "  c/files/role:5: not looked at: templates of its chart read files (`.Files`), and it holds the word");
+    lists(&run, "  c/files/role:5: skipped: templates of its chart read files (`.Files`), and it holds the word");
     // What is made of it is not known either.
     lists(
         &run,
-        "  c/templates/a.yaml:1: template ({{ }}) not looked at: {{ tpl (.Files.Get \"files/role\") . }} may write RBAC",
+        "  c/templates/a.yaml:1: skipped: template ({{ }}): {{ tpl (.Files.Get \"files/role\") . }} may write RBAC",
     );
-    assert_eq!(run.stderr.matches("not looked at:").count(), 2, "{}", run.stderr);
+    assert_eq!(run.stderr.matches(": skipped: ").count(), 2, "{}", run.stderr);
     let run = deputize_in(files("{{ .Release.Name }}\n").path(), &["check", "."]);
-    assert!(!run.stderr.contains("not looked at"), "{}", run.stderr);
+    assert!(!run.stderr.contains("skipped"), "{}", run.stderr);
     for (from, given) in [("", "c/templates"), ("c/templates", "."), ("c/templates", "a.yaml")] {
         let run = deputize_in(&files(reading).path().join(from), &["check", given]);
         lists(
             &run,
-            "a.yaml: not looked at: templates read files of their chart (`.Files`), which lie outside of what was given",
+            "a.yaml: skipped: templates read files of their chart (`.Files`), which lie outside of what was given",
         );
     }
 }
@@ -376,8 +359,8 @@ fn packed_charts_are_listed() {
     ] {
         write(directory.path(), &format!("c/charts/{name}"), bytes);
         for (given, shown) in [(".", "c/charts/"), ("c/charts", "c/charts/")] {
-            let run = deputize_in(directory.path(), &["check", given]);
-            lists(&run, &format!("  {shown}{name}: not looked at: a packed chart {reason}"));
+            let run = deputize_in(directory.path(), &["check", given, "-v"]);
+            lists(&run, &format!("  {shown}{name}: skipped: a packed chart {reason}"));
             assert!(!run.stderr.contains("other/"), "{}", run.stderr);
         }
     }
@@ -400,12 +383,11 @@ fn packed_and_encoded_data_is_read() {
     // A bomb, and what only begins like one.
     for bytes in [&packed(&vec![b'a'; 64 << 20])[..], b"\x1f\x8b\x08 none", b"H4sI none"] {
         let run = check(&[("a.yaml", &secret(bytes))]);
-        let said =
-            run.stderr.contains("a.yaml:4: not looked at: data.a of Secret \"s\" is packed, and broken or larger");
+        let said = run.stderr.contains("a.yaml:4: skipped: data.a of Secret \"s\" is packed, and broken or larger");
         assert_eq!((run.status, said), (0, !bytes.starts_with(b"H")), "{}", run.stderr);
     }
     // Other data of secrets is no news.
-    assert!(!check(&[("a.yaml", &secret(b"\x00\xff\x80 key"))]).stderr.contains("not looked at"));
+    assert!(!check(&[("a.yaml", &secret(b"\x00\xff\x80 key"))]).stderr.contains("skipped"));
 }
 
 #[test]
@@ -437,7 +419,8 @@ fn bombs_and_long_lists_are_bounded() {
     secrets += &format!("  c: {text}\n").repeat(50);
     let names = format!("resources: [{}]\n", "x.txt, ".repeat(20_000));
     let nulls = format!("{ROLE}rules: [{}]\n", "{verbs: }, ".repeat(50_000));
-    let run = check(&[("a.yaml", &secrets), ("kustomization.yaml", &names), ("b.yaml", &nulls)]);
+    let files = directory(&[("a.yaml", &secrets), ("kustomization.yaml", &names), ("b.yaml", &nulls)]);
+    let run = deputize_in(files.path(), &["check", "."]);
     assert!(run.stderr.contains("it names 10000 more files than are followed"), "{}", run.stderr);
 }
 
@@ -477,30 +460,26 @@ fn what_only_kubectl_reads_is_found() {
 fn kustomize_changes_more_than_rules() {
     let base = format!("{ROLE}rules: []\n---\n{BINDING}{BOB}");
     for (name, text, said) in [
-        (
-            "p.yaml",
-            "- {op: move, from: /extra, path: /rules}\n",
-            "p.yaml:1: not looked at: a patch changes a part of a rule",
-        ),
+        ("p.yaml", "- {op: move, from: /extra, path: /rules}\n", "p.yaml:1: skipped: a patch changes a part of a rule"),
         (
             "p.yaml",
             "- {op: replace, path: /roleRef/name, value: y}\n",
-            "p.yaml:1: not looked at: a patch changes the role of a binding that it does not show: replace /roleRef/name",
+            "p.yaml:1: skipped: a patch changes the role of a binding that it does not show: replace /roleRef/name",
         ),
         (
             "p.yaml",
             "- {op: replace, path: /kind, value: ClusterRole}\n",
-            "p.yaml:1: not looked at: a patch changes the type of an object: replace /kind",
+            "p.yaml:1: skipped: a patch changes the type of an object: replace /kind",
         ),
         (
             "p.yaml",
             "source: {kind: ConfigMap}\ntargets: [{fieldPaths: [roleRef.name]}]\n",
-            "p.yaml:2: not looked at: a replacement changes the role of a binding: roleRef.name",
+            "p.yaml:2: skipped: a replacement changes the role of a binding: roleRef.name",
         ),
         (
             "p.yaml",
             "- {source: {kind: ConfigMap}, targets: [{fieldPaths: [rules.0.verbs]}]}\n",
-            "p.yaml:1: not looked at: a replacement changes a part of a rule: rules.0.verbs",
+            "p.yaml:1: skipped: a replacement changes a part of a rule: rules.0.verbs",
         ),
     ] {
         let kustomization = "patches: [{path: p.yaml}]\nreplacements: [{path: p.yaml}]\n";

@@ -10,9 +10,11 @@ use std::io::{self, Read};
 use common::{Run, deputize_in};
 use deputize::grants::Grants;
 use deputize::inventory::{LoadOptions, load, load_bytes};
-use deputize::lint::{self, Selection};
-use deputize::output::human::{self, Style};
+use deputize::lint::{self, Selection, Severity};
+use deputize::output::check::{CheckRun, Checked, Display, Format, Repository, Sort};
+use deputize::output::human::Style;
 use deputize::source::{FileText, Limits, read_stream};
+use deputize::triage::Triage;
 
 const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n";
 const RULES: &str = "rules: [{verbs: [impersonate], apiGroups: [\"\"], resources: [users]}]\n";
@@ -143,7 +145,7 @@ fn many_documents() {
     let broken = format!("---\n{ROLE}metadata: [\n").repeat(20_000);
     let run = survive("a.yaml", broken.as_bytes());
     assert_eq!(run.status, 2);
-    assert!(run.stderr.contains("… and 19800 more of this kind: broken documents"), "{}", run.stderr.len());
+    assert!(run.stderr.contains(" (20000 times)\n"), "{}", run.stderr.len());
 }
 
 #[test]
@@ -339,18 +341,39 @@ fn a_file_that_shrinks_before_it_is_quoted() {
     let grants = Grants::new(&inventory);
     let findings = lint::check(&grants, &Selection::default());
     assert_eq!(findings.len(), 1);
+    let triage = Triage::report_all(findings);
     let file = File::options().write(true).open(&path).unwrap();
     for length in (0..file.metadata().unwrap().len()).rev() {
         file.set_len(length).unwrap();
-        let mut out = Vec::new();
-        human::write_findings(&mut out, &inventory, &findings, Style { colour: false, width: 200 }).unwrap();
-        let shown = String::from_utf8(out).unwrap();
+        let shown = shown(&grants, &triage);
         // The finding and its place are said, whether or not its lines can still be shown.
         assert!(shown.contains("can impersonate any user") && shown.contains("a.yaml:4:18"), "{length}: {shown}");
     }
     drop(file);
     fs::remove_file(&path).unwrap();
+    assert!(shown(&grants, &triage).contains("a.yaml:4:18"));
+}
+
+/// What people are shown of findings, every place with its lines.
+fn shown(grants: &Grants<'_>, triage: &Triage) -> String {
+    let run = CheckRun {
+        worlds: vec![Checked { grants, problem: None, triage }],
+        failures: &[],
+        is_several: false,
+        fail_on: None,
+        show_accepted: false,
+        exit_code: 1,
+        repository: Repository::of(std::env::current_dir().unwrap()),
+    };
+    let display = Display {
+        style: Style::of_terminal(200),
+        sort: Sort::Path,
+        limit: None,
+        min_severity: Severity::Note,
+        statistics: false,
+        verbose: true,
+    };
     let mut out = Vec::new();
-    human::write_findings(&mut out, &inventory, &findings, Style { colour: false, width: 200 }).unwrap();
-    assert!(String::from_utf8(out).unwrap().contains("a.yaml:4:18"));
+    Format::Human(display).write(&mut out, &run).unwrap();
+    String::from_utf8(out).unwrap()
 }

@@ -7,9 +7,9 @@ use std::mem::ManuallyDrop;
 use clap::ValueEnum;
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
-use deputize::lint::FailOn;
-use deputize::output::check::{CheckRun, Checked, Format, Repository, write_summary};
-use deputize::output::human;
+use deputize::lint::{FailOn, Severity};
+use deputize::output::check::{CheckRun, Checked, Display, Format, Repository, Sort, write_summary};
+use deputize::output::human::{Style, Verbosity, write_totals};
 use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
 
@@ -25,6 +25,8 @@ const AFTER_HELP: &str = "\
 Exit status: 0 no finding is as severe as --fail-on, 1 one is, 2 something could not be read.
 With --fix or --diff what remains counts; --diff also ends with 1 if there is something to fix.";
 
+/// Options that only concern what people are shown.
+const FOR_PEOPLE: &str = "For people (--output human)";
 /// Bytes that GitHub takes as the summary of a step; of more it shows nothing.
 const MAX_SUMMARY: usize = 1 << 20;
 
@@ -38,6 +40,8 @@ pub(super) struct Args {
     output: Vec<Destination<Output>>,
     #[command(flatten)]
     rules: RuleArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     #[command(flatten)]
     triage: TriageArgs,
     #[command(flatten)]
@@ -72,18 +76,86 @@ pub(super) enum Output {
 
 impl Output {
     /// Returns the format, once it is known what runs the program and what it writes to.
-    fn format(self, is_file: bool) -> Format {
+    fn format(self, display: &DisplayArgs, is_file: bool) -> Format {
         match self {
             Self::Auto if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") => Format::Github,
-            Self::Auto => Self::Human.format(is_file),
-            Self::Human if is_file => Format::Human(terminal::style_of_file()),
-            Self::Human => Format::Human(terminal::style()),
+            Self::Auto => Self::Human.format(display, is_file),
+            Self::Human if is_file => Format::Human(display.with(Style::default())),
+            Self::Human => Format::Human(display.with(terminal::style())),
             Self::Concise => Format::Concise,
             Self::Json => Format::Json,
             Self::Sarif => Format::Sarif,
             Self::Github => Format::Github,
             Self::Gitlab => Format::Gitlab,
             Self::Junit => Format::Junit,
+        }
+    }
+}
+
+/// What people are shown of the findings. Other formats hold all of them, and so does the exit status.
+#[derive(Debug, clap::Args)]
+struct DisplayArgs {
+    /// Show at most so many findings, the worst, and count the rest by rule; 0 or `all` for no limit
+    #[arg(long, value_name = "N", default_value = "50", value_parser = Limit::parse, help_heading = FOR_PEOPLE)]
+    limit: Limit,
+    /// Show no finding less severe than this
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t, help_heading = FOR_PEOPLE)]
+    min_severity: MinSeverity,
+    /// Order of the findings; by severity, the worst is last
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t, help_heading = FOR_PEOPLE)]
+    sort: SortBy,
+    /// Count the findings by rule, and show none of them
+    #[arg(long, help_heading = FOR_PEOPLE)]
+    statistics: bool,
+}
+
+/// How many findings are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit(Option<usize>);
+
+impl Limit {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "0" | "all" => Ok(Self(None)),
+            number => number.parse().map(|number| Self(Some(number))).map_err(|_| "give a number or `all`".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum MinSeverity {
+    Error,
+    Warning,
+    #[default]
+    Note,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum SortBy {
+    #[default]
+    Severity,
+    Path,
+    Rule,
+}
+
+impl DisplayArgs {
+    /// Returns what is shown, laid out like that.
+    fn with(&self, style: Style) -> Display {
+        Display {
+            style,
+            sort: match self.sort {
+                SortBy::Severity => Sort::Severity,
+                SortBy::Path => Sort::Path,
+                SortBy::Rule => Sort::Rule,
+            },
+            limit: self.limit.0,
+            min_severity: match self.min_severity {
+                MinSeverity::Error => Severity::Error,
+                MinSeverity::Warning => Severity::Warning,
+                MinSeverity::Note => Severity::Note,
+            },
+            statistics: self.statistics,
+            verbose: terminal::verbosity() == Verbosity::Everything,
         }
     }
 }
@@ -123,12 +195,21 @@ pub(super) fn run(args: &Args) -> Outcome {
     for world in worlds.iter() {
         status = status.max(world.status(args.require_rbac, fail_on)?);
     }
-    if !args.fixing.prints_diff() {
-        print(args, fail_on, &worlds, &failures, status)?;
-    }
+    // What was read, and what was not, comes before the findings: these are last, where the prompt is.
     for world in worlds.iter() {
-        world.conclude()?;
+        print_coverage(world.inventory)?;
+        say_legacy_use(world.inventory)?;
         judge.print_effects(world.inventory, &world.triage)?;
+    }
+    let shown = if args.fixing.prints_diff() {
+        None
+    } else {
+        print(args, fail_on, &worlds, &failures, status)?;
+        args.findings_shown(&worlds)
+    };
+    for world in worlds.iter() {
+        // Of several worlds, the findings are shown together.
+        world.conclude(shown.filter(|_| worlds.len() == 1), status)?;
         if let Some(fixed) = &fixed {
             status = status.max(fixed.conclude(world)?);
         }
@@ -167,17 +248,33 @@ impl<'i> World<'i> {
         self.inventory.coverage.objects + self.inventory.coverage.embedded == 0
     }
 
-    /// Prints on standard error what was read, and how many findings there are.
-    fn conclude(&self) -> Result<(), Failure> {
-        print_coverage(self.inventory)?;
-        say_legacy_use(self.inventory)?;
+    /// Prints on standard error how many findings there are, and how many were shown, if not all.
+    fn conclude(&self, shown: Option<usize>, status: Status) -> Result<(), Failure> {
+        if terminal::is_quiet() {
+            return Ok(());
+        }
         let mut err = terminal::stderr();
         if self.is_empty() {
             writeln!(err, "there is no RBAC object here, so nothing was checked")?;
         } else {
-            human::write_totals(&mut err, &self.triage)?;
+            let is_whole = status != Status::Failed;
+            write_totals(&mut err, &self.triage, (shown, is_whole), terminal::stderr_style())?;
         }
         Ok(err.flush()?)
+    }
+}
+
+impl Args {
+    /// Returns how many findings people were shown, if not all of them.
+    fn findings_shown(&self, worlds: &[World<'_>]) -> Option<usize> {
+        self.output.iter().find(|to| to.file.is_none() && matches!(to.format, Output::Human | Output::Auto))?;
+        let display = self.display.with(Style::default());
+        let all: usize = worlds.iter().map(|world| world.triage.reported.len()).sum();
+        let severe = |world: &World<'_>| {
+            world.triage.reported.iter().filter(|finding| finding.severity >= display.min_severity).count()
+        };
+        let shown = display.shown(worlds.iter().map(severe).sum());
+        (shown < all).then_some(shown)
     }
 }
 
@@ -218,7 +315,7 @@ fn print(
         exit_code: status as u8,
         repository: Repository::of(std::env::current_dir().unwrap_or_default()),
     };
-    let format = |destination: &Destination<Output>| destination.format.format(destination.file.is_some());
+    let format = |to: &Destination<Output>| to.format.format(&args.display, to.file.is_some());
     let formats: Vec<Format> = args.output.iter().map(format).collect();
     for (destination, format) in args.output.iter().zip(&formats) {
         output::write(destination, |out| format.write(out, &run))?;

@@ -1,6 +1,5 @@
 //! The arguments by which a live cluster is read, and reading it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use deputize::authority::is_dns_label;
@@ -111,7 +110,7 @@ pub(super) fn read_each(
             Ok(snapshot) => take(snapshot)?,
             Err(error) if targets.len() == 1 => return Err(failure(target, &error)),
             Err(error) => {
-                writeln!(terminal::stderr(), "error: {}", escape(&words(target, &error)))?;
+                terminal::print_error(&words(target, &error))?;
                 failures.push(ContextFailure { name: target.name.clone(), error: error.to_string() });
             }
         }
@@ -142,6 +141,6 @@ pub(super) fn path_of(cluster: &ClusterFacts) -> String {
 
 fn load_shown(snapshot: Snapshot) -> Result<Inventory, Failure> {
     let inventory = load_live(&path_of(&snapshot.facts), snapshot.text);
-    human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
+    human::write_problems(&mut terminal::stderr(), &inventory.problems, terminal::remarks())?;
     Ok(inventory)
 }

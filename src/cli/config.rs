@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, matches: &ArgMatches) -> Outcome {
     let entries = entries(args, config, matches);
     let mut out = terminal::stdout();
     let printed = match args.output {
-        Output::Human => write_human(&mut out, config, &entries, Date::today()),
+        Output::Human => write_human(&mut out, config, &entries, Date::today(), terminal::style()),
         Output::Json => write_json(&mut out, config, &entries),
     };
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;

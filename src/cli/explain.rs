@@ -10,9 +10,9 @@ use super::{Failure, Outcome, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Name of the rule, as findings have it
-    #[arg(value_name = "RULE")]
-    rule: String,
+    /// Names of rules, as findings have them
+    #[arg(value_name = "RULE", required = true)]
+    rules: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -23,9 +23,15 @@ pub(super) struct RulesArgs {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let rule = find_rule(&args.rule).map_err(|error| Failure::Message(error.to_string()))?;
+    let find = |name: &String| find_rule(name).map_err(|error| Failure::Message(error.to_string()));
+    let rules = args.rules.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let mut out = terminal::stdout();
-    human::write_page(&mut out, rule)?;
+    for (index, rule) in rules.into_iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        human::write_page(&mut out, rule, terminal::style())?;
+    }
     out.flush()?;
     Ok(Status::Clean)
 }
@@ -33,7 +39,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 pub(super) fn list(args: &RulesArgs) -> Outcome {
     let mut out = terminal::stdout();
     match args.output {
-        Output::Human => human::write_rules(&mut out, catalogue())?,
+        Output::Human => human::write_rules(&mut out, catalogue(), terminal::style())?,
         Output::Json => json::write_rules(&mut out, catalogue())?,
     }
     out.flush()?;

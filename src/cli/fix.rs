@@ -106,7 +106,9 @@ impl FixArgs {
         let changes = fixes.changes();
         if self.diff {
             let mut out = terminal::stdout();
-            let mut write = |change: &FileChange| write_diff(&mut out, &change.path, &change.before, &change.after);
+            let mut write = |change: &FileChange| {
+                write_diff(&mut out, &change.path, &change.before, &change.after, terminal::style())
+            };
             let printed = changes.iter().try_for_each(&mut write);
             terminal::unless_closed(printed.and_then(|()| out.flush()))?;
         } else {

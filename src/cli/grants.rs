@@ -38,11 +38,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let worlds = ManuallyDrop::new(worlds.collect::<Vec<_>>());
     let mut out = terminal::stdout();
     match (args.output, worlds.as_slice()) {
-        (Output::Human, [grants]) if !args.input.is_several() => human::write_grants(&mut out, grants)?,
+        (Output::Human, [grants]) if !args.input.is_several() => {
+            human::write_grants(&mut out, grants, terminal::style())?
+        }
         (Output::Human, worlds) => {
             for grants in worlds {
-                human::write_cluster_heading(&mut out, grants.inventory())?;
-                human::write_grants(&mut out, grants)?;
+                human::write_cluster_heading(&mut out, grants.inventory(), terminal::style())?;
+                human::write_grants(&mut out, grants, terminal::style())?;
             }
         }
         (Output::Json, [grants]) if !args.input.is_several() => json::write_grants(&mut out, grants)?,

@@ -75,7 +75,7 @@ pub(super) fn run(
         writeln!(err, "warning: {}", escape(warning))?;
     }
     if !planned.problems.is_empty() {
-        human::write_problems(&mut err, &planned.problems)?;
+        human::write_problems(&mut err, &planned.problems, terminal::remarks())?;
         writeln!(err, "no file was changed")?;
         err.flush()?;
         return Ok(Status::Failed);
@@ -84,7 +84,9 @@ pub(super) fn run(
         planned.changes.iter().partition(|change| change.template.is_some());
     let shown = if args.diff { planned.changes.iter().collect() } else { by_hand.clone() };
     let mut out = terminal::stdout();
-    let printed = shown.iter().try_for_each(|change| write_diff(&mut out, &change.path, &change.before, &change.after));
+    let style = terminal::style();
+    let print = |change: &&FileChange| write_diff(&mut out, &change.path, &change.before, &change.after, style);
+    let printed = shown.iter().try_for_each(print);
     terminal::unless_closed(printed.and_then(|()| out.flush()))?;
     if !args.diff {
         surroundings.files.write(&edited)?;

@@ -182,8 +182,11 @@ impl InputArgs {
         if self.cluster.is_asked_for() {
             return self.cluster.load_one();
         }
+        if self.reads_stdin() {
+            terminal::announce_stdin("manifests")?;
+        }
         let inventory = load(&self.paths, &LoadOptions { leave_out, ..self.options() });
-        human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
+        human::write_problems(&mut terminal::stderr(), &inventory.problems, terminal::remarks())?;
         if let [first, second, ..] = inventory.clusters.as_slice() {
             // A binding of the one does not bind roles of the other.
             return Err(Failure::Message(format!(
@@ -199,7 +202,7 @@ impl InputArgs {
 /// Reads manifests that are not the main input, and says what could not be read.
 pub(super) fn load_quietly(paths: &[PathBuf]) -> Result<Inventory, Failure> {
     let inventory = load(paths, &LoadOptions::default());
-    human::write_problems(&mut terminal::stderr(), &inventory.problems)?;
+    human::write_problems(&mut terminal::stderr(), &inventory.problems, terminal::remarks())?;
     Ok(inventory)
 }
 
@@ -211,11 +214,12 @@ pub(super) fn leave_out_apart(inventory: &mut Inventory) -> Result<(), Failure> 
         let what = human::count(templates, "RBAC object");
         writeln!(
             err,
-            "warning: {what} in templates left out, since what becomes of them is not known here; render them \
-             (`helm template … | deputize … -`) to have them looked at"
+            "{}: {what} in templates left out, since what becomes of them is not known here; render them \
+             (`helm template … | deputize … -`) to have them looked at",
+            terminal::warning()
         )?;
     }
-    if embedded > 0 {
+    if embedded > 0 && !terminal::is_quiet() {
         let what = human::count(embedded, "role and binding").replace("role and bindings", "roles and bindings");
         writeln!(err, "note: {what} in other objects left out: they grant nothing before something applies them")?;
     }
@@ -224,11 +228,14 @@ pub(super) fn leave_out_apart(inventory: &mut Inventory) -> Result<(), Failure> 
 
 /// Prints on standard error what was read and what was not.
 pub(super) fn print_coverage(inventory: &Inventory) -> Result<(), Failure> {
-    Ok(human::write_coverage(&mut terminal::stderr(), inventory)?)
+    Ok(human::write_coverage(&mut terminal::stderr(), inventory, terminal::remarks())?)
 }
 
 /// Says on standard error how often legacy impersonation was used in the cluster, if the input is one.
 pub(super) fn say_legacy_use(inventory: &Inventory) -> Result<(), Failure> {
+    if terminal::is_quiet() {
+        return Ok(());
+    }
     Ok(human::write_legacy_use(&mut terminal::stderr(), inventory)?)
 }
 
@@ -296,7 +303,7 @@ pub(super) fn one_world(grants: &Grants<'_>) -> Result<(), Failure> {
 /// Whether everything could be read and understood; says on standard error what could not be understood.
 pub(super) fn status_of(grants: &Grants<'_>) -> Result<Status, Failure> {
     let problem = grants.problem();
-    human::write_problems(&mut terminal::stderr(), problem.as_slice())?;
+    human::write_problems(&mut terminal::stderr(), problem.as_slice(), terminal::remarks())?;
     let failed = grants.inventory().problems.iter().chain(&problem).any(|problem| !problem.kind.is_warning());
     Ok(if failed { Status::Failed } else { Status::Clean })
 }

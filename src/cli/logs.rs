@@ -7,6 +7,7 @@ use deputize::evidence::{Evidence, ExtraNames, ExtraValues, LogReport, find_logs
 use deputize::inventory::Inventory;
 use deputize::output::evidence::write_logs;
 use deputize::output::human;
+use deputize::source::STDIN;
 
 use super::progress::Progress;
 use super::{Failure, Status, terminal};
@@ -31,12 +32,15 @@ pub(super) fn read(paths: &[PathBuf], inventories: &[&Inventory]) -> Result<Logs
 
 /// Reads files, directories and standard input, and says on standard error what could not be read.
 pub(super) fn read_as(paths: &[PathBuf], values: ExtraValues) -> Result<LogsRead, Failure> {
+    if paths.iter().any(|path| path.as_os_str() == STDIN) {
+        terminal::announce_stdin("audit logs")?;
+    }
     let logs = find_logs(paths);
     let progress = Progress::of_bytes(logs.bytes);
     let read = read_logs(&logs, values, &|bytes| progress.add(bytes));
     progress.finish();
     let mut err = terminal::stderr();
-    human::write_problems(&mut err, &read.problems)?;
+    human::write_problems(&mut err, &read.problems, terminal::remarks())?;
     write_logs(&mut err, &read.logs)?;
     let is_read = read.problems.iter().all(|problem| problem.kind.is_warning());
     let status = if is_read { Status::Clean } else { Status::Failed };

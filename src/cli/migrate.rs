@@ -342,7 +342,7 @@ fn read_actions(path: PathBuf) -> Result<DeclaredActions, Failure> {
         .map_err(|error| Failure::Message(format!("{} {error}", escape(&name))))?;
     read_declared(&name, text.bytes()).map_err(|problems| {
         // Where standard error is closed, the exit status still tells.
-        let _ = human::write_problems(&mut terminal::stderr(), &problems);
+        let _ = human::write_problems(&mut terminal::stderr(), &problems, terminal::remarks());
         Failure::Message(format!("the declared actions in {} cannot be used", escape(&name)))
     })
 }

@@ -69,13 +69,15 @@ type Outcome = Result<Status, Failure>;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 nothing to report, 1 something to report, 2 something could not be read or done.
-Colours are for terminals; NO_COLOR=1 turns them off, CLICOLOR_FORCE=1 on.";
+Colours are for terminals; NO_COLOR=1 turns them off, CLICOLOR_FORCE=1 on, --color overrides both.";
 
 /// Finds legacy Kubernetes impersonation grants and migrates them to constrained impersonation (KEP-5284).
 #[derive(Debug, Parser)]
 #[command(name = "deputize", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = AFTER_HELP)]
 struct Cli {
+    #[command(flatten)]
+    terminal: terminal::TerminalArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -116,12 +118,14 @@ enum Command {
 /// Runs the command that the arguments ask for.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    terminal::apply_color_of(&arguments);
     let parsed = command_for(arguments.first()).try_get_matches_from(&arguments);
     let (cli, matches) = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
         Ok(parsed) => parsed,
         // Help and version are no errors, and clap knows their streams and exit statuses.
         Err(error) => error.exit(),
     };
+    cli.terminal.apply();
     let outcome = match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Grants(args) => grants::run(&args),

@@ -119,7 +119,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if let Some(read) = read {
         read.say_left_out(&mut err)?;
         if let Some(nothing) = read.nothing_seen() {
-            writeln!(err, "warning: {nothing}: that says nothing about which grants are used")?;
+            writeln!(err, "{}: {nothing}: that says nothing about which grants are used", terminal::warning())?;
         }
     }
     err.flush()?;

@@ -54,7 +54,7 @@ impl ConfigArgs {
 pub(super) fn read_file(file: &Path, root: &Path) -> Result<Config, Failure> {
     let name = shown_name(file);
     config::read_file(file, &name, root).or_else(|problems| {
-        human::write_problems(&mut terminal::stderr(), &problems)?;
+        human::write_problems(&mut terminal::stderr(), &problems, terminal::remarks())?;
         let errors = human::count(problems.len(), "error");
         Err(Failure::Message(format!("{errors} in the configuration {}: nothing was read", escape(&name))))
     })
@@ -189,7 +189,7 @@ impl VersionChoice {
 
 /// Prints which configuration is used, and what it does, on standard error.
 pub(super) fn print_configuration(config: &Config, effects: &[String]) -> Result<(), Failure> {
-    let Some(path) = &config.path else { return Ok(()) };
+    let Some(path) = config.path.as_ref().filter(|_| !terminal::is_quiet()) else { return Ok(()) };
     let effects = if effects.is_empty() { String::new() } else { format!(": {}", effects.join(", ")) };
     writeln!(terminal::stderr(), "configuration {}{effects}", escape(path))?;
     Ok(())

@@ -128,12 +128,14 @@ fn one(args: &Args, authorizer: &Authorizer<'_>, user: &str, action: &Action) ->
     );
     let (attributes, remark) = action.attributes().map_err(Failure::Message)?;
     if let Some(remark) = remark {
-        writeln!(terminal::stderr(), "note: {}", escape(&remark))?;
+        if !terminal::is_quiet() {
+            writeln!(terminal::stderr(), "note: {}", escape(&remark))?;
+        }
     }
     let request = Request { requestor: &requestor, headers: &headers, attributes };
     let decision = decide(authorizer, &request, args.feature(authorizer.inventory()));
-    let mut out = terminal::stdout();
-    trace::write_trace(&mut out, authorizer.inventory(), &request, &decision)?;
+    let mut out = terminal::text();
+    trace::write_trace(&mut out, authorizer.inventory(), &request, &decision, terminal::style())?;
     out.flush()?;
     Ok(if decision.request.is_some() { Status::Clean } else { Status::Reported })
 }
@@ -146,7 +148,10 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
                 .map_err(|error| Failure::Message(format!("{} cannot be read: {error}", path.to_string_lossy())))?;
             Box::new(file)
         }
-        _ => Box::new(io::stdin().lock()),
+        _ => {
+            terminal::announce_stdin("requests, one JSON object a line,")?;
+            Box::new(io::stdin().lock())
+        }
     };
     let mut input = BufReader::with_capacity(1 << 20, input);
     let feature = args.feature(authorizer.inventory());
@@ -171,7 +176,7 @@ fn many(args: &Args, authorizer: &Authorizer<'_>) -> Outcome {
         for answers in answers {
             worst = worst.max(answers.status);
             for (number, error) in answers.errors {
-                writeln!(terminal::stderr(), "line {number}: {}", escape(&error))?;
+                terminal::print_error(&format!("line {number}: {error}"))?;
             }
             out.write_all(&answers.text)?;
         }

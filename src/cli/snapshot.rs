@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         let problems = snapshot.facts.problems(&Arc::from(path_of(&snapshot.facts)));
         let mut err = terminal::stderr();
-        human::write_problems(&mut err, &problems)?;
+        human::write_problems(&mut err, &problems, terminal::remarks())?;
         human::write_snapshot(&mut err, &snapshot)?;
         err.flush()?;
         complete &= problems.iter().all(|problem| problem.kind.is_warning());

@@ -139,7 +139,7 @@ impl Judge<'_> {
         let effects: Vec<String> =
             counts.map(|(number, what, how)| format!("{} {how}", human::count(*number, what))).collect();
         print_configuration(self.config, &effects)?;
-        if let (Some(path), 1..) = (&self.args.baseline, triage.fixed.len()) {
+        if let (Some(path), 1.., false) = (&self.args.baseline, triage.fixed.len(), terminal::is_quiet()) {
             let (path, fixed) = (path.to_string_lossy(), human::count(triage.fixed.len(), "finding"));
             let path = escape(&path);
             writeln!(terminal::stderr(), "baseline {path}: {fixed} fixed; --write-baseline {path} removes them")?;

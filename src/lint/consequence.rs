@@ -66,11 +66,12 @@ fn related_of(grants: &Grants<'_>, path: &Path) -> Vec<Related> {
         let binding = inventory.binding(source.binding);
         places.push(Related {
             message: format!("{label}, by {}", binding.meta.describe()),
+            is_binding: false,
             path: Arc::clone(&binding.meta.path),
             places: vec![(binding.role_ref.name.place, label)],
         });
     }
     let message = format!("cluster-admin is in reach: {way}, {end}");
-    places.insert(0, Related { message, path: Arc::from(""), places: Vec::new() });
+    places.insert(0, Related { message, is_binding: false, path: Arc::from(""), places: Vec::new() });
     places
 }

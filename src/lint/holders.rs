@@ -39,10 +39,12 @@ pub struct Holders {
 }
 
 /// A place that belongs to a finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Related {
     /// What it has to do with it.
     pub message: String,
+    /// Whether it is a binding by which the role is held: the same for every finding about the role.
+    pub is_binding: bool,
     /// The file; empty where no place is marked.
     pub path: Arc<str>,
     /// Marked places in that file, each with a word about it.
@@ -139,7 +141,7 @@ fn related_of(grants: &Grants<'_>, role: RoleId, holders: &[Holder]) -> (Vec<Rel
         message.push_str(&binding.meta.under_conditions(&binding.role_ref.name.place));
         let mut places = vec![(binding.role_ref.name.place, "the role".to_owned())];
         places.extend(subject);
-        related.push(Related { message, path: Arc::clone(&binding.meta.path), places });
+        related.push(Related { message, is_binding: true, path: Arc::clone(&binding.meta.path), places });
     }
     (related, left_out)
 }

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::escape;
-use super::human::write_table;
 use super::json::{Location, place_in, write_document};
+use super::paint::Style;
+use super::table::{Cell, Column, Tone, write_table};
 use crate::config::{Config, Date};
 use crate::syntax::Place;
 
@@ -133,7 +134,13 @@ pub fn write_json(out: &mut dyn Write, config: &Config, entries: &[Entry]) -> io
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_human(out: &mut dyn Write, config: &Config, entries: &[Entry], today: Date) -> io::Result<()> {
+pub fn write_human(
+    out: &mut dyn Write,
+    config: &Config,
+    entries: &[Entry],
+    today: Date,
+    style: Style,
+) -> io::Result<()> {
     let file = config.path.as_deref();
     match file {
         Some(path) => writeln!(out, "configuration {}\n", escape(path))?,
@@ -152,20 +159,27 @@ pub fn write_human(out: &mut dyn Write, config: &Config, entries: &[Entry], toda
             Origin::Environment(name) => format!("environment: {name}"),
             Origin::CommandLine(name) => format!("argument: {name}"),
         };
-        [key.clone(), value, from]
+        let tone = if matches!(origin, Origin::Default) { Tone::Quiet } else { Tone::Plain };
+        [Cell::from(key.clone()), Cell::from(value), Cell::new(from, tone)]
     });
-    write_table(out, ["SETTING", "VALUE", "FROM"], &rows.collect::<Vec<_>>())?;
+    write_table(out, style, ["SETTING", "VALUE", "FROM"].map(Column::new), rows.collect())?;
     if config.accept.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
     let rows = config.accept.iter().map(|accept| {
         let until = match accept.until {
-            Some(until) if accept.counts_on(today) => until.to_string(),
-            Some(until) => format!("{until} (ended)"),
-            None => "-".to_owned(),
+            Some(until) if accept.counts_on(today) => Cell::from(until.to_string()),
+            Some(until) => Cell::new(format!("{until} (ended)"), Tone::Attention),
+            None => Cell::from("-"),
         };
-        [accept.describe(), accept.reason.clone(), until, at(&accept.place)]
+        [Cell::from(accept.describe()), Cell::from(accept.reason.clone()), until, Cell::from(at(&accept.place))]
     });
-    write_table(out, ["ACCEPTS", "REASON", "UNTIL", "FROM"], &rows.collect::<Vec<_>>())
+    let columns = [
+        Column::new("ACCEPTS"),
+        Column::new("REASON").prose(20),
+        Column::new("UNTIL"),
+        Column::new("FROM").optional(1),
+    ];
+    write_table(out, style, columns, rows.collect())
 }

@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use similar::TextDiff;
 
 use super::escape::{escape, escape_except};
+use super::paint::{Paint, Style};
 
 /// Writes what changes in a file; a file that was empty is new. What could deceive whoever reads it is escaped, line ends and tabs excepted: such a
 /// difference is for people alone.
 ///
 /// # Errors
 /// When `out` does.
-pub fn write_diff(out: &mut dyn Write, path: &str, before: &[u8], after: &[u8]) -> io::Result<()> {
+pub fn write_diff(out: &mut dyn Write, path: &str, before: &[u8], after: &[u8], style: Style) -> io::Result<()> {
+    let paint = Paint::new(style);
     let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
     let diff = TextDiff::from_lines(before.as_ref(), after.as_ref());
     let path = escape(path);
@@ -22,7 +24,15 @@ pub fn write_diff(out: &mut dyn Write, path: &str, before: &[u8], after: &[u8]) 
             Some(line) => (line, "\r\n"),
             None => line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n")),
         };
-        write!(out, "{}{end}", escape_except(line, "\t"))?;
+        let line = escape_except(line, "\t");
+        let painted = match line.as_bytes() {
+            [b'+', b'+', b'+', b' ', ..] | [b'-', b'-', b'-', b' ', ..] => paint.bold(&line),
+            [b'@', ..] => paint.blue(&line),
+            [b'+', ..] => paint.green(&line),
+            [b'-', ..] => paint.red(&line),
+            _ => line.into_owned(),
+        };
+        write!(out, "{painted}{end}")?;
     }
     Ok(())
 }
@@ -34,14 +44,14 @@ mod tests {
     #[test]
     fn a_new_file_has_no_old_name() {
         let mut out = Vec::new();
-        write_diff(&mut out, "a.json", b"", b"{}\n").unwrap();
+        write_diff(&mut out, "a.json", b"", b"{}\n", Style::default()).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "--- /dev/null\n+++ b/a.json\n@@ -0,0 +1 @@\n+{}\n");
     }
 
     #[test]
     fn line_ends_stay_and_nothing_else_that_deceives() {
         let mut out = Vec::new();
-        write_diff(&mut out, "a\u{1b}.yaml", b"a\r\nb\x1b[2J\r\nc\td", b"a\r\nc\td").unwrap();
+        write_diff(&mut out, "a\u{1b}.yaml", b"a\r\nb\x1b[2J\r\nc\td", b"a\r\nc\td", Style::default()).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(
             out,

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-
-use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use std::ops::Range;
 
 use super::escape::escape_except;
 use crate::inventory::Inventory;
 use crate::syntax::Place;
 
-/// Lines shown before and after a marked one.
+/// Lines kept before and after a marked one.
 const CONTEXT: usize = 1;
 /// Places this many lines apart are shown together.
 const NEAR: u32 = 6;
@@ -22,48 +21,15 @@ const SURROUNDINGS: usize = 50;
 /// Bytes read before and after a place. What does not fit is cut: a line may be as long as the file.
 const WINDOW: u64 = 600;
 
-/// A few lines of a file with marked places in them. The text is escaped, so its offsets are not those of the file; the
-/// lines and columns that it reports are.
+/// A few lines of a file with marked places in them. The text is escaped, so its offsets are not those of the file.
 #[derive(Debug)]
 pub(super) struct Excerpt {
-    name: String,
-    text: String,
+    /// The lines.
+    pub(super) text: String,
     /// Line of the first character, from 1.
-    line: u32,
-    /// Each marked place, and its range in `text`.
-    marks: Vec<(Place, SourceSpan)>,
-}
-
-impl Excerpt {
-    /// The marked ranges, in the order of the places asked for.
-    pub(super) fn marks(&self) -> impl Iterator<Item = SourceSpan> {
-        self.marks.iter().map(|(_, span)| *span)
-    }
-}
-
-impl SourceCode for Excerpt {
-    fn read_span<'a>(
-        &'a self,
-        span: &SourceSpan,
-        before: usize,
-        after: usize,
-    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let mark = self.marks.iter().find(|(_, known)| known == span);
-        // Without context, the question is where the mark stands; with context, what to show.
-        let (range, line, column) = match mark {
-            Some((place, span)) if before == 0 && after == 0 => (*span, place.line, place.column),
-            _ => (SourceSpan::from((0, self.text.len())), self.line, 1),
-        };
-        let data = self.text.as_bytes().get(range.offset()..range.offset() + range.len());
-        Ok(Box::new(MietteSpanContents::new_named(
-            self.name.clone(),
-            data.ok_or(MietteError::OutOfBounds)?,
-            range,
-            line as usize - 1,
-            column as usize - 1,
-            self.text.lines().count(),
-        )))
-    }
+    pub(super) line: u32,
+    /// The range in `text` of each marked place, in the order of the places asked for.
+    pub(super) marks: Vec<Range<usize>>,
 }
 
 /// Cuts the lines around `places` out of a file, together where they are near each other. Yields the indices of the
@@ -117,13 +83,13 @@ fn excerpt(inventory: &Inventory, path: &str, places: &[Place]) -> Option<Excerp
         let finish = finish.min(shown.len());
         text.push_str(&safe(shown.get(begin..finish)?));
         done = finish;
-        marks.push((*place, SourceSpan::from((offset, text.len() - offset))));
+        marks.push(offset..text.len());
     }
     text.push_str(&safe(shown.get(done..)?));
     if bytes.get(until).is_some_and(|_| !is_break(&bytes, until) && bytes.get(until) != Some(&b'\r')) {
         text.push('…');
     }
-    Some(Excerpt { name: super::escape(path).into_owned(), text, line: first.line - lines_before, marks })
+    Some(Excerpt { text, line: first.line - lines_before, marks })
 }
 
 /// What to show instead of `from..until` if there is a long line in it: the surroundings of the marks, which begin at

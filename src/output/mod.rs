@@ -11,12 +11,16 @@ pub mod evidence;
 mod excerpt;
 pub mod human;
 pub mod json;
+mod markdown;
 mod paint;
 pub mod plan;
+mod remarks;
 pub mod report;
 #[cfg(test)]
 mod schema;
 pub mod simulate;
+mod table;
+mod text;
 pub mod trace;
 pub mod verify;
 pub mod yaml;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::escape;
+use super::paint::{Paint, Style};
 use super::simulate::reason;
 use crate::authority::{
     Attributes, Check, CheckVerb, Decision, Impersonation, Mode, Refusal, Request, SYSTEM_MASTERS, Witness,
@@ -20,8 +21,9 @@ pub fn write_trace(
     inventory: &Inventory,
     request: &Request<'_>,
     decision: &Decision<'_>,
+    style: Style,
 ) -> io::Result<()> {
-    let mut trace = Trace { out, inventory };
+    let mut trace = Trace { out, inventory, paint: Paint::new(style) };
     let requestor = &request.requestor.name;
     let wanted = ask(request.attributes.verb, &request.attributes);
     let (who, verdict) = match &decision.impersonation {
@@ -29,10 +31,8 @@ pub fn write_trace(
         Impersonation::None => (format!("{requestor:?}"), decision.request),
         _ => (format!("{requestor:?} as {:?}", request.headers.user()), None),
     };
-    trace.line(
-        0,
-        &format!("{}: {who} may{} {wanted}", word(verdict.is_some()), if verdict.is_some() { "" } else { " not" }),
-    )?;
+    let not = if verdict.is_some() { "" } else { " not" };
+    trace.marked(0, "", word(verdict.is_some()), verdict.is_some(), &format!(": {who} may{not} {wanted}"))?;
     let reason = reason(request, decision);
     if !reason.is_empty() {
         trace.line(0, &format!("reason: {reason}"))?;
@@ -46,7 +46,8 @@ pub fn write_trace(
         Impersonation::Denied | Impersonation::Invalid => None,
     };
     if let Some(user) = user {
-        trace.line(0, &format!("the request, made as {user:?}: {}", word(decision.request.is_some())))?;
+        let allowed = decision.request.is_some();
+        trace.marked(0, &format!("the request, made as {user:?}: "), word(allowed), allowed, "")?;
         trace.check(&wanted, &request.attributes, request.attributes.verb, decision.request, user)?;
     }
     Ok(())
@@ -55,6 +56,7 @@ pub fn write_trace(
 struct Trace<'o, 'i> {
     out: &'o mut dyn Write,
     inventory: &'i Inventory,
+    paint: Paint,
 }
 
 impl Trace<'_, '_> {
@@ -64,10 +66,12 @@ impl Trace<'_, '_> {
             Impersonation::Invalid => {
                 return self.line(0, "the impersonation is refused with status 400: a header is there, but no user");
             }
-            Impersonation::Denied => self.line(0, "the impersonation: denied by every mode that applies")?,
+            Impersonation::Denied => {
+                self.marked(0, "the impersonation: ", word(false), false, " by every mode that applies")?;
+            }
             Impersonation::Allowed { mode, user } => {
                 let audit = mode.constraint().map_or_else(String::new, |name| format!(", audited as {name}"));
-                self.line(0, &format!("the impersonation: allowed by mode {mode}{audit}"))?;
+                self.marked(0, "the impersonation: ", word(true), true, &format!(" by mode {mode}{audit}"))?;
                 self.line(2, &format!("becomes {:?} in the groups {}", user.name, user.groups.join(", ")))?;
             }
         }
@@ -88,7 +92,7 @@ impl Trace<'_, '_> {
     fn refused_outright(&mut self, decision: &Decision<'_>, mode: Mode) -> io::Result<()> {
         for (refused, refusal) in &decision.refusals {
             if let (true, Refusal::Outright(reason)) = (*refused == mode, refusal) {
-                self.line(4, &format!("✘ {reason}, whatever RBAC says"))?;
+                self.marked(4, "", "✘", false, &format!(" {reason}, whatever RBAC says"))?;
             }
         }
         Ok(())
@@ -102,7 +106,8 @@ impl Trace<'_, '_> {
         witness: Option<Witness>,
         user: &str,
     ) -> io::Result<()> {
-        self.line(4, &format!("{} {what}", if witness.is_some() { "✔" } else { "✘" }))?;
+        let allowed = witness.is_some();
+        self.marked(4, "", if allowed { "✔" } else { "✘" }, allowed, &format!(" {what}"))?;
         match witness {
             Some(Witness::Superuser) => {
                 self.line(8, &format!("{user:?} is in {SYSTEM_MASTERS}, which passes every check"))
@@ -127,6 +132,12 @@ impl Trace<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Writes a line with a word in it that says whether something is allowed.
+    fn marked(&mut self, indent: usize, before: &str, word: &str, allowed: bool, after: &str) -> io::Result<()> {
+        let word = if allowed { self.paint.green(word) } else { self.paint.red(word) };
+        writeln!(self.out, "{:indent$}{}{word}{}", "", escape(before), escape(after))
     }
 
     fn line(&mut self, indent: usize, text: &str) -> io::Result<()> {

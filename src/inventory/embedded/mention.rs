@@ -56,10 +56,10 @@ impl MentionReason {
     /// The reason in words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::NoObject => "the document is no Kubernetes object",
-            Self::NoRule => "it stands in no rule",
-            Self::Text => "it stands in a string that is no manifest",
-            Self::Patch => "a patch of a rule that it does not show",
+            Self::NoObject => "`impersonate` in a document that is not a Kubernetes object",
+            Self::NoRule => "`impersonate` outside an RBAC rule",
+            Self::Text => "`impersonate` in a string that is not a manifest",
+            Self::Patch => "`impersonate` in a patch of a rule that the patch does not show",
         }
     }
 }

@@ -64,6 +64,7 @@ fn place_of(site: &Site<'_>, held: &HeldGrant) -> Option<Related> {
         let role = inventory.role(role);
         Related {
             message: format!("{} still grants `impersonate`", role.meta.describe()),
+            is_binding: false,
             path: Arc::clone(&role.meta.path),
             places: vec![(role.rules.get(rule)?.verbs.get(verb)?.place, "legacy".to_owned())],
         }
@@ -71,6 +72,7 @@ fn place_of(site: &Site<'_>, held: &HeldGrant) -> Option<Related> {
         let binding = inventory.binding(held.binding);
         Related {
             message: format!("{} gives a default role that grants `impersonate`", binding.meta.describe()),
+            is_binding: false,
             path: Arc::clone(&binding.meta.path),
             places: vec![(binding.role_ref.name.place, "the default role".to_owned())],
         }

@@ -39,6 +39,7 @@ impl Rule for UnionWidens {
         let meta = &site.grants.inventory().role(other.role).meta;
         let related = Related {
             message: format!("{} gives the same subject other identities and actions of the mode", meta.describe()),
+            is_binding: false,
             path: Arc::clone(&meta.path),
             places: vec![(meta.name.place, "what this allows counts for both".to_owned())],
         };

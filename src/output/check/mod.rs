@@ -3,6 +3,7 @@
 mod concise;
 mod github;
 mod gitlab;
+mod human;
 mod junit;
 mod place;
 mod sarif;
@@ -11,10 +12,10 @@ use std::cmp::Reverse;
 use std::io::{self, Write};
 
 pub use github::write_summary;
+pub use human::{Display, Sort};
 pub use place::Repository;
 use sha2::{Digest, Sha256};
 
-use super::human::{self, Style};
 use super::json::{self, ContextFailure};
 use crate::grants::Grants;
 use crate::inventory::Inventory;
@@ -25,8 +26,8 @@ use crate::triage::Triage;
 /// How the results of `check` are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Diagnostics with the lines they are about.
-    Human(Style),
+    /// Findings with the lines they are about, for people.
+    Human(Display),
     /// One line a finding.
     Concise,
     /// One JSON document.
@@ -122,10 +123,7 @@ impl Format {
     /// When `out` does.
     pub fn write(self, out: &mut dyn Write, run: &CheckRun<'_>) -> io::Result<()> {
         match self {
-            Self::Human(style) => run.worlds.iter().try_for_each(|world| {
-                human::write_findings(out, world.inventory(), world.findings(), style)?;
-                if run.show_accepted { human::write_accepted(out, world.triage) } else { Ok(()) }
-            }),
+            Self::Human(display) => human::write(out, run, &display),
             Self::Concise => concise::write(out, run),
             Self::Json => write_json(out, run),
             Self::Sarif => sarif::write(out, run),

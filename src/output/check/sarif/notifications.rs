@@ -116,7 +116,7 @@ fn not_looked_at<'a>(world: &Checked<'a>) -> Vec<(&'a str, Option<u32>, String)>
         (&*unread.path, Some(unread.line), reason)
     });
     let mentions = coverage.mentions.iter().map(|mention| {
-        let reason = format!("`impersonate` outside of a rule: {}", mention.reason.describe());
+        let reason = mention.reason.describe().to_owned();
         (&*mention.path, Some(mention.place.line), reason)
     });
     let others = coverage.aside.iter().map(|aside| (&*aside.path, aside.line, aside.reason.clone()));
