@@ -72,7 +72,7 @@ pub(super) fn run(
     planned.problems.extend(checked.problems);
     let mut err = terminal::stderr();
     for warning in &checked.warnings {
-        writeln!(err, "warning: {}", escape(warning))?;
+        writeln!(err, "{}: {}", terminal::warning(), escape(warning))?;
     }
     if !planned.problems.is_empty() {
         human::write_problems(&mut err, &planned.problems, terminal::remarks())?;
@@ -163,8 +163,9 @@ fn warn_of_copies(err: &mut dyn Write, grants: &Grants<'_>, plan: &Plan<'_>) -> 
         if let Some((copy, _)) = meta.copies.iter().find(|(copy, _)| *copy != meta.path) {
             writeln!(
                 err,
-                "warning: {} stands in {} and in {}; what replaces it is added to the first only: where they are for \
+                "{}: {} stands in {} and in {}; what replaces it is added to the first only: where they are for \
                  different clusters, migrate each by itself",
+                terminal::warning(),
                 escape(&meta.describe()),
                 escape(&meta.path),
                 escape(copy)

@@ -234,22 +234,23 @@ fn make_plan<'p>(args: &'p Args, grants: &'p Grants<'p>, given: &'p Given) -> Re
 }
 
 fn say_warnings(err: &mut dyn Write, args: &Args, inventory: &Inventory, given: &Given) -> Result<(), Failure> {
+    let warning = terminal::warning();
     if inventory.coverage.objects == 0 {
-        writeln!(err, "warning: there is no RBAC object here, so there is nothing to migrate: check the paths")?;
+        writeln!(err, "{warning}: there is no RBAC object here, so there is nothing to migrate: check the paths")?;
     }
     if let Some(read) = &given.logs {
         read.say_left_out(err)?;
         if let Some(nothing) = read.nothing_seen() {
-            writeln!(err, "warning: {nothing}: that says nothing about what the impersonators do")?;
+            writeln!(err, "{warning}: {nothing}: that says nothing about what the impersonators do")?;
         }
     }
-    for warning in &given.derived.warnings {
-        writeln!(err, "warning: {}", escape(warning))?;
+    for message in &given.derived.warnings {
+        writeln!(err, "{warning}: {}", escape(message))?;
     }
     if args.version.over(&args.input).feature(inventory) == Feature::LegacyOnly {
         writeln!(
             err,
-            "warning: a server of version {} ignores constrained verbs unless its feature gate is on: keep the legacy \
+            "{warning}: a server of version {} ignores constrained verbs unless its feature gate is on: keep the legacy \
              grants until every API server is at 1.36 or later",
             args.version.over(&args.input).version(inventory)
         )?;

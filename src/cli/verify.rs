@@ -88,23 +88,28 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let mut verification = ManuallyDrop::new(verify(before, after, &read.evidence, &options));
     accept(args, after, options.feature, &mut verification)?;
-    let mut out = terminal::stdout();
     let printed = match args.output {
-        Output::Human => output::write_human(&mut out, &verification, terminal::style()),
-        Output::Json => output::write_json(&mut out, &verification),
+        Output::Human => {
+            let mut out = terminal::text();
+            output::write_human(&mut out, &verification, terminal::style()).and_then(|()| out.flush())
+        }
+        Output::Json => {
+            let mut out = terminal::stdout();
+            output::write_json(&mut out, &verification).and_then(|()| out.flush())
+        }
     };
-    terminal::unless_closed(printed.and_then(|()| out.flush()))?;
+    terminal::unless_closed(printed)?;
     let mut err = terminal::stderr();
     if !read.evidence.is_empty() {
         read.say_reviews(&mut err)?;
     }
     read.say_left_out(&mut err)?;
     if before.coverage.objects == 0 {
-        writeln!(err, "warning: there is no RBAC object here, so nothing is allowed: check the paths")?;
+        writeln!(err, "{}: there is no RBAC object here, so nothing is allowed: check the paths", terminal::warning())?;
     }
     if verification.requests.is_empty() {
         let nothing = read.nothing_seen().unwrap_or_else(|| "no request that was allowed is in the logs".to_owned());
-        writeln!(err, "warning: {nothing}: nothing was shown to work")?;
+        writeln!(err, "{}: {nothing}: nothing was shown to work", terminal::warning())?;
     }
     err.flush()?;
     let fine = verification.requests.iter().all(VerifiedRequest::is_served)
@@ -180,7 +185,8 @@ fn migrated(directory: &Path, before: &Inventory) -> Result<(Inventory, Status),
         let shown = directory.to_string_lossy();
         writeln!(
             terminal::stderr(),
-            "warning: {} holds no RBAC object: the manifests are judged as they are",
+            "{}: {} holds no RBAC object: the manifests are judged as they are",
+            terminal::warning(),
             deputize::output::escape(&shown)
         )?;
     }
