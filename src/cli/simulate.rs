@@ -127,10 +127,8 @@ fn one(args: &Args, authorizer: &Authorizer<'_>, user: &str, action: &Action) ->
         extra(&args.as_user_extra),
     );
     let (attributes, remark) = action.attributes().map_err(Failure::Message)?;
-    if let Some(remark) = remark {
-        if !terminal::is_quiet() {
-            writeln!(terminal::stderr(), "note: {}", escape(&remark))?;
-        }
+    if let Some(remark) = remark.filter(|_| !terminal::is_quiet()) {
+        writeln!(terminal::stderr(), "note: {}", escape(&remark))?;
     }
     let request = Request { requestor: &requestor, headers: &headers, attributes };
     let decision = decide(authorizer, &request, args.feature(authorizer.inventory()));
