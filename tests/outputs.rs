@@ -78,6 +78,27 @@ fn for_code_scanning() {
     }
 }
 
+/// A reader that applies the fixes of SARIF gets what `--fix` writes.
+#[test]
+fn fixes_of_sarif_are_those_that_check_makes() {
+    let directory = platform();
+    let path = directory.path().join("platform/apps/ticket-bot/all.yaml");
+    let sarif = deputize_in(directory.path(), &["check", "platform", "-o", "sarif"]).stdout;
+    let sarif: serde_json::Value = serde_json::from_str(&sarif).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let changes = results.iter().flat_map(|result| result["fixes"].as_array().into_iter().flatten());
+    let changes = changes.flat_map(|fix| fix["artifactChanges"].as_array().unwrap());
+    let change =
+        changes.into_iter().find(|it| it["artifactLocation"]["uri"] == "platform/apps/ticket-bot/all.yaml").unwrap();
+    let replacement = &change["replacements"][0];
+    let number = |name: &str| replacement["deletedRegion"][name].as_u64().unwrap() as usize;
+    let inserted = replacement["insertedContent"]["text"].as_str().unwrap_or_default();
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.replace_range(number("byteOffset")..number("byteOffset") + number("byteLength"), inserted);
+    deputize_in(directory.path(), &["check", "platform/apps/ticket-bot", "--fix"]);
+    assert_eq!(text, fs::read_to_string(&path).unwrap());
+}
+
 #[test]
 fn sarif_of_nothing_and_of_what_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();

@@ -41,6 +41,7 @@ fn reported(rule: &dyn Rule, heading: &str, version: KubeVersion) -> Vec<Finding
         suppressions: true,
         baseline: None,
         partial: None,
+        whole: true,
         base: None,
     };
     triage(&inventory, findings, &options).reported

@@ -195,7 +195,7 @@ fn a_baseline_hides_what_it_lists_and_nothing_else() {
     let (result, run) = repository.json(&["--baseline", "base.json"]);
     assert_eq!(result["fixed"][0]["object"], "ClusterRole/b");
     let said = "baseline base.json: 1 finding fixed; --write-baseline base.json removes them\n";
-    assert!(run.stderr.ends_with(said), "{}", run.stderr);
+    assert!(run.stderr.contains(said), "{}", run.stderr);
     let run = repository.run(&["check", "--baseline", "base.json", "--write-baseline", "base.json"]);
     assert!(run.stderr.contains("wrote 1 finding to the baseline base.json\n"), "{}", run.stderr);
     let run = repository.run(&["check", "--baseline", "base.json"]);

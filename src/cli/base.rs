@@ -44,6 +44,7 @@ pub(super) fn base_revision(input: &InputArgs, revision: &str, judge: &Judge<'_>
         baseline: None,
         base: None,
         partial: None,
+        whole: false,
     };
     Ok(BaseRevision::new(revision, triage(&inventory, findings, &options).reported))
 }

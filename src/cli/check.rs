@@ -1,10 +1,13 @@
 //! `deputize check`.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 
 use clap::ValueEnum;
+use deputize::fix::{Replacement, replacements};
 use deputize::grants::Grants;
 use deputize::inventory::Inventory;
 use deputize::lint::{FailOn, Severity};
@@ -14,6 +17,7 @@ use deputize::output::json::ContextFailure;
 use deputize::triage::Triage;
 
 use super::base::base_revision;
+use super::files::Files;
 use super::fix::{FixArgs, Fixed};
 use super::input::{InputArgs, print_coverage, say_legacy_use, status_of};
 use super::output::{self, Destination};
@@ -164,7 +168,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let selection = args.rules.selection()?;
     output::check(&args.output, args.input.files())?;
     let fixes = args.fixing.check(&args.input, &args.output)?;
-    let selection = if fixes { selection.with_mends() } else { selection };
+    let selection = if fixes || writes_fixes(&args.output) { selection.with_mends() } else { selection };
     let read = args.input.load_each()?;
     let config = args.rules.over(args.input.config()?);
     let version = args.version.over(&args.input);
@@ -177,6 +181,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         baseline,
         base: None,
         partial: args.input.partial_repository(),
+        whole: args.input.covers(&config.root),
     };
     if let Some(revision) = args.triage.diff_base() {
         judge.base = Some(base_revision(&args.input, revision, &judge)?);
@@ -312,6 +317,7 @@ fn print(
         is_several: args.input.is_several(),
         fail_on: fail_on.least(),
         show_accepted: args.triage.show_accepted,
+        fixes: if writes_fixes(&args.output) { fixes(args, worlds) } else { BTreeMap::new() },
         exit_code: status as u8,
         repository: Repository::of(std::env::current_dir().unwrap_or_default()),
     };
@@ -324,6 +330,29 @@ fn print(
         write_step_summary(&run)?;
     }
     Ok(())
+}
+
+/// How many findings get a fix in formats that hold fixes: each is planned alone.
+const MAX_FIXES: usize = 200;
+
+/// Reports whether a format holds fixes.
+fn writes_fixes(output: &[Destination<Output>]) -> bool {
+    output.iter().any(|to| to.format == Output::Sarif)
+}
+
+/// What mends the first findings that can be mended, by their fingerprints. Nothing mends what is in no file.
+fn fixes(args: &Args, worlds: &[World<'_>]) -> BTreeMap<String, Vec<Replacement>> {
+    let [world] = worlds else { return BTreeMap::new() };
+    let is_read_once = args.input.reads_stdin() || !world.inventory.streams.is_empty();
+    if args.input.is_live() || is_read_once || !world.inventory.clusters.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut files = Files::new(args.input.files());
+    let mut read = |name: &Arc<str>| files.read(name);
+    let mendable = world.triage.reported.iter().filter(|finding| finding.mend.is_some()).take(MAX_FIXES);
+    let planned =
+        mendable.map(|finding| (finding.fingerprint.clone(), replacements(&world.grants, finding, &mut read)));
+    planned.filter(|(_, replacements)| !replacements.is_empty()).collect()
 }
 
 /// Adds the findings to the summary of a step of GitHub Actions, if the runner named a file for it.

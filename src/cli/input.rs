@@ -112,6 +112,12 @@ impl InputArgs {
         Some(shown_name(repository.root()).to_string())
     }
 
+    /// Reports whether a directory is read with all that is below it.
+    pub(super) fn covers(&self, directory: &Path) -> bool {
+        let covers = |path: &PathBuf| path.canonicalize().is_ok_and(|path| directory.starts_with(path));
+        !self.is_live() && !self.reads_stdin() && self.files().iter().any(covers)
+    }
+
     /// Whether several clusters are read, so that each result has a name.
     pub(super) fn is_several(&self) -> bool {
         #[cfg(feature = "cluster")]

@@ -104,6 +104,8 @@ pub(super) struct Judge<'a> {
     pub(super) base: Option<BaseRevision>,
     /// The repository, if only files of it were read.
     pub(super) partial: Option<String>,
+    /// Whether the directory of the configuration was read.
+    pub(super) whole: bool,
 }
 
 impl Judge<'_> {
@@ -122,6 +124,7 @@ impl Judge<'_> {
             baseline: self.baseline.as_ref(),
             base: self.base.as_ref(),
             partial: self.partial.as_deref(),
+            whole: self.whole,
         };
         triage(grants.inventory(), lint::check(grants, self.selection), &options)
     }

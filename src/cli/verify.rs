@@ -141,6 +141,7 @@ fn accept(
         baseline: None,
         base: None,
         partial: None,
+        whole: false,
     };
     let accepted = accepted_grants(after, &triage(after, findings, &options));
     let accepted = Grants::new(&accepted);

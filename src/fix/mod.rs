@@ -5,12 +5,14 @@
 
 mod bystanders;
 mod promise;
+mod replacement;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bystanders::Bystanders;
 pub use promise::broken_promise;
+pub use replacement::{Replacement, replacements};
 
 use crate::grants::Grants;
 use crate::inventory::{Object, ObjectMeta, PolicyRule, RoleId};

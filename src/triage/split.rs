@@ -28,6 +28,8 @@ pub struct Options<'o> {
     pub baseline: Option<&'o Baseline>,
     /// The repository, if only files of it were read: a role's binding may be elsewhere in it.
     pub partial: Option<&'o str>,
+    /// Whether all that the configuration is about was read: its directory, with everything below it.
+    pub whole: bool,
     /// The findings of the base revision.
     pub base: Option<&'o BaseRevision>,
 }
@@ -35,7 +37,7 @@ pub struct Options<'o> {
 /// Splits the findings of an input into those that are reported and those that something hides. Adds findings about
 /// what hides nothing, and gives findings the severities of the configuration.
 pub fn triage(inventory: &Inventory, mut findings: Vec<Finding>, options: &Options<'_>) -> Triage {
-    let Options { config, selection, today, suppressions, baseline, base, partial } = *options;
+    let Options { config, selection, today, suppressions, baseline, base, partial, whole } = *options;
     let mut accepted = Acceptance::new(config, today);
     let mut suppressed = suppressions.then(|| Suppressions::new(inventory, config, &findings));
     let mut hide = |finding: &Finding| {
@@ -45,7 +47,8 @@ pub fn triage(inventory: &Inventory, mut findings: Vec<Finding>, options: &Optio
         suppression.or(accept)
     };
     let is_hidden: Vec<Option<HiddenBy>> = findings.iter().map(&mut hide).collect();
-    let mut more = accepted.findings(|rule| selection.has(rule));
+    // An exception may be for what was not read.
+    let mut more = accepted.findings(|rule| selection.has(rule) && (whole || rule != "unused-accept"));
     more.extend(suppressed.into_iter().flat_map(|suppressed| suppressed.findings(|rule| selection.has(rule))));
     number_fingerprints(&mut more);
     let mut by: Vec<(Finding, Option<HiddenBy>)> = findings.drain(..).zip(is_hidden).collect();

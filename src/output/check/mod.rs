@@ -9,6 +9,7 @@ mod place;
 mod sarif;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub use github::write_summary;
@@ -17,6 +18,7 @@ pub use place::Repository;
 use sha2::{Digest, Sha256};
 
 use super::json::{self, ContextFailure};
+use crate::fix::Replacement;
 use crate::grants::Grants;
 use crate::inventory::Inventory;
 use crate::lint::{Finding, Severity};
@@ -55,6 +57,8 @@ pub struct CheckRun<'a> {
     pub fail_on: Option<Severity>,
     /// Whether accepted findings are listed for people.
     pub show_accepted: bool,
+    /// What mends findings, by their fingerprints, for formats that say so.
+    pub fixes: BTreeMap<String, Vec<Replacement>>,
     /// The exit status.
     pub exit_code: u8,
     /// The repository to which paths are relative.

@@ -13,13 +13,14 @@ use serde::{Serialize, Serializer};
 
 use self::notifications::{notifications, of_failure};
 use self::shape::{
-    ArtifactLocation, AutomationDetails, BaseId, BaseIds, Configuration, Descriptor, Driver, Invocation, Location, Log,
-    LogicalLocation, PartialFingerprints, PhysicalLocation, Properties, Region, ResultShape, Run, Suppression, Text,
-    Tool,
+    ArtifactChange, ArtifactLocation, AutomationDetails, BaseId, BaseIds, Configuration, Descriptor, Driver, FixShape,
+    Invocation, Location, Log, LogicalLocation, PartialFingerprints, PhysicalLocation, Properties, Region, Replacement,
+    ResultShape, Run, Suppression, Text, Tool,
 };
 use super::place::{ReportedPath, Spot};
 use super::{CheckRun, Checked};
 use crate::about;
+use crate::fix;
 use crate::lint::{Finding, Rule, Severity, catalogue};
 use crate::output::json::write_document;
 use crate::syntax::Place;
@@ -186,8 +187,25 @@ impl Results<'_> {
             partial_fingerprints: PartialFingerprints { own: &finding.fingerprint },
             baseline_state: hidden.filter(|hidden| is_known_before(&hidden.by)).map(|_| "unchanged"),
             suppressions: hidden.iter().map(|hidden| suppression(run, &hidden.by)).collect(),
-            fixes: Vec::new(),
+            fixes: self.fixes(finding),
         }
+    }
+}
+
+impl Results<'_> {
+    fn fixes(&self, finding: &Finding) -> Vec<FixShape> {
+        let Some(replacements) = self.run.fixes.get(&finding.fingerprint) else { return Vec::new() };
+        let change = |replacement: &fix::Replacement| ArtifactChange {
+            artifact_location: artifact_location(&self.run.repository.locate(&replacement.path)),
+            replacements: [Replacement {
+                deleted_region: region(&replacement.place),
+                inserted_content: (!replacement.text.is_empty()).then(|| text(&replacement.text)),
+            }],
+        };
+        vec![FixShape {
+            description: text("Apply the safe fix, which changes no permission."),
+            artifact_changes: replacements.iter().map(change).collect(),
+        }]
     }
 }
 
