@@ -4,6 +4,7 @@
 //!
 //! - [`source`]: paths and streams to bytes, files to documents
 //! - [`syntax`]: bytes to trees in which every scalar knows its place
+//! - [`render`]: charts as Helm renders them, with the origin of every byte
 //! - `template`: unrendered templates to trees
 //! - [`inventory`]: documents to roles and bindings
 //! - `cluster`, `snapshot`: live clusters to the same documents
@@ -34,6 +35,7 @@ pub mod lint;
 pub mod migrate;
 pub mod output;
 pub mod problem;
+pub mod render;
 pub mod report;
 pub mod rewrite;
 #[cfg(feature = "cluster")]

@@ -22,6 +22,7 @@ mod objects;
 mod output;
 mod output_dir;
 mod progress;
+mod render;
 mod report;
 mod settings;
 mod simulate;
@@ -101,6 +102,8 @@ enum Command {
     Snapshot(snapshot::Args),
     /// Write an admission policy that keeps new legacy grants out of a cluster
     Guard(guard::Args),
+    /// Render a Helm chart, with the origin of each line
+    Render(render::Args),
     /// Report on an upgrade: who impersonates whom, how far it reaches, what to do first
     Report(report::Args),
     /// Show which settings are in force, and where each comes from
@@ -136,6 +139,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(feature = "cluster")]
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Guard(args) => guard::run(&args),
+        Command::Render(args) => render::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Config(args) => config::run(&args, &matches),
         Command::Rules(args) => explain::list(&args),

@@ -15,6 +15,7 @@ mod markdown;
 mod paint;
 pub mod plan;
 mod remarks;
+pub mod render;
 pub mod report;
 #[cfg(test)]
 mod schema;

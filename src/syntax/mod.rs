@@ -24,5 +24,5 @@ pub(crate) use place::{LineIndex, line_breaks, to_u32};
 pub use scalar::ScalarType;
 pub use style::line_end;
 pub(crate) use tree::BASE64;
-pub use tree::{Entry, FieldOrigin, Node, NodeKind, Tree};
+pub use tree::{Entry, FieldOrigin, Node, NodeKind, ScalarForm, Tree};
 pub use write::{Form, JsonStyle, Quotes, Style, Value, scalar};

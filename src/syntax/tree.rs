@@ -94,6 +94,19 @@ pub struct Node<'t> {
     index: u32,
 }
 
+/// A scalar as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalarForm<'t> {
+    /// Its text, with `!!binary` decoded.
+    pub text: Cow<'t, str>,
+    /// Whether its text decides what type it has.
+    pub is_plain: bool,
+    /// Whether it has lines of its own.
+    pub is_block: bool,
+    /// Its bytes in the document, without quotes.
+    pub range: Range<usize>,
+}
+
 /// A key and its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'t> {
@@ -413,6 +426,27 @@ impl<'t> Node<'t> {
     /// The bytes of a scalar, quotes included; of an alias, those of what it stands for.
     pub fn written(self) -> &'t str {
         self.scalar_source().0
+    }
+
+    /// A scalar as it stands, whatever its type; an alias is what it stands for.
+    pub fn scalar(self) -> Option<ScalarForm<'t>> {
+        let target = self.target();
+        let raw = target.raw();
+        let RawKind::Scalar { value, style } = &raw.kind else { return None };
+        let is_plain = match raw.tag {
+            TagKind::None | TagKind::Merge => *style == Style::Plain,
+            TagKind::Null | TagKind::Boolean | TagKind::Number => true,
+            TagKind::String | TagKind::Binary | TagKind::Other => false,
+        };
+        let text = if raw.tag == TagKind::Binary { decoded(value) } else { Cow::Borrowed(value.as_ref()) };
+        let (start, end) = (raw.start as usize, raw.end as usize);
+        let range = if *style == Style::Quoted && end - start >= 2 { start + 1..end - 1 } else { start..end };
+        Some(ScalarForm { text, is_plain, is_block: *style == Style::Block, range })
+    }
+
+    /// Whether it is a mapping, or stands for one.
+    pub fn is_mapping(self) -> bool {
+        matches!(self.target().raw().kind, RawKind::Mapping)
     }
 
     /// Whether it is a boolean that says yes, as YAML 1.1 spells that.

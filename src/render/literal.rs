@@ -1,0 +1,142 @@
+//! Go's literals: strings, characters and numbers.
+
+/// A number as a template writes it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Number {
+    /// A whole number.
+    Int(i64),
+    /// Any other.
+    Float(f64),
+}
+
+/// The string that a literal in double quotes, single quotes or backticks stands for.
+pub(super) fn unquote(literal: &str) -> Option<String> {
+    let quote = literal.chars().next()?;
+    let inner = literal.get(1..literal.len().checked_sub(1)?)?;
+    if !literal.ends_with(quote) {
+        return None;
+    }
+    match quote {
+        // Go drops carriage returns from raw strings.
+        '`' => Some(inner.replace('\r', "")),
+        '"' | '\'' => unescape(inner, quote),
+        _ => None,
+    }
+}
+
+fn unescape(inner: &str, quote: char) -> Option<String> {
+    // Escapes of bytes may add up to a character.
+    let mut bytes: Vec<u8> = Vec::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        if c == quote {
+            return None;
+        }
+        if c != '\\' {
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            continue;
+        }
+        let escaped = chars.next()?;
+        let mut digits = |radix: u32, count: usize, mut value: u32| {
+            for _ in 0..count {
+                value = value.checked_mul(radix)? + chars.next()?.to_digit(radix)?;
+            }
+            Some(value)
+        };
+        match escaped {
+            'a' => bytes.push(7),
+            'b' => bytes.push(8),
+            'f' => bytes.push(12),
+            'n' => bytes.push(b'\n'),
+            'r' => bytes.push(b'\r'),
+            't' => bytes.push(b'\t'),
+            'v' => bytes.push(11),
+            '\\' => bytes.push(b'\\'),
+            c if c == quote => bytes.push(quote as u8),
+            'x' => bytes.push(u8::try_from(digits(16, 2, 0)?).ok()?),
+            '0'..='7' => {
+                let first = escaped.to_digit(8)?;
+                bytes.push(u8::try_from(digits(8, 2, first)?).ok()?);
+            }
+            'u' | 'U' => {
+                let code = digits(16, if escaped == 'u' { 4 } else { 8 }, 0)?;
+                bytes.extend_from_slice(char::from_u32(code)?.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// The number that a literal stands for; a character is one.
+pub(super) fn number(literal: &str) -> Option<Number> {
+    if literal.starts_with('\'') {
+        let text = unquote(literal)?;
+        let mut chars = text.chars();
+        let value = chars.next()?;
+        return chars.next().is_none().then_some(Number::Int(i64::from(u32::from(value))));
+    }
+    if let Some(value) = parse_int(literal) {
+        return Some(Number::Int(value));
+    }
+    let plain = literal.replace('_', "");
+    let value: f64 = plain.parse().ok()?;
+    if !plain.contains(['.', 'e', 'E', 'p', 'P']) {
+        return None;
+    }
+    // A float without a fraction serves as a whole number too; which it is depends on where it stands.
+    Some(Number::Float(value))
+}
+
+/// `strconv.ParseInt(text, 0, 64)`: the prefix says the base.
+pub(super) fn parse_int(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits, prefixed) = if let Some(rest) = lower.strip_prefix("0x") {
+        (16, rest, true)
+    } else if let Some(rest) = lower.strip_prefix("0b") {
+        (2, rest, true)
+    } else if let Some(rest) = lower.strip_prefix("0o") {
+        (8, rest, true)
+    } else if lower.len() > 1 && lower.starts_with('0') {
+        (8, &lower[1..], true)
+    } else {
+        (10, lower.as_str(), false)
+    };
+    if digits.ends_with('_') || digits.contains("__") || (!prefixed && digits.starts_with('_')) {
+        return None;
+    }
+    let plain: String = digits.chars().filter(|c| *c != '_').collect();
+    if plain.is_empty() || !plain.chars().all(|c| c.is_digit(radix)) {
+        return None;
+    }
+    let signed = if negative { format!("-{plain}") } else { plain };
+    i64::from_str_radix(&signed, radix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_unescaped_as_go_does() {
+        assert_eq!(unquote(r#""a\n\t\"\x41\101\u00e9""#).as_deref(), Some("a\n\t\"AA\u{e9}"));
+        assert_eq!(unquote("`a\\n`").as_deref(), Some("a\\n"));
+        assert_eq!(unquote(r#""\q""#), None);
+    }
+
+    #[test]
+    fn numbers_have_their_base() {
+        for (text, expected) in
+            [("0x1F", 31), ("010", 8), ("0b11", 3), ("1_000", 1000), ("-5", -5), ("'a'", 97), ("0", 0)]
+        {
+            assert_eq!(number(text), Some(Number::Int(expected)), "{text}");
+        }
+        assert_eq!(number("1.5e3"), Some(Number::Float(1500.0)));
+        assert_eq!(number("08"), None);
+    }
+}
