@@ -71,6 +71,20 @@ fn rbac_in_other_objects_is_left_out_and_kept() {
     }
 }
 
+/// What a chart installs, as Helm prints it, and the same with the places of each line.
+#[test]
+fn render_a_chart() {
+    golden(
+        "render",
+        &["render", "testdata/chart", "--release-name", "r", "-n", "ns", "--set", "impersonation.allGroups=true"],
+        0,
+    );
+    golden("render-origins", &["render", "testdata/chart", "--origins"], 0);
+    let run = deputize(&["render", "testdata/platform"]);
+    assert_eq!((run.stdout.as_str(), run.status), ("", 2));
+    assert!(run.stderr.starts_with("error: Chart.yaml is missing"), "{}", run.stderr);
+}
+
 #[test]
 fn check_as_json() {
     golden("check-json", &["check", "testdata/platform", "-o", "json"], 1);

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use deputize::output::{escape, human, render as output};
-use deputize::render::{Capabilities, Limits, Rendered, SetKind, Settings, read_chart, render};
+use deputize::render::{Capabilities, Document, Limits, Rendered, SetKind, Settings, read_chart, render};
 
 use super::{Failure, Outcome, Status, terminal};
 
@@ -106,7 +106,7 @@ fn print_failures(rendered: &Rendered) -> Outcome {
         write!(err, "error: ")?;
         output::write_failure(&mut err, failure, rendered)?;
     }
-    for broken in &rendered.broken {
+    for broken in rendered.documents.iter().filter_map(Document::broken) {
         failed = true;
         writeln!(err, "error: {}: a document is not valid: {}", escape(&broken.source), escape(&broken.message))?;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -16,7 +17,7 @@ pub struct SourceFile {
     /// Its path in the chart's directory. A file in a packed chart has that chart's path before its own.
     pub path: String,
     /// Its bytes.
-    pub data: std::sync::Arc<[u8]>,
+    pub data: Arc<[u8]>,
 }
 
 /// A chart as it was loaded.
@@ -34,7 +35,7 @@ pub(super) struct Chart {
 pub(super) struct File {
     pub(super) name: String,
     pub(super) file: u32,
-    pub(super) data: Rc<[u8]>,
+    pub(super) data: Arc<[u8]>,
 }
 
 /// What `Chart.yaml` says.
@@ -106,7 +107,8 @@ impl Loader {
             }
             let path = format!("{place}{name}");
             let number = super::text::to_u32(self.files.len());
-            self.files.push(SourceFile { path: path.clone(), data: data.as_slice().into() });
+            let data: Arc<[u8]> = data.into();
+            self.files.push(SourceFile { path: path.clone(), data: Arc::clone(&data) });
             let in_file = |message: String| format!("{path}: {message}");
             match name.as_str() {
                 "Chart.yaml" => {
@@ -119,10 +121,10 @@ impl Loader {
                 "requirements.yaml" => {
                     let read = Metadata::read(&String::from_utf8_lossy(&data), number).map_err(in_file)?;
                     requirements = Some(read.dependencies);
-                    others.push(File { name, file: number, data: data.into() });
+                    others.push(File { name, file: number, data });
                 }
-                _ if name.starts_with("templates/") => templates.push(File { name, file: number, data: data.into() }),
-                _ => others.push(File { name, file: number, data: data.into() }),
+                _ if name.starts_with("templates/") => templates.push(File { name, file: number, data }),
+                _ => others.push(File { name, file: number, data }),
             }
         }
         let Some(mut metadata) = metadata else { return Err(format!("{place}Chart.yaml is missing")) };

@@ -96,7 +96,7 @@ impl<'s> Lexer<'s> {
 
     fn outside(&mut self) -> Lexed {
         let start = self.at;
-        let Some(found) = memchr::memmem::find(self.rest().as_bytes(), b"{{") else {
+        let Some(found) = opening(self.rest().as_bytes()) else {
             self.at = self.text.len();
             let kind = if self.at > start { TokenKind::Text } else { TokenKind::Eof };
             return Ok(self.token(kind, start));
@@ -340,6 +340,11 @@ impl<'s> Lexer<'s> {
         }
         Ok(self.token(TokenKind::Number, start))
     }
+}
+
+/// Where the next opening delimiter is.
+fn opening(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'{', text).find(|at| text.get(at + 1) == Some(&b'{'))
 }
 
 /// Letters, digits and underscores, in any script.

@@ -80,12 +80,33 @@ pub(super) fn number(literal: &str) -> Option<Number> {
         return Some(Number::Int(value));
     }
     let plain = literal.replace('_', "");
+    if plain.contains(['x', 'X']) {
+        return hex_float(&plain).map(Number::Float);
+    }
     let value: f64 = plain.parse().ok()?;
     if !plain.contains(['.', 'e', 'E', 'p', 'P']) {
         return None;
     }
     // A float without a fraction serves as a whole number too; which it is depends on where it stands.
     Some(Number::Float(value))
+}
+
+/// A float to the base 16, such as `0x1.8p4`.
+fn hex_float(text: &str) -> Option<f64> {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let digits = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"))?;
+    let (mantissa, exponent) = digits.split_once(['p', 'P'])?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let exponent = exponent.parse::<i32>().ok()? - 4 * i32::try_from(fraction.len()).ok()?;
+    let value = value * 2_f64.powi(exponent);
+    Some(if text.starts_with('-') { -value } else { value })
 }
 
 /// `strconv.ParseInt(text, 0, 64)`: the prefix says the base.
@@ -137,6 +158,8 @@ mod tests {
             assert_eq!(number(text), Some(Number::Int(expected)), "{text}");
         }
         assert_eq!(number("1.5e3"), Some(Number::Float(1500.0)));
+        assert_eq!(number("0x1p60"), Some(Number::Float(1_152_921_504_606_846_976.0)));
+        assert_eq!(number("0x1.8p-1"), Some(Number::Float(0.75)));
         assert_eq!(number("08"), None);
     }
 }

@@ -38,6 +38,7 @@ mod yaml_write;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -88,8 +89,6 @@ pub struct Rendered {
     pub guards: Vec<Guard>,
     /// What could not be rendered. The rest was.
     pub failures: Vec<Failure>,
-    /// Documents that are no objects.
-    pub broken: Vec<Broken>,
     /// Charts that this one names and does not hold.
     pub missing: Vec<String>,
     /// `NOTES.txt`, which a user is shown.
@@ -212,7 +211,7 @@ struct Template {
     name: String,
     base_path: String,
     file: u32,
-    data: Rc<[u8]>,
+    data: Arc<[u8]>,
     scope: Rc<Map>,
 }
 
@@ -221,7 +220,7 @@ struct Scopes {
     release: Value,
     capabilities: Rc<Capabilities>,
     templates: Vec<Template>,
-    crds: Vec<(String, u32, Rc<[u8]>)>,
+    crds: Vec<(String, u32, Arc<[u8]>)>,
 }
 
 impl Scopes {
@@ -231,7 +230,7 @@ impl Scopes {
         let files: BTreeMap<SmolStr, FileData> = chart
             .files
             .iter()
-            .map(|file| (SmolStr::new(&file.name), FileData { file: file.file, data: Rc::clone(&file.data) }))
+            .map(|file| (SmolStr::new(&file.name), FileData { file: file.file, data: Arc::clone(&file.data) }))
             .collect();
         scope.set("Files", Kind::Object(Object::Files(Rc::new(object::Files::new(files)))));
         scope.set("Release", self.release.clone());
@@ -242,7 +241,7 @@ impl Scopes {
         for file in &chart.files {
             let extension = file.name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
             if file.name.starts_with("crds/") && matches!(extension.as_str(), "yaml" | "yml" | "json") {
-                self.crds.push((format!("{path}/{}", file.name), file.file, Rc::clone(&file.data)));
+                self.crds.push((format!("{path}/{}", file.name), file.file, Arc::clone(&file.data)));
             }
         }
         for dependency in &chart.dependencies {
@@ -260,7 +259,7 @@ impl Scopes {
                 name: format!("{path}/{}", template.name),
                 base_path: format!("{path}/templates"),
                 file: template.file,
-                data: Rc::clone(&template.data),
+                data: Arc::clone(&template.data),
                 scope: Rc::clone(&scope),
             });
         }
@@ -305,7 +304,7 @@ fn evaluate(mut scopes: Scopes, limits: Limits, rendered: &mut Rendered) {
             }
         }
     }
-    let mut documents = release::documents(written, &mut rendered.broken);
+    let mut documents = release::documents(written);
     let crds = scopes.crds.iter().map(|(source, file, data)| {
         let data_text = String::from_utf8_lossy(data);
         let mut text = Marked::default();

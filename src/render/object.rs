@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -43,7 +44,7 @@ pub struct FileData {
     /// Its index.
     pub file: u32,
     /// Its bytes.
-    pub data: Rc<[u8]>,
+    pub data: Arc<[u8]>,
 }
 
 impl FileData {
@@ -73,19 +74,19 @@ impl Files {
     /// Each file with its path.
     pub fn entries(&self) -> Vec<(SmolStr, Value)> {
         let entries = self.files.iter();
-        entries.map(|(name, file)| (name.clone(), Kind::Bytes(Rc::clone(&file.data)).into())).collect()
+        entries.map(|(name, file)| (name.clone(), Kind::Bytes(Arc::clone(&file.data)).into())).collect()
     }
 
     /// The bytes of one file.
     pub fn bytes(&self, name: &str) -> Option<Value> {
-        self.files.get(name).map(|file| Kind::Bytes(Rc::clone(&file.data)).into())
+        self.files.get(name).map(|file| Kind::Bytes(Arc::clone(&file.data)).into())
     }
 
     fn call(&self, method: &str, argument: Option<&str>) -> Option<Result<Value, String>> {
         let name = argument.unwrap_or_default();
         let found = match method {
             "Get" => self.files.get(name).map_or_else(|| Value::from(""), FileData::text),
-            "GetBytes" => self.bytes(name).unwrap_or_else(|| Kind::Bytes(Rc::from([])).into()),
+            "GetBytes" => self.bytes(name).unwrap_or_else(|| Kind::Bytes(Arc::from([])).into()),
             "Glob" => {
                 let glob = Glob::new(name).unwrap_or_else(|| Glob::new("**").unwrap_or_default());
                 let files = self.files.iter().filter(|(name, _)| glob.matches(name));
@@ -192,7 +193,7 @@ impl Object {
         let argument = arguments.first().and_then(Value::as_str);
         match (self, name) {
             (Self::Files(files), _) => match files.call(name, argument) {
-                None => Some(Ok(files.bytes(name).unwrap_or(Kind::Bytes(Rc::from([])).into()))),
+                None => Some(Ok(files.bytes(name).unwrap_or(Kind::Bytes(Arc::from([])).into()))),
                 found => found,
             },
             (Self::Capabilities(all), "KubeVersion") => Some(Ok(Kind::Object(Self::KubeVersion(all.clone())).into())),

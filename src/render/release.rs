@@ -93,17 +93,22 @@ pub struct Broken {
     pub offset: usize,
 }
 
+impl Document {
+    /// Reads the document, and returns why it is no object if it is none. Helm would install nothing of the chart then.
+    pub fn broken(&self) -> Option<Broken> {
+        let (message, offset) = Head::parsed(&self.text.text).error?;
+        Some(Broken { source: self.source.clone(), message, offset })
+    }
+}
+
 /// The documents of what templates wrote.
-pub(super) fn documents(rendered: Vec<(String, Marked)>, broken: &mut Vec<Broken>) -> Vec<Document> {
+pub(super) fn documents(rendered: Vec<(String, Marked)>) -> Vec<Document> {
     let mut found = Vec::new();
     let mut rendered = rendered;
     rendered.sort_by(|a, b| a.0.cmp(&b.0));
     for (source, text) in rendered {
         for range in split(&text.text) {
             let head = Head::of(&text.text[range.clone()]);
-            if let Some((message, offset)) = &head.error {
-                broken.push(Broken { source: source.clone(), message: message.clone(), offset: range.start + offset });
-            }
             let Some(role) = head.role else { continue };
             let mut part = Marked::default();
             part.append_range(&text, range);
@@ -159,7 +164,21 @@ struct Head {
 }
 
 impl Head {
+    /// What a document says it is. It is not parsed if that can be told from one line.
     fn of(text: &str) -> Self {
+        let mut kinds = text.lines().filter_map(|line| line.strip_prefix("kind:"));
+        if let (Some(kind), None) = (kinds.next(), kinds.next())
+            && kind.trim().bytes().all(|b| b.is_ascii_alphanumeric())
+            && !kind.trim().is_empty()
+            && memchr::memmem::find(text.as_bytes(), b"helm.sh/hook").is_none()
+            && !text.contains(['\\', '&', '\t'])
+        {
+            return Self { kind: kind.trim().to_owned(), role: Some(Role::Object), error: None };
+        }
+        Self::parsed(text)
+    }
+
+    fn parsed(text: &str) -> Self {
         let mut head = Self { role: Some(Role::Object), ..Self::default() };
         let (trees, error) = parse_documents(text, 0, 1);
         if let (Some(error), true) = (&error, trees.is_empty()) {
@@ -208,7 +227,7 @@ mod tests {
 
     fn release(text: &str) -> Vec<(String, String, Role)> {
         let rendered = vec![("c/templates/a.yaml".to_owned(), Value::from(text).marked())];
-        let found = documents(rendered, &mut Vec::new()).into_iter();
+        let found = documents(rendered).into_iter();
         found.map(|document| (document.kind, document.text.text, document.role)).collect()
     }
 

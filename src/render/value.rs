@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -51,7 +52,7 @@ pub enum Kind {
     /// A string.
     Text(Text),
     /// Bytes of a file.
-    Bytes(Rc<[u8]>),
+    Bytes(Arc<[u8]>),
     /// A list.
     List(Rc<List>),
     /// A mapping, shared by all that hold it.

@@ -269,6 +269,11 @@ pub(super) fn random(arguments: &Arguments<'_>) -> Outcome {
     Ok("x".repeat(length).into())
 }
 
+/// A line of a password file: the name, and something in the place of the hash.
+pub(super) fn htpasswd(arguments: &Arguments<'_>) -> Outcome {
+    Ok(format!("{}:{}", arguments.str(0)?, "x".repeat(60)).into())
+}
+
 /// Something in the place of a whole number.
 pub(super) fn random_int(arguments: &Arguments<'_>) -> Outcome {
     Ok(Value::int(arguments.int(0)?))

@@ -209,7 +209,9 @@ fn one_index(item: &Value, index: &Value) -> Outcome {
             None if map.element == Element::Text => "".into(),
             None => Kind::Null.into(),
         }),
-        Kind::Object(Object::Files(files)) => Ok(files.bytes(&key()?).unwrap_or(Kind::Bytes(Rc::from([])).into())),
+        Kind::Object(Object::Files(files)) => {
+            Ok(files.bytes(&key()?).unwrap_or(Kind::Bytes(std::sync::Arc::from([])).into()))
+        }
         Kind::Text(text) => {
             let bytes = text.as_str().as_bytes();
             Ok(Kind::Int(i64::from(bytes[at(bytes.len())?]), IntType::Byte).into())

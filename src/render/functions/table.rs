@@ -121,7 +121,7 @@ pub(in crate::render) static TABLE: &[Function] = &[
     pure("html", 0, None, words::html),
     unknown("htmlDate", 1, Line, dates::date),
     unknown("htmlDateInZone", 2, Line, dates::date),
-    unknown("htpasswd", 2, Word, encoding::random),
+    unknown("htpasswd", 2, Word, encoding::htpasswd),
     special("include", 2, Some(2), Include),
     passing("indent", 2, Some(2), strings::indent),
     passing("index", 1, None, lists::index),

@@ -154,7 +154,7 @@ func expression(node parse.Node) any {
 	case *parse.StringNode:
 		return []any{"string", node.Pos, node.Text}
 	case *parse.NumberNode:
-		if node.IsInt && !strings.ContainsAny(node.Text, ".eEpP") || strings.HasPrefix(node.Text, "0x") || node.Text[0] == '\'' {
+		if node.IsInt && !strings.ContainsAny(node.Text, ".eEpP") || strings.HasPrefix(node.Text, "0x") && !strings.ContainsAny(node.Text, "pP") || node.Text[0] == '\'' {
 			return []any{"int", node.Pos, node.Int64}
 		}
 		// Its bits, since the two sides write floats differently.
