@@ -179,8 +179,13 @@ fn known_parts(document: &Document) -> Vec<String> {
         }
         at = end;
     }
-    let last = parts.last_mut().unwrap();
-    last.truncate(last.trim_end().len());
+    // Blanks at the end do not count, whatever may follow them.
+    for part in parts.iter_mut().rev() {
+        part.truncate(part.trim_end().len());
+        if !part.is_empty() {
+            break;
+        }
+    }
     parts
 }
 
