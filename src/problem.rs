@@ -37,6 +37,10 @@ pub enum ProblemKind {
     WrongType,
     /// The same key twice in one mapping: readers differ in which one they take.
     DuplicateKey,
+    /// A document that readers may read differently: it leaves the subset of YAML in which they agree.
+    Ambiguous,
+    /// A snapshot of a cluster among other files: what it says of the cluster is not used.
+    UntrustedSnapshot,
     /// A null where a list or a string belongs: the API server reads it as empty.
     Null,
     /// A file that was to be edited, and is written in a way that does not allow it.
@@ -67,6 +71,8 @@ impl ProblemKind {
             Self::Expansion => "expansion",
             Self::WrongType => "wrong-type",
             Self::DuplicateKey => "duplicate-key",
+            Self::Ambiguous => "ambiguous",
+            Self::UntrustedSnapshot => "untrusted-snapshot",
             Self::Null => "null",
             Self::NotEditable => "not-editable",
             Self::NotListed => "not-listed",
@@ -86,6 +92,8 @@ impl ProblemKind {
             Self::Expansion => ("alias bomb", "alias bombs"),
             Self::WrongType => ("malformed field", "malformed fields"),
             Self::DuplicateKey => ("duplicate key", "duplicate keys"),
+            Self::Ambiguous => ("ambiguous document", "ambiguous documents"),
+            Self::UntrustedSnapshot => ("snapshot among other files", "snapshots among other files"),
             Self::Null => ("null value", "null values"),
             Self::NotEditable => ("file that cannot be edited", "files that cannot be edited"),
             Self::NotListed => ("kind that could not be listed", "kinds that could not be listed"),

@@ -46,6 +46,12 @@ fn finds(run: &Run, what: &str) {
     assert!(run.stdout.contains(what), "{what}\n{}{}", run.stdout, run.stderr);
 }
 
+/// Finds it, though others may read something else there, which is a problem.
+fn finds_in_doubt(run: &Run, what: &str) {
+    assert_eq!(run.status, 2, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains(what), "{what}\n{}{}", run.stdout, run.stderr);
+}
+
 /// Says it, and lets it pass.
 fn lists(run: &Run, what: &str) {
     assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
@@ -437,23 +443,26 @@ fn what_means_something_else_to_kubectl_is_not_edited() {
 #[test]
 fn what_only_kubectl_reads_is_found() {
     let rule = "- {apiGroups: [\"\"], resources: [users], \"<<\": {verbs: [impersonate]}}\n";
-    finds(&check(&[("a.yaml", &format!("{ROLE}rules:\n{rule}---\n{BINDING}{BOB}"))]), ANY_USER);
+    finds_in_doubt(&check(&[("a.yaml", &format!("{ROLE}rules:\n{rule}---\n{BINDING}{BOB}"))]), ANY_USER);
     // What stands behind a separator that is none in YAML, and in items of whatever it may be.
     let harmless = "apiVersion: flowcontrol.apiserver.k8s.io/v1\nkind: FlowSchema\nmetadata: {name: x}\n";
     let role = format!("{ROLE}rules: [{{apiGroups: [\"\"], resources: [users], verbs: [\"*\"]}}]\n");
-    finds(&check(&[("a.yaml", &format!("{harmless}---#: x\n{role}---#\n{BINDING}{BOB}"))]), "impersonate any user");
+    finds_in_doubt(
+        &check(&[("a.yaml", &format!("{harmless}---#: x\n{role}---#\n{BINDING}{BOB}"))]),
+        "impersonate any user",
+    );
     let indented = |text: &str| text.lines().map(|line| format!("  {line}\n")).collect::<String>();
     let items = format!("items:\n-\n{}-\n{}", indented(&role), indented(&format!("{BINDING}{BOB}")));
     finds(&check(&[("a.yaml", &format!("{harmless}{items}"))]), "impersonate any user");
     finds(&check(&[("a.yaml", &format!("{ROLE}rules: []\n{items}"))]), "impersonate any user");
-    // A separator with a comment is no mistake.
+    // A separator with a comment is one for `kubectl` only.
     let run = check(&[("a.yaml", &format!("{ROLE}rules: []\n---# the binding\n{BINDING}{BOB}"))]);
-    assert_eq!((run.status, run.stderr.contains("2 documents")), (0, true), "{}", run.stderr);
+    assert_eq!((run.status, run.stderr.contains("2 documents")), (2, true), "{}", run.stderr);
     // Line breaks in words, and in what only looks like JSON.
     let text = format!("{role}---\n{BINDING}{BOB}").replace("kind: ClusterRole\n", "kind: \"ClusterRo\\\u{2028}le\"\n");
-    finds(&check(&[("a.yaml", &text)]), "impersonate any user");
+    finds_in_doubt(&check(&[("a.yaml", &text)]), "impersonate any user");
     let flow = "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x}, # a\u{85}rules: [{apiGroups: [\"\"], resources: [users], verbs: [impersonate]}]}\n";
-    finds(&check(&[("a.yaml", &format!("{flow}---\n{BINDING}{BOB}"))]), ANY_USER);
+    finds_in_doubt(&check(&[("a.yaml", &format!("{flow}---\n{BINDING}{BOB}"))]), ANY_USER);
 }
 
 #[test]

@@ -197,6 +197,11 @@ pub fn read_declared(path: &Arc<str>, bytes: &[u8]) -> Result<DeclaredActions, V
                 for root in trees.iter().filter_map(|tree| tree.root()) {
                     reader.document(root);
                 }
+                if let Some(departure) = trees.first().and_then(|tree| tree.departure()) {
+                    let place = trees.first().and_then(|tree| tree.root()).map(Node::place).unwrap_or_default();
+                    let message = format!("readers may read this document differently: {}", departure.what);
+                    reader.wrong(place.start(), message, departure.help);
+                }
                 if let Some(error) = error {
                     reader.wrong(error.place, format!("this is not valid YAML: {}", error.message), "correct the file");
                 }

@@ -144,8 +144,17 @@ impl<'p> FieldReader<'p> {
         node: Node<'t>,
         names: [&str; N],
     ) -> [Option<Node<'t>>; N] {
+        self.unique_entries(node, names).map(|entry| entry.map(|entry| entry.value))
+    }
+
+    /// The same, with their keys.
+    pub(super) fn unique_entries<'t, const N: usize>(
+        &mut self,
+        node: Node<'t>,
+        names: [&str; N],
+    ) -> [Option<Entry<'t>>; N] {
         if self.template.is_some() {
-            return self.fields_in_branches(node, names).map(|found| self.pick(&found).map(|entry| entry.value));
+            return self.fields_in_branches(node, names).map(|found| self.pick(&found));
         }
         let mut found = [None; N];
         let mut twice = Vec::new();
@@ -158,10 +167,10 @@ impl<'p> FieldReader<'p> {
                 return;
             };
             match (&mut found[at], origin) {
-                (slot @ None, _) => *slot = Some(entry.value),
+                (slot @ None, _) => *slot = Some(entry),
                 (Some(_), FieldOrigin::Merged) => {}
                 (slot, FieldOrigin::Own) => {
-                    *slot = Some(entry.value);
+                    *slot = Some(entry);
                     twice.push((names[at].to_owned(), entry.key.place()));
                 }
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::blocks::{BlockCall, BlockIn, Blocks};
+use super::documents::{Parsed, line_separator, parse_piece};
 use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
 use super::read::{Contents, PartialBinding, append, read_document, read_template};
@@ -21,7 +22,7 @@ use crate::source::{
     FileText, Input, LeaveOut, Limits, Piece, ReadError, Skipped, TemplateLanguage, discover, is_kustomization,
     line_breaks_of_go, may_become_rbac, may_hold_rbac, may_read_files, read_file, split_documents, template_language,
 };
-use crate::syntax::{Place, Tree, line_breaks, parse_documents};
+use crate::syntax::{Departure, Place, line_breaks, parse_documents};
 use crate::template::{
     Call, Chart, Charts, Part, Template, Unseen, chart_file, defined_in, is_rendered_otherwise, is_ytt, may_grant,
     written_in_comments,
@@ -88,11 +89,13 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let found = discover(paths, &options.leave_out);
     let charts = Charts::default();
     // None of a file that cannot hold RBAC, as most of them.
-    let read = |inputs: &[Input]| -> Vec<Option<Box<FileResult>>> {
-        let read = |buffer: &mut FileText, input| read_input(input, options, &charts, buffer);
+    let read = |inputs: &[Input], may_be_cluster: bool| -> Vec<Option<Box<FileResult>>> {
+        let read = |buffer: &mut FileText, input: &Input| {
+            read_input(input, may_be_cluster && input.explicit, options, &charts, buffer)
+        };
         inputs.par_iter().map_init(FileText::default, read).collect()
     };
-    let mut results = read(&found.inputs);
+    let mut results = read(&found.inputs, paths.len() == 1);
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
     inventory.coverage.aside = follow::packed_charts(&found.archives, &options.limits);
@@ -126,7 +129,7 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
             inventory.coverage.aside.append(&mut follower.aside);
             break;
         }
-        results = read(&more);
+        results = read(&more, false);
         // What is read once more is counted already.
         let is_known = |input: &Input| found.inputs.binary_search_by(|known| known.name.cmp(&input.name)).is_ok();
         let known = more.iter().zip(&mut results).filter(|(input, _)| is_known(input));
@@ -244,6 +247,8 @@ struct Source<'s> {
     path: &'s Arc<str>,
     /// Whether the user named it.
     explicit: bool,
+    /// Whether it is all that the user named, so that it may say of which cluster the input is a snapshot.
+    may_be_cluster: bool,
     /// The file on disk.
     file: Option<&'s Path>,
     /// Charts that are known.
@@ -261,6 +266,7 @@ impl<'s> Source<'s> {
         Self {
             path,
             explicit: true,
+            may_be_cluster: true,
             file: None,
             charts: None,
             chart: OnceCell::new(),
@@ -323,8 +329,15 @@ impl<'s> Source<'s> {
     }
 }
 
-fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mut FileText) -> Option<Box<FileResult>> {
+fn read_input(
+    input: &Input,
+    may_be_cluster: bool,
+    options: &LoadOptions,
+    charts: &Charts,
+    buffer: &mut FileText,
+) -> Option<Box<FileResult>> {
     let source = Source {
+        may_be_cluster,
         path: &input.name,
         explicit: input.explicit,
         file: input.file.as_deref(),
@@ -364,7 +377,12 @@ fn read_input(input: &Input, options: &LoadOptions, charts: &Charts, buffer: &mu
 }
 
 fn read_bytes(source: &Source<'_>, bytes: &[u8]) -> FileResult {
-    let result = read_contents(source, bytes);
+    let mut result = read_contents(source, bytes);
+    if !source.may_be_cluster {
+        // Any file may call itself a snapshot, and so set the version for all others.
+        let snapshots = std::mem::take(&mut result.contents.clusters);
+        result.contents.problems.extend(snapshots.iter().map(|_| untrusted_snapshot(source.path)));
+    }
     // Most files are not parsed, and their comments are about nothing.
     let suppressions = if result.parsed { suppression::find(source.path, bytes) } else { Vec::new() };
     FileResult { suppressions, ..result }
@@ -416,7 +434,7 @@ fn read_contents(source: &Source<'_>, bytes: &[u8]) -> FileResult {
     let pieces = split_documents(bytes);
     if bytes.len() < PARALLEL_FROM || pieces.len() < 2 {
         for piece in &pieces {
-            read_piece(path, bytes, piece, &mut result);
+            read_piece(path, bytes, piece, piece.range.start == 0, &mut result);
         }
         return with_templates(source, bytes, result);
     }
@@ -427,7 +445,7 @@ fn read_contents(source: &Source<'_>, bytes: &[u8]) -> FileResult {
         .map(|pieces| {
             let mut part = FileResult::default();
             for piece in pieces {
-                read_piece(path, bytes, piece, &mut part);
+                read_piece(path, bytes, piece, piece.range.start == 0, &mut part);
             }
             part
         })
@@ -470,13 +488,19 @@ fn with_templates(source: &Source<'_>, bytes: &[u8], plain: FileResult) -> FileR
 
 /// Reads a file in which templates stand. None if its directives cannot be told from the rest.
 fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguage) -> Option<FileResult> {
-    let text = &*line_breaks_of_go(text);
+    let separated = line_breaks_of_go(text);
+    let line_separator = line_separator(text, matches!(separated, Cow::Owned(_)));
+    let text = &*separated;
     let chart = source.in_chart().map(|(chart, _)| Arc::clone(chart));
     let path = source.path;
     // In a chart nothing else is a template, whatever strings hold.
     let language = if chart.is_some() { TemplateLanguage::DoubleBraces } else { language };
     let template = Template::new(text, language, chart).ok()?;
     let mut result = FileResult::default();
+    if let Some(departure) = line_separator {
+        let piece = Piece { range: 0..text.len(), line: 1 };
+        result.contents.problems.push(ambiguous(path, text.as_bytes(), &piece, departure));
+    }
     let blocks_only = source.has_blocks_only();
     let mut masked = Vec::new();
     result.contents.aside.extend(source.unknown_values());
@@ -495,7 +519,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         let piece = Piece { range: part.range.clone(), line };
         if template.is_manifest(&part) {
             if !source.is_template {
-                read_piece(path, text.as_bytes(), &piece, &mut result);
+                read_piece(path, text.as_bytes(), &piece, piece.range.start == 0, &mut result);
             } else if read_piece_that_may_be_no_yaml(path, text.as_bytes(), &piece, &mut result) {
                 result.unread.push(unread(path, raw.as_bytes(), line, line, language, "it is no YAML"));
             }
@@ -538,7 +562,7 @@ fn read_template_file(source: &Source<'_>, text: &str, language: TemplateLanguag
         if let Some(error) = error {
             // Nothing that parses as it stands may be hidden by marks.
             if parse_documents(raw, 0, 1).1.is_none() {
-                read_piece(path, text.as_bytes(), &piece, &mut result);
+                read_piece(path, text.as_bytes(), &piece, piece.range.start == 0, &mut result);
             }
             let what = format!("it is no YAML once its directives are left out: {}", error.message);
             result.unread.push(unread(path, raw.as_bytes(), line, error.place.line, language, &what));
@@ -650,7 +674,7 @@ fn unread(path: &Arc<str>, raw: &[u8], starts: u32, line: u32, language: Templat
 /// As [`read_piece`], of a file that need not be YAML. Reports whether it is not.
 fn read_piece_that_may_be_no_yaml(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) -> bool {
     let known = result.contents.problems.len();
-    read_piece(path, bytes, piece, result);
+    read_piece(path, bytes, piece, piece.range.start == 0, result);
     let found = result.contents.problems.split_off(known);
     let (syntax, others): (Vec<Problem>, Vec<Problem>) =
         found.into_iter().partition(|problem| matches!(problem.kind, ProblemKind::Syntax | ProblemKind::NotUtf8));
@@ -658,7 +682,8 @@ fn read_piece_that_may_be_no_yaml(path: &Arc<str>, bytes: &[u8], piece: &Piece, 
     !syntax.is_empty()
 }
 
-fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileResult) {
+/// Reads a piece of a file: `is_first` tells whether `kubectl`, which tells JSON by how a file begins, may take it for that.
+fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, is_first: bool, result: &mut FileResult) {
     let raw = bytes.get(piece.range.clone()).unwrap_or_default();
     let text = match str::from_utf8(raw) {
         Ok(text) => text,
@@ -668,13 +693,17 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
             return result.contents.problems.push(not_utf8(path, raw, place));
         }
     };
-    let text = &*line_breaks_of_go(text);
-    let (trees, error) = parse_documents(text, piece.range.start, piece.line);
-    if error.is_some()
-        && let Some(values) = json_values(text, piece)
-    {
-        return values.iter().for_each(|value| read_piece(path, bytes, value, result));
+    let separated = line_breaks_of_go(text);
+    let Parsed { trees, error, values, departure } = parse_piece(&separated, bytes.len(), piece, is_first);
+    // What is no RBAC, however it is read, may be read in any way.
+    let departure = line_separator(text, matches!(separated, Cow::Owned(_))).or(departure);
+    if let Some(departure) = departure.filter(|_| is_kustomization(path) || may_become_rbac(raw)) {
+        result.contents.problems.push(ambiguous(path, raw, piece, departure));
     }
+    if let Some(values) = values {
+        return values.iter().for_each(|value| read_piece(path, bytes, value, is_first, result));
+    }
+    let text = &*separated;
     result.documents += trees.len();
     let known = result.contents.roles.len() + result.contents.bindings.len();
     for tree in &trees {
@@ -713,68 +742,28 @@ fn read_piece(path: &Arc<str>, bytes: &[u8], piece: &Piece, result: &mut FileRes
     });
 }
 
-/// A document of a file, for whoever edits it.
-pub(crate) struct Document<'b> {
-    /// Its text, with its separator and comments.
-    pub text: &'b str,
-    /// The documents in it: one, unless end marks (`...`) stand in it. None if it could not be parsed, or means something
-    /// else to `kubectl`.
-    pub trees: Option<Vec<Tree<'b>>>,
+/// That readers may read a document differently. The place is one in its piece.
+fn ambiguous(path: &Arc<str>, raw: &[u8], piece: &Piece, departure: Departure) -> Problem {
+    let offset = departure.offset.checked_sub(piece.range.start).unwrap_or(departure.offset);
+    Problem {
+        path: Arc::clone(path),
+        place: Some(place_in(raw, offset, piece)),
+        kind: ProblemKind::Ambiguous,
+        message: format!("readers may read this document differently: {}", departure.what),
+        help: Some(departure.help.to_owned()),
+    }
 }
 
-/// The documents of a file in their order, cut as [`load`] cuts them; a JSON stream at its values.
-pub(crate) fn documents(bytes: &[u8]) -> Vec<Document<'_>> {
-    let mut documents = Vec::new();
-    for piece in split_documents(bytes) {
-        push_document(bytes, &piece, &mut documents);
+/// That a file among others calls itself a snapshot.
+fn untrusted_snapshot(path: &Arc<str>) -> Problem {
+    Problem {
+        path: Arc::clone(path),
+        place: None,
+        kind: ProblemKind::UntrustedSnapshot,
+        message: "says that it is a snapshot of a cluster, but is not the only path given: what it says of the cluster was not used"
+            .to_owned(),
+        help: Some("check a snapshot by itself, or remove the document of the kind Snapshot".to_owned()),
     }
-    documents
-}
-
-fn push_document<'b>(bytes: &'b [u8], piece: &Piece, documents: &mut Vec<Document<'b>>) {
-    let raw = bytes.get(piece.range.clone()).unwrap_or_default();
-    let Ok(text) = str::from_utf8(raw) else {
-        return documents.push(Document { text: "", trees: None });
-    };
-    // What `kubectl` reads otherwise than it looks is not edited.
-    if matches!(line_breaks_of_go(text), Cow::Owned(_)) || text.starts_with("---#") {
-        return documents.push(Document { text, trees: None });
-    }
-    let (trees, error) = parse_documents(text, piece.range.start, piece.line);
-    if error.is_some()
-        && let Some(values) = json_values(text, piece)
-    {
-        return values.iter().for_each(|value| push_document(bytes, value, documents));
-    }
-    documents.push(Document { text, trees: error.is_none().then_some(trees) });
-}
-
-/// The values of a stream of JSON, as `kubectl` takes it: one after the other, each from a line of its own. None if the
-/// text is no such stream.
-fn json_values(text: &str, piece: &Piece) -> Option<Vec<Piece>> {
-    if !text.trim_start().starts_with('{') {
-        return None;
-    }
-    let mut values = Vec::new();
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
-    let (mut start, mut line) = (0, piece.line);
-    while let Some(value) = stream.next() {
-        value.ok()?;
-        let end = stream.byte_offset();
-        // Columns are counted from the beginning of a line.
-        let rest = text.get(end..)?;
-        let blank = rest.len() - rest.trim_start().len();
-        if blank < rest.len() && !rest.get(..blank)?.contains('\n') {
-            return None;
-        }
-        // The line on which the next value stands begins the next piece.
-        let next = end + rest.get(..blank)?.rfind('\n').map_or(blank, |at| at + 1);
-        let bytes = text.get(start..next)?.as_bytes();
-        values.push(Piece { range: piece.range.start + start..piece.range.start + next, line });
-        line += line_breaks(bytes).0;
-        start = next;
-    }
-    (values.len() > 1).then_some(values)
 }
 
 fn not_utf8(path: &Arc<str>, raw: &[u8], place: Place) -> Problem {
@@ -822,6 +811,7 @@ fn mentions(raw: &[u8], line: u32) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::documents;
     use super::*;
 
     #[test]
@@ -834,9 +824,9 @@ mod tests {
         };
         let rule = "rules:\n- apiGroups: [\"\"]\n  resources: [users]\n";
         for c in ['\u{85}', '\u{2028}', '\u{2029}'] {
-            assert_eq!(verbs(&format!("{rule}  # a{c}  verbs: [impersonate]\n")), (vec!["impersonate".to_owned()], 0));
+            assert_eq!(verbs(&format!("{rule}  # a{c}  verbs: [impersonate]\n")), (vec!["impersonate".to_owned()], 1));
             let quoted = format!("{rule}  verbs: [\"imper\\{c}sonate\"]\n");
-            assert_eq!(verbs(&quoted), (vec!["impersonate".to_owned()], 0));
+            assert_eq!(verbs(&quoted), (vec!["impersonate".to_owned()], 1));
             assert!(documents(quoted.as_bytes())[0].trees.is_none());
         }
         // Bits that are left over.

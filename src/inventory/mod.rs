@@ -7,6 +7,7 @@ mod aggregate;
 mod aside;
 mod blocks;
 mod cluster;
+mod documents;
 mod duplicates;
 mod embedded;
 mod embedding;
@@ -24,12 +25,12 @@ mod template;
 mod write;
 
 pub(crate) use fields::{FieldReader, entries};
-pub(crate) use load::{Document, documents};
-pub(crate) use read::{Placed, placed_objects};
+pub(crate) use read::{Placed, PlacedObjects, placed_objects};
 
 pub use aggregate::{Contribution, RoleRules};
 pub use aside::Aside;
 pub use cluster::{ClusterFacts, NotRead, Server};
+pub use documents::{Document, documents};
 pub use duplicates::{Conflict, Duplicates};
 pub use embedded::{Mention, MentionReason};
 pub use embedding::{Carrier, Embedding, Form};

@@ -231,6 +231,10 @@ pub(super) fn read_template<'p>(
     if template.has_overlays() && changed.iter().any(Option::is_some) {
         unknown.push(Unknown::new(root.place().offset, "an overlay changes a part of RBAC objects"));
     }
+    if let Some(departure) = tree.departure() {
+        let what = format!("readers may read this document differently: {}", departure.what);
+        unknown.push(Unknown::new(departure.offset as u32, what));
+    }
     if tree.exhausted() {
         unknown.push(Unknown::new(root.place().offset, "aliases stand for more nodes than are read"));
     }
@@ -263,8 +267,17 @@ pub(crate) struct Item<'t> {
     pub index: usize,
 }
 
+/// The objects of a document, and what is wrong with it.
+pub(crate) struct PlacedObjects<'t> {
+    pub placed: Vec<Placed<'t>>,
+    /// How many problems there are, warnings and unknown parts included.
+    pub problems: usize,
+    /// Whether one of them is no warning, so that the document may not mean what was read of it.
+    pub has_errors: bool,
+}
+
 /// The objects of a document, each with its place in the tree, and how many problems there are.
-pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> (Vec<Placed<'t>>, usize) {
+pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> PlacedObjects<'t> {
     let mut contents = Contents::default();
     let found = read_placed(tree, path, &mut contents);
     let (mut roles, mut bindings) = (contents.roles.into_iter(), contents.bindings.into_iter());
@@ -272,7 +285,11 @@ pub(crate) fn placed_objects<'t>(tree: &'t Tree<'_>, path: &Arc<str>) -> (Vec<Pl
         let object = if is_role { roles.next().map(Object::Role) } else { bindings.next().map(Object::Binding) };
         Some(Placed { object: object?, node, item })
     });
-    (placed.collect(), contents.problems.len() + contents.unknown.len() + contents.partial.len())
+    PlacedObjects {
+        placed: placed.collect(),
+        problems: contents.problems.len() + contents.unknown.len() + contents.partial.len(),
+        has_errors: contents.problems.iter().any(|problem| !problem.kind.is_warning()),
+    }
 }
 
 fn read_placed<'t>(tree: &'t Tree<'_>, path: &Arc<str>, contents: &mut Contents) -> Vec<Found<'t>> {
@@ -391,11 +408,10 @@ impl<'p, 't> Reader<'p, '_, 't> {
         depth: usize,
     ) {
         let names = ["kind", "apiVersion", "items"];
-        let [kind, api_version, items] = if self.fields.template.is_some() {
-            self.fields.fields_in_branches(node, names).map(|found| self.fields.pick(&found))
-        } else {
-            entries(node, names)
-        };
+        let known = self.fields.unknown.len();
+        let [kind, api_version, items] = self.fields.unique_entries(node, names);
+        // Whether a key that is filled in makes something of it is told below.
+        self.fields.unknown.truncate(known);
         let version_text = api_version.and_then(|entry| entry.value.as_str());
         let api_version_text = version_text.as_deref().or(inherited.map(|(_, version)| version)).unwrap_or_default();
         // Whatever it is by default.

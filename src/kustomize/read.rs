@@ -11,7 +11,7 @@ use super::select::Selector;
 use crate::inventory::{documents, entries};
 use crate::problem::{Problem, ProblemKind};
 use crate::syntax::edit;
-use crate::syntax::{Entry, Form, JsonStyle, Node, NodeKind, ScalarType, Style, Value};
+use crate::syntax::{Entry, FieldOrigin, Form, JsonStyle, Node, NodeKind, ScalarType, Style, Value};
 
 /// How deep a value is read.
 const MAX_DEPTH: usize = 64;
@@ -185,8 +185,8 @@ pub(super) fn to_json(node: Node<'_>, depth: usize) -> Json {
         NodeKind::Sequence => node.items().map(|item| to_json(item, depth + 1)).collect(),
         NodeKind::Mapping => {
             let mut map = Map::new();
-            node.visit_fields(&mut |key, entry, _| {
-                if !map.contains_key(key) {
+            node.visit_fields(&mut |key, entry, origin| {
+                if origin == FieldOrigin::Own || !map.contains_key(key) {
                     map.insert(key.to_owned(), to_json(entry.value, depth + 1));
                 }
             });

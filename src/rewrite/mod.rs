@@ -15,7 +15,8 @@ use self::add::{Apart, Listed};
 pub(crate) use self::comments::Successors;
 use self::comments::{AllNotes, Moved, Notes, takers};
 use crate::inventory::{
-    Document, Object, ObjectKey, ObjectMeta, Placed, PolicyRule, Role, documents, entries, placed_objects,
+    Document, Object, ObjectKey, ObjectMeta, Placed, PlacedObjects, PolicyRule, Role, documents, entries,
+    placed_objects,
 };
 use crate::problem::{Problem, ProblemKind};
 use crate::source::{TemplateLanguage, template_language};
@@ -212,7 +213,8 @@ fn edit_file<'w>(path: &Arc<str>, bytes: &[u8], work: &Work<'w>, around: &Around
     let found: BTreeSet<u32> = placed.iter().map(|placed| name_of(placed).offset).collect();
     let missing = |offset: &u32| !found.contains(offset);
     if work.changes.keys().chain(work.added.iter().map(|(home, _)| home)).any(missing) {
-        return Err(stale(path));
+        let is_read = documents.iter().all(|document| document.trees.is_some());
+        return Err(if is_read { stale(path) } else { in_doubt(path, None) });
     }
     let mut editor = Editor {
         path,
@@ -251,6 +253,8 @@ fn edit_file<'w>(path: &Arc<str>, bytes: &[u8], work: &Work<'w>, around: &Around
 struct PlacedIn<'t> {
     document: usize,
     placed: Placed<'t>,
+    /// Whether there are errors in the document.
+    has_errors: bool,
 }
 
 fn placed<'t>(documents: &'t [Document<'_>], path: &Arc<str>) -> Vec<PlacedIn<'t>> {
@@ -259,8 +263,8 @@ fn placed<'t>(documents: &'t [Document<'_>], path: &Arc<str>) -> Vec<PlacedIn<'t
         documents.iter().enumerate().filter_map(|(at, document)| Some((at, document.trees.as_ref()?)))
     {
         for tree in trees {
-            let (found, _) = placed_objects(tree, path);
-            all.extend(found.into_iter().map(|placed| PlacedIn { document, placed }));
+            let PlacedObjects { placed, has_errors, .. } = placed_objects(tree, path);
+            all.extend(placed.into_iter().map(|placed| PlacedIn { document, placed, has_errors }));
         }
     }
     all
@@ -291,11 +295,14 @@ struct Editor<'e, 't> {
 impl Editor<'_, '_> {
     /// Makes the edits for one object, and says what is to be read in its place afterwards.
     fn change(&mut self, at: usize, work: &Work<'_>) -> Result<Option<Object>, Problem> {
-        let PlacedIn { document, placed } = &self.placed[at];
+        let PlacedIn { document, placed, has_errors } = &self.placed[at];
         let meta = placed.object.meta();
         let Some(change) = work.changes.get(&meta.name.place.offset) else { return Ok(Some(placed.object.clone())) };
         if change.meta().key() != meta.key() {
             return Err(stale(self.path));
+        }
+        if *has_errors {
+            return Err(in_doubt(self.path, Some(meta.name.place)));
         }
         match *change {
             Change::Remove(_) => {
@@ -424,7 +431,7 @@ impl Editor<'_, '_> {
 
     /// How the file writes an object there.
     fn form(&self, at: usize) -> Form {
-        let PlacedIn { document, placed } = &self.placed[at];
+        let PlacedIn { document, placed, .. } = &self.placed[at];
         if self.is_json[*document] {
             Form::Json(JsonStyle::of(placed.node))
         } else {
@@ -504,7 +511,7 @@ impl<'d> Summary<'d> {
                 continue;
             };
             for tree in trees {
-                let (placed, problems) = placed_objects(tree, path);
+                let PlacedObjects { placed, problems, .. } = placed_objects(tree, path);
                 summary.problems += problems;
                 if placed.is_empty() && tree.root().is_some_and(|root| !root.is_null() && !is_empty_list(root)) {
                     summary.others.push(tree);
@@ -546,6 +553,12 @@ pub(crate) fn same_meta(a: &ObjectMeta, b: &ObjectMeta) -> bool {
 fn says_something(document: &Document<'_>) -> bool {
     let says = |tree: &Tree<'_>| tree.root().is_some_and(|root| !root.is_null());
     document.trees.as_ref().is_none_or(|trees| trees.iter().any(says))
+}
+
+/// That a document may mean something else than what was read of it.
+fn in_doubt(path: &Arc<str>, place: Option<Place>) -> Problem {
+    let message = "has a document with problems, which is not edited: it may mean something else to other readers";
+    problem(path, place, message.to_owned(), "correct the document, then run the command again")
 }
 
 fn stale(path: &Arc<str>) -> Problem {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 /// What is looked for, in one pass.
-const WORDS: [(&str, Word); 13] = [
+const WORDS: [(&str, Word); 14] = [
     // Every RBAC kind has this in its name: `Role`, `ClusterRole`, the bindings and their lists.
     ("Role", Word::Rbac),
     // A rule has this key, whatever object it is written in.
@@ -17,6 +17,8 @@ const WORDS: [(&str, Word); 13] = [
     ("impersonate", Word::Rbac),
     // What stands encoded in an object does so in this field of a ConfigMap, or in a Secret.
     ("binaryData", Word::Rbac),
+    // What calls itself a snapshot is a problem, unless it is the input.
+    ("deputize.dev/v1", Word::Rbac),
     ("Secret", Word::Secret),
     // What is packed and encoded begins like that, as releases of Helm do in a ConfigMap.
     ("H4sI", Word::Rbac),
@@ -193,6 +195,7 @@ mod tests {
             b"kind: Secret\ndata: {a: aGk=}\n",
             b"{\"kind\":\"SecretList\"}",
             b"binaryData: {a: aGk=}\n",
+            b"apiVersion: deputize.dev/v1\nkind: Snapshot\n",
         ] {
             assert!(may_hold_rbac(bytes), "{bytes:?}");
         }

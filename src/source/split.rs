@@ -17,17 +17,16 @@ pub struct Piece {
     pub line: u32,
 }
 
-/// Cuts a file at its `---` lines. `---` in the first column ends a document wherever it stands,
-/// in a quoted string or a block scalar too (YAML 1.2.2, section 9.1.2), so the cut needs no parser. So does `---#` for
-/// `kubectl`, though not in YAML (`YAMLReader` in `k8s.io/apimachinery/pkg/util/yaml/decoder.go`).
+/// Cuts a file at its `---` lines. `---` in the first column ends a document wherever it stands, in a quoted string or a block
+/// scalar too (YAML 1.2.2, section 9.1.2), so the cut needs no parser. For `kubectl` so does `---#`, and `---` before Unicode
+/// white space, though not in YAML (`YAMLReader` in `k8s.io/apimachinery/pkg/util/yaml/decoder.go`).
 pub fn split_documents(bytes: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut start = 0;
     let mut line = 1;
     for found in memchr::memmem::find_iter(bytes, b"\n---") {
         let marker = found + 1;
-        let after = bytes.get(marker + 3);
-        if !matches!(after, None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'#')) {
+        if !is_separator(bytes.get(marker + 3..).unwrap_or_default()) {
             continue;
         }
         let range = start..marker;
@@ -42,6 +41,19 @@ pub fn split_documents(bytes: &[u8]) -> Vec<Piece> {
     }
     pieces.push(Piece { range: start..bytes.len(), line });
     pieces
+}
+
+/// Whether dashes before that separate documents, for one reader at least.
+fn is_separator(after: &[u8]) -> bool {
+    match after.first() {
+        None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'#') => true,
+        // The first bytes of U+0085 and U+00A0, U+1680, U+2000 and others, U+3000; the ASCII ones are controls.
+        Some(0x0b | 0x0c | 0xc2 | 0xe1 | 0xe2 | 0xe3) => {
+            let line = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            std::str::from_utf8(line).is_ok_and(|line| matches!(line.trim().chars().next(), None | Some('#')))
+        }
+        _ => false,
+    }
 }
 
 /// The text with the line breaks that the reader of `kubectl` and Helm sees, which is one of YAML 1.1: a next line, a line
@@ -88,6 +100,8 @@ mod tests {
         assert_eq!(texts("a: |\n  ---\nb: '\n----\n'\n---x: y\n").len(), 1);
         assert_eq!(texts("a: b\n---"), [("a: b\n", 1), ("---", 2)]);
         assert_eq!(texts("a: b\n---# c\nd: e\n"), [("a: b\n", 1), ("---# c\nd: e\n", 2)]);
+        assert_eq!(texts("a: b\n---\u{a0}\nc: d\n"), [("a: b\n", 1), ("---\u{a0}\nc: d\n", 2)]);
+        assert_eq!(texts("a: b\n---\u{3000}x\nc: d\n").len(), 1);
         assert_eq!(texts(""), [("", 1)]);
     }
 

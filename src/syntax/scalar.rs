@@ -39,25 +39,54 @@ impl ScalarType {
     }
 }
 
+/// As Go's `strconv` has it, which reads hexadecimal, octal and binary numbers of 64 bits, and floats that are finite.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
         return true;
     }
-    let Some(first) = unsigned.bytes().next() else { return false };
-    if !first.is_ascii_digit() && first != b'.' {
-        return false;
-    }
-    let digits: String = unsigned.chars().filter(|c| *c != '_').collect();
-    for (prefix, radix) in [("0x", 16), ("0b", 2), ("0o", 8)] {
-        if let Some(rest) = digits.strip_prefix(prefix) {
-            return !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix));
+    match text.bytes().next() {
+        // Here underscores stand between digits only.
+        Some(b'.') => {
+            let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+            let bytes = text.as_bytes();
+            let is_apart = |at: usize| is_digit(bytes.get(at - 1)) && is_digit(bytes.get(at + 1));
+            let apart = bytes.iter().enumerate().all(|(at, byte)| *byte != b'_' || is_apart(at));
+            apart && is_decimal(&text.replace('_', ""))
         }
+        Some(b'0'..=b'9' | b'+' | b'-') if text.contains('_') => is_integer_or_float(&text.replace('_', "")),
+        Some(b'0'..=b'9' | b'+' | b'-') => is_integer_or_float(text),
+        _ => false,
     }
-    is_decimal(&digits)
 }
 
-/// `[0-9]*(\.[0-9]*)?([eE][-+]?[0-9]+)?` with at least one digit before the exponent.
+fn is_integer_or_float(text: &str) -> bool {
+    let (is_signed, unsigned) = text.strip_prefix(['+', '-']).map_or((false, text), |unsigned| (true, unsigned));
+    let prefixed = |lower: &str, upper: &str| unsigned.strip_prefix(lower).or_else(|| unsigned.strip_prefix(upper));
+    let fits = |digits: &str, radix: u32| {
+        let bound = match (is_signed, text.starts_with('-')) {
+            (false, _) => u64::MAX,
+            (true, false) => i64::MAX as u64,
+            (true, true) => 1 << 63,
+        };
+        digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && u64::from_str_radix(digits, radix).is_ok_and(|value| value <= bound)
+    };
+    let is_integer = if let Some(digits) = prefixed("0x", "0X") {
+        fits(digits, 16)
+    } else if let Some(digits) = prefixed("0b", "0B") {
+        // A sign behind the prefix is read too.
+        let signed = || i64::from_str_radix(digits, 2).is_ok() && text.starts_with("0b");
+        fits(digits, 2) || signed()
+    } else if let Some(digits) = prefixed("0o", "0O") {
+        fits(digits, 8)
+    } else {
+        fits(unsigned, if unsigned.len() > 1 && unsigned.starts_with('0') { 8 } else { 10 })
+    };
+    is_integer || is_decimal(unsigned)
+}
+
+/// `[0-9]*(\.[0-9]*)?([eE][-+]?[0-9]+)?` with at least one digit before the exponent, and finite.
 fn is_decimal(text: &str) -> bool {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -68,10 +97,12 @@ fn is_decimal(text: &str) -> bool {
     if !all_digits(whole) || !all_digits(fraction) || whole.len() + fraction.len() == 0 {
         return false;
     }
-    exponent.is_none_or(|e| {
+    let is_exponent = exponent.is_none_or(|e| {
         let e = e.strip_prefix(['+', '-']).unwrap_or(e);
         !e.is_empty() && all_digits(e)
-    })
+    });
+    // Most numbers are short.
+    is_exponent && (exponent.is_none() && text.len() < 300 || text.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
 #[cfg(test)]
@@ -95,6 +126,18 @@ mod tests {
             ("1_000", Number),
             ("1.5e3", Number),
             (".5", Number),
+            (".5_0", Number),
+            ("._5", String),
+            ("0X1F", Number),
+            ("0o17", Number),
+            ("0o8", String),
+            ("08", Number),
+            ("+_1", Number),
+            ("0b-1", Number),
+            ("0xfffffffffffffffff", String),
+            ("18446744073709551616", Number),
+            ("1e400", String),
+            (".5e400", String),
             ("-.inf", Number),
             ("1.2.3", String),
             ("10.0.0.0/8", String),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use base64::{Engine as _, alphabet};
 
 use super::nested::PlaceMap;
 use super::place::{Place, to_u32};
+use super::plain::Departure;
 use super::scalar::ScalarType;
 
 /// How deep merge keys and aliases may be chained before a document is refused.
@@ -27,6 +29,8 @@ pub struct Tree<'s> {
     pub(super) visits_left: Cell<u64>,
     /// Where the text stands in its file, if it is the text of a scalar there.
     pub(super) map: Option<Arc<PlaceMap>>,
+    /// How the text leaves the plain subset, at the first of its trees.
+    pub(super) departure: Option<Departure>,
 }
 
 /// A node as stored. Nodes lie in source order; `after` is the index behind the node's subtree.
@@ -120,7 +124,7 @@ impl<'s> Tree<'s> {
     pub(super) fn new(text: &'s str, base_offset: u32, nodes: Vec<RawNode<'s>>) -> Self {
         // Generous for real documents: each node may be seen many times through aliases.
         let visits = 200_000 + 16 * nodes.len() as u64;
-        Self { text, base_offset, nodes, visits_left: Cell::new(visits), map: None }
+        Self { text, base_offset, nodes, visits_left: Cell::new(visits), map: None, departure: None }
     }
 
     /// The same tree over the text of which its own is a masked form; see [`super::parse_masked`].
@@ -151,7 +155,13 @@ impl<'s> Tree<'s> {
             };
             RawNode { kind, tag, line, column, flow: raw.flow, start: raw.start, end: raw.end, after: raw.after }
         });
-        Tree::new(text, self.base_offset, nodes.collect())
+        Tree { departure: self.departure, ..Tree::new(text, self.base_offset, nodes.collect()) }
+    }
+
+    /// How the text leaves the plain subset, in which all readers agree; see [`Departure`]. Of several trees of one text, the
+    /// first says it for all. Whoever reads a tree has to say that it may mean something else, and nobody may edit it.
+    pub fn departure(&self) -> Option<Departure> {
+        self.departure
     }
 
     /// The outermost node; none for an empty document.
@@ -305,49 +315,35 @@ impl<'t> Node<'t> {
         std::iter::from_fn(move || Some(Entry { key: children.next()?, value: children.next()? }))
     }
 
-    /// Calls `visit` for each entry of a mapping with merge keys resolved: own entries first, then
-    /// those of `<<` in the order in which they take precedence. A visitor therefore keeps the
-    /// first merged value of a key, and its own over any merged one.
+    /// Calls `visit` for each entry of a mapping with merge keys resolved: own entries first, then those of `<<`. The last own
+    /// one of a key counts, and a merged one where there is no own. The reader of `kubectl` sets one key after the other, those
+    /// of a `<<` where it stands; where others may take another value for that, the one that it takes is visited as own.
     pub fn visit_fields(self, visit: &mut dyn FnMut(&str, Entry<'t>, FieldOrigin)) {
-        self.visit_fields_at(0, visit);
+        self.visit_merging(visit);
     }
 
-    fn visit_fields_at(self, depth: usize, visit: &mut dyn FnMut(&str, Entry<'t>, FieldOrigin)) {
-        if depth > MAX_INDIRECTION {
-            self.tree.visits_left.set(0);
-            return;
-        }
-        let origin = if depth == 0 { FieldOrigin::Own } else { FieldOrigin::Merged };
+    fn visit_merging(self, visit: &mut dyn FnMut(&str, Entry<'t>, FieldOrigin)) {
         let mut merges = false;
         for entry in self.entries() {
             match entry.key.key_text() {
                 Some(key) if entry.key.is_merge(&key) => merges = true,
-                Some(key) => visit(&key, entry, origin),
+                Some(key) => visit(&key, entry, FieldOrigin::Own),
                 None => {}
             }
         }
         if !merges {
             return;
         }
-        // The keys before a merge. Where they stand in it too, YAML keeps theirs, and the reader of `kubectl` takes the
-        // merged ones: such a key stands twice.
-        let mut before: Vec<Cow<'t, str>> = Vec::new();
-        for entry in self.entries() {
-            let Some(key) = entry.key.key_text() else { continue };
-            if !entry.key.is_merge(&key) {
-                before.push(key);
+        let mut fields = Fields::default();
+        fields.set_all(self, 0);
+        // What is left of merged mappings when all keys are set.
+        for (key, field) in fields.order.iter().filter_map(|key| Some((key, fields.set.get(key)?))) {
+            if field.depth == 0 {
                 continue;
             }
-            let mut merged = |key: &str, entry: Entry<'t>, origin: FieldOrigin| {
-                let twice = depth == 0 && before.iter().any(|known| *known == key);
-                visit(key, entry, if twice { FieldOrigin::Own } else { origin });
-            };
-            if entry.value.kind() == NodeKind::Sequence {
-                for item in entry.value.items() {
-                    item.visit_fields_at(depth + 1, &mut merged);
-                }
-            } else {
-                entry.value.visit_fields_at(depth + 1, &mut merged);
+            visit(key, field.entry, FieldOrigin::Merged);
+            if field.is_twice {
+                visit(key, field.entry, FieldOrigin::Own);
             }
         }
     }
@@ -356,15 +352,14 @@ impl<'t> Node<'t> {
     fn key_text(self) -> Option<Cow<'t, str>> {
         let raw = self.target().raw();
         match &raw.kind {
-            RawKind::Scalar { value, .. } if raw.tag == TagKind::Binary => Some(decoded(value)),
-            RawKind::Scalar { value, .. } => Some(Cow::Borrowed(value)),
+            RawKind::Scalar { value, .. } => Some(key_text(value, raw)),
             _ => None,
         }
     }
 
-    /// Whether a key of that text merges what it has. For the reader of `kubectl` quotes around it do not matter.
+    /// Whether a key of that text merges what it has. An alias of such a key does not.
     fn is_merge(self, key: &str) -> bool {
-        key == "<<" && matches!(self.target().raw().tag, TagKind::None | TagKind::Merge)
+        key == "<<" && !self.is_alias() && matches!(self.raw().tag, TagKind::None | TagKind::Merge)
     }
 
     /// The direct children of a collection, each one paid for.
@@ -452,7 +447,7 @@ impl<'t> Node<'t> {
     /// Whether it is a boolean that says yes, as YAML 1.1 spells that.
     pub fn is_yes(self) -> bool {
         let is_boolean = self.kind() == NodeKind::Other(ScalarType::Boolean);
-        is_boolean && ["y", "yes", "on", "true"].iter().any(|yes| self.written().eq_ignore_ascii_case(yes))
+        is_boolean && is_yes(self.written())
     }
 
     /// Whether it is a scalar with lines of its own (`|` or `>`).
@@ -583,6 +578,61 @@ impl<'t> Node<'t> {
     }
 }
 
+/// The fields of a mapping as they are set one after the other.
+#[derive(Default)]
+struct Fields<'t> {
+    set: HashMap<Cow<'t, str>, Field<'t>>,
+    order: Vec<Cow<'t, str>>,
+}
+
+struct Field<'t> {
+    entry: Entry<'t>,
+    /// How many `<<` it came through.
+    depth: usize,
+    /// Whether others may take another value.
+    is_twice: bool,
+}
+
+impl<'t> Fields<'t> {
+    fn set_all(&mut self, mapping: Node<'t>, depth: usize) {
+        if depth > MAX_INDIRECTION {
+            mapping.tree.visits_left.set(0);
+            return;
+        }
+        let mapping = mapping.target();
+        // The keys that this mapping has set, by itself.
+        let mut own: HashSet<Cow<'t, str>> = HashSet::new();
+        for entry in mapping.entries() {
+            let Some(key) = entry.key.key_text() else { continue };
+            if !entry.key.is_merge(&key) {
+                let is_twice = !own.insert(key.clone());
+                self.set(key, Field { entry, depth, is_twice });
+                continue;
+            }
+            let mut merged = Self::default();
+            if entry.value.kind() == NodeKind::Sequence {
+                // The first takes precedence.
+                let items: Vec<Node<'t>> = entry.value.items().collect();
+                items.into_iter().rev().for_each(|item| merged.set_all(item, depth + 1));
+            } else {
+                merged.set_all(entry.value, depth + 1);
+            }
+            for key in merged.order {
+                let Some(field) = merged.set.remove(&key) else { continue };
+                // Elsewhere the key of the mapping itself takes precedence.
+                let is_twice = field.is_twice || own.contains(&key);
+                self.set(key, Field { is_twice, ..field });
+            }
+        }
+    }
+
+    fn set(&mut self, key: Cow<'t, str>, field: Field<'t>) {
+        if self.set.insert(key.clone(), field).is_none() {
+            self.order.push(key);
+        }
+    }
+}
+
 /// Whether a field stands in the mapping itself or comes from a merge key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldOrigin {
@@ -590,6 +640,25 @@ pub enum FieldOrigin {
     Own,
     /// From `<<`.
     Merged,
+}
+
+/// The text of a key that is this scalar. JSON has string keys only: `1:` is the key `"1"`, and `yes:` the key `"true"`.
+pub(super) fn key_text<'t>(value: &'t str, raw: &RawNode<'_>) -> Cow<'t, str> {
+    let is_plain = matches!(raw.kind, RawKind::Scalar { style: Style::Plain, .. });
+    match raw.tag {
+        TagKind::Binary => decoded(value),
+        TagKind::None if is_plain => match ScalarType::of_plain(value) {
+            ScalarType::Boolean if is_yes(value) => Cow::Borrowed("true"),
+            ScalarType::Boolean => Cow::Borrowed("false"),
+            _ => Cow::Borrowed(value),
+        },
+        _ => Cow::Borrowed(value),
+    }
+}
+
+/// Whether a boolean says yes.
+fn is_yes(text: &str) -> bool {
+    ["y", "yes", "on", "true"].iter().any(|yes| text.eq_ignore_ascii_case(yes))
 }
 
 fn scalar_kind<'t>(value: &'t str, style: Style, tag: TagKind) -> NodeKind<'t> {
@@ -609,6 +678,12 @@ fn scalar_kind<'t>(value: &'t str, style: Style, tag: TagKind) -> NodeKind<'t> {
 /// Base64 as Go reads it: bits behind the last byte may be set.
 pub(crate) const BASE64: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// Whether a `!!binary` scalar is text.
+pub(super) fn is_binary_text(value: &str) -> bool {
+    let compact: String = value.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+    BASE64.decode(compact).is_ok_and(|bytes| String::from_utf8(bytes).is_ok())
+}
 
 /// The text of a `!!binary` scalar; the value as written where it is none.
 fn decoded(value: &str) -> Cow<'_, str> {

@@ -1,5 +1,6 @@
 //! Charts: where they begin, and what their `values.yaml` says by default.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::changes::Changes;
 use crate::source::{line_breaks_of_go, split_documents};
-use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, parse_documents};
+use crate::syntax::{FieldOrigin, Node, NodeKind, ScalarType, folds_to, parse_documents};
 
 /// The file that makes a directory a chart.
 const CHART: &str = "Chart.yaml";
@@ -164,6 +165,11 @@ impl Literal {
         if let Self::Map(map) = self { map.get(key) } else { None }
     }
 
+    /// Whether a key is there that Helm takes for this one, though it is spelled otherwise.
+    fn is_misspelled(&self, name: &str) -> bool {
+        matches!(self, Self::Map(map) if map.keys().any(|key| key != name && folds_to(key, name)))
+    }
+
     fn of_node(node: Node<'_>, depth: usize, parts: &mut usize) -> Option<Self> {
         if depth > MAX_DEPTH || *parts == 0 {
             return None;
@@ -280,11 +286,14 @@ impl Chart {
 
 /// What a YAML file says; nothing if it is empty, none if that cannot be told.
 pub(super) fn literal(text: &str) -> Option<Literal> {
-    let text = &*line_breaks_of_go(text);
+    // What Helm may read otherwise cannot be told.
+    if matches!(line_breaks_of_go(text), Cow::Owned(_)) {
+        return None;
+    }
     let mut trees = Vec::new();
     for piece in split_documents(text.as_bytes()) {
         let (found, error) = parse_documents(text.get(piece.range)?, 0, 1);
-        if error.is_some() {
+        if error.is_some() || found.iter().any(|tree| tree.departure().is_some()) {
             return None;
         }
         trees.extend(found);
@@ -334,8 +343,14 @@ impl Dependencies {
         let mut all = Self::default();
         for name in [CHART, REQUIREMENTS] {
             let file = literal_file(&directory.join(name))?;
+            if file.is_misspelled("dependencies") {
+                return None;
+            }
             let Some(Literal::List(list)) = file.field("dependencies") else { continue };
             for dependency in list.iter() {
+                if ["name", "alias", "import-values"].into_iter().any(|key| dependency.is_misspelled(key)) {
+                    return None;
+                }
                 let text = |key: &str| dependency.field(key).filter(|value| value.is_true()).and_then(Literal::text);
                 all.imports |= dependency.field("import-values").is_some_and(Literal::is_true);
                 if let Some(alias) = text("alias") {
@@ -399,7 +414,8 @@ fn values_below(directory: &Path, left: &mut usize) -> Option<Literal> {
 }
 
 fn name_of(directory: &Path) -> Option<String> {
-    literal_file(&directory.join(CHART))?.field("name").and_then(Literal::text)
+    let file = literal_file(&directory.join(CHART))?;
+    file.field("name").filter(|_| !file.is_misspelled("name")).and_then(Literal::text)
 }
 
 /// Whether Helm does not see a chart's values, because `.helmignore` says so.

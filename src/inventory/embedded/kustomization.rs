@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::inventory::fields::fields;
 use crate::inventory::follow::{Named, Reference};
 use crate::inventory::{Aside, abbreviate};
-use crate::syntax::Node;
+use crate::syntax::{Node, NodeKind, folds_to};
 
 /// How many files are followed that one kustomization names.
 pub(super) const MAX_REFERENCES: usize = 10_000;
@@ -24,14 +24,68 @@ const WITH_CHARTS: [&str; 2] = ["helmCharts", "helmChartInflationGenerator"];
 /// The generator that renders one.
 const CHART_GENERATOR: &str = "HelmChartInflationGenerator";
 
+/// Fields of a kustomization, and of what its lists hold, that say what is read and what becomes of it.
+const KNOWN: [&str; 50] = [
+    "apiVersion",
+    "kind",
+    "metadata",
+    "resources",
+    "bases",
+    "components",
+    "crds",
+    "generators",
+    "transformers",
+    "validators",
+    "configurations",
+    "patches",
+    "patchesStrategicMerge",
+    "patchesJson6902",
+    "replacements",
+    "vars",
+    "images",
+    "replicas",
+    "labels",
+    "commonLabels",
+    "commonAnnotations",
+    "namePrefix",
+    "nameSuffix",
+    "namespace",
+    "configMapGenerator",
+    "secretGenerator",
+    "generatorOptions",
+    "helmCharts",
+    "helmChartInflationGenerator",
+    "helmGlobals",
+    "openapi",
+    "buildMetadata",
+    "sortOptions",
+    "path",
+    "patch",
+    "target",
+    "options",
+    "name",
+    "group",
+    "version",
+    "labelSelector",
+    "annotationSelector",
+    "files",
+    "literals",
+    "envs",
+    "source",
+    "targets",
+    "select",
+    "fieldPaths",
+    "pairs",
+];
+
 /// What a kustomization names, or the configuration of one of Kustomize's own transformers.
 pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
-    let lists = fields(node, LISTS).into_iter().flat_map(items);
-    let mappings = fields(node, WITH_PATH).into_iter().flat_map(items);
-    let paths = mappings.chain([node]).filter_map(|item| fields(item, ["path"])[0]);
-    let makers = fields(node, WITH_FILES).into_iter().flat_map(items);
-    let files = makers.chain([node]).flat_map(|item| items(fields(item, ["files"])[0]));
-    let patches = fields(node, PATCHES).into_iter().flat_map(items).chain(paths);
+    let lists = folded(node, &LISTS).flat_map(Node::items);
+    let mappings = folded(node, &WITH_PATH).flat_map(Node::items);
+    let paths = mappings.chain([node]).flat_map(|item| folded(item, &["path"]));
+    let makers = folded(node, &WITH_FILES).flat_map(Node::items);
+    let files = makers.chain([node]).flat_map(|item| folded(item, &["files"])).flat_map(Node::items);
+    let patches = folded(node, &PATCHES).flat_map(Node::items).chain(paths);
     let named = lists.map(|node| (node, Named::Manifest)).chain(patches.map(|node| (node, Named::Patch)));
     let named = named.chain(files.map(|node| (node, Named::Data)));
     named.filter_map(|(node, what)| reference(node, what, path)).collect()
@@ -40,7 +94,7 @@ pub(super) fn references(node: Node<'_>, path: &Arc<str>) -> Vec<Reference> {
 /// The charts that Kustomize renders, with values that may be others than theirs.
 pub(super) fn rendered_charts(node: Node<'_>, path: &Arc<str>) -> Vec<Aside> {
     let is_generator = fields(node, ["kind"])[0].and_then(Node::as_str).is_some_and(|kind| kind == CHART_GENERATOR);
-    let charts = fields(node, WITH_CHARTS).into_iter().flat_map(items).chain(is_generator.then_some(node));
+    let charts = folded(node, &WITH_CHARTS).flat_map(Node::items).chain(is_generator.then_some(node));
     let rendered = charts.map(|chart| {
         let name = fields(chart, ["name", "chartName"]).into_iter().flatten().find_map(Node::as_str);
         let name = name.map_or_else(|| "a chart".to_owned(), |name| format!("chart {:?}", abbreviate(&name)));
@@ -51,6 +105,48 @@ pub(super) fn rendered_charts(node: Node<'_>, path: &Arc<str>) -> Vec<Aside> {
         )
     });
     rendered.collect()
+}
+
+/// The fields with these names in any spelling that Kustomize takes for them.
+fn folded<'t>(node: Node<'t>, names: &[&str]) -> impl Iterator<Item = Node<'t>> {
+    let mut found = Vec::new();
+    node.visit_fields(&mut |key, entry, _| {
+        if names.iter().any(|name| folds_to(key, name)) {
+            found.push(entry.value);
+        }
+    });
+    found.into_iter()
+}
+
+/// The keys of a kustomization that Kustomize takes for fields though they are spelled otherwise, with the names of these.
+/// Nothing else reads them so.
+pub(super) fn misspelled(node: Node<'_>) -> Vec<(Node<'_>, &'static str)> {
+    let mut keys = Vec::new();
+    collect_misspelled(node, 0, &mut keys);
+    keys
+}
+
+fn collect_misspelled<'t>(node: Node<'t>, depth: usize, found: &mut Vec<(Node<'t>, &'static str)>) {
+    let mut inner = Vec::new();
+    node.visit_fields(&mut |key, entry, _| {
+        let known = KNOWN.iter().find(|name| folds_to(key, name));
+        if let Some(name) = known.filter(|name| **name != key) {
+            found.push((entry.key, name));
+        }
+        let is_list = entry.value.kind() == NodeKind::Sequence;
+        // Labels and annotations may have any name.
+        if is_list || depth > 0 && known.is_some_and(|name| *name != "pairs") {
+            inner.push(entry.value);
+        }
+    });
+    if depth < 2 {
+        for value in inner {
+            match value.kind() {
+                NodeKind::Mapping => collect_misspelled(value, depth + 1, found),
+                _ => value.items().for_each(|item| collect_misspelled(item, depth + 1, found)),
+            }
+        }
+    }
 }
 
 fn items(list: Option<Node<'_>>) -> impl Iterator<Item = Node<'_>> {

@@ -298,6 +298,10 @@ impl Walker<'_> {
         // Its own transformers may be written in it.
         let is_own = self.text_depth == 0 && is_kustomization(self.path) || is_builtin && self.text_depth <= 1;
         if depth == 0 && is_own {
+            for (key, name) in kustomization::misspelled(node) {
+                let message = format!("Kustomize takes this key for `{name}`, and other readers do not");
+                self.say(ProblemKind::Ambiguous, key, message, "write the key in the usual way");
+            }
             let mut references = kustomization::references(node, self.path);
             if let Some(more) = references.len().checked_sub(kustomization::MAX_REFERENCES).filter(|more| *more > 0) {
                 let reason = format!("it names {more} more files than are followed");
@@ -638,6 +642,12 @@ impl Walker<'_> {
     fn nested_document(&mut self, text: &str, piece: &Piece, node: Node<'_>, map: &Arc<PlaceMap>, context: &Context) {
         let part = text.get(piece.range.clone()).unwrap_or_default();
         let (trees, error) = parse_nested(part, piece.range.start, piece.line, map);
+        // Much text parses that is no manifest.
+        let is_manifest = || may_hold_rbac(part.as_bytes()) && part.contains("kind") && part.contains("apiVersion");
+        if let Some(departure) = trees.first().and_then(Tree::departure).filter(|_| is_manifest()) {
+            let message = format!("readers may read the manifest in this string differently: {}", departure.what);
+            self.say(ProblemKind::Ambiguous, node, message, departure.help);
+        }
         for tree in &trees {
             let first = self.contents.roles.len();
             let mut inner = Walker::new(self.path, &mut *self.contents, self.budget);
@@ -667,15 +677,13 @@ impl Walker<'_> {
     }
 
     fn problem(&mut self, node: Node<'_>, message: String, help: &str) {
+        self.say(ProblemKind::Expansion, node, message, help);
+    }
+
+    fn say(&mut self, kind: ProblemKind, node: Node<'_>, message: String, help: &str) {
         let path = Arc::clone(self.path);
         let place = Some(node.place());
-        self.contents.problems.push(Problem {
-            path,
-            place,
-            kind: ProblemKind::Expansion,
-            message,
-            help: Some(help.to_owned()),
-        });
+        self.contents.problems.push(Problem { path, place, kind, message, help: Some(help.to_owned()) });
     }
 
     /// Looks for objects and Ansible tasks in what is no object: values, plays, blocks and lists of tasks.

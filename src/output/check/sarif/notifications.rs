@@ -27,7 +27,7 @@ const fn kind(id: &'static str, description: &'static str, help: &'static str) -
 }
 
 /// All kinds of notifications.
-pub(super) const KINDS: [Kind; 14] = [
+pub(super) const KINDS: [Kind; 16] = [
     kind(CONTEXT, "A cluster could not be read.", "Check the context and its credentials, and run it again."),
     kind(NOT_LOOKED_AT, "Part of the input was not looked at.", "Review this part yourself, or render it first."),
     kind(
@@ -50,6 +50,16 @@ pub(super) const KINDS: [Kind; 14] = [
         "Correct the field: the API server refuses the object.",
     ),
     kind("duplicate-key", "A mapping has a key twice.", "Remove one of the two."),
+    kind(
+        "ambiguous",
+        "Readers may read a document differently.",
+        "Write the document as the message says, so that all readers agree.",
+    ),
+    kind(
+        "untrusted-snapshot",
+        "A file among others says that it is a snapshot of a cluster.",
+        "Give the snapshot as the only path, or remove it.",
+    ),
     kind("null", "A null is where a list or a string belongs.", "Give the field a value, or remove it."),
     kind("not-editable", "A file cannot be edited.", "Edit it yourself."),
     kind(
@@ -148,6 +158,8 @@ mod tests {
             ProblemKind::Expansion,
             ProblemKind::WrongType,
             ProblemKind::DuplicateKey,
+            ProblemKind::Ambiguous,
+            ProblemKind::UntrustedSnapshot,
             ProblemKind::Null,
             ProblemKind::NotEditable,
             ProblemKind::NotListed,
