@@ -17,7 +17,7 @@
 //! - anchors and aliases consist of ASCII letters, digits, `_` and `-`, and no alias stands in what it stands for;
 //! - tags are `!`, `!name`, `!!str`, `!!binary` of UTF-8 text, `!!map` and `!!seq` on what they name;
 //! - quoted scalars have only the escapes that YAML 1.1 knows, and none for half a character;
-//! - plain scalars of several lines hold no tab and no `#` but on their first line;
+//! - plain scalars of several lines hold no tab and no `#` after a blank but on their first line;
 //! - no text in block style begins with a tab, is all of a document, or is one line at the end of a file without a line feed;
 //! - no number is infinite, or none.
 //!
@@ -450,10 +450,15 @@ impl<'s> Watch<'s> {
             );
         }
         let rest = || bytes.split(|byte| matches!(byte, b'\n' | b'\r')).skip(1);
-        if rest().any(|line| line.contains(&b'\t') || line.contains(&b'#')) {
+        // Within a word, `#` is a character like any other.
+        let begins_comment = |line: &[u8]| {
+            let after_blank = line.windows(2).any(|pair| matches!(pair, [b' ', b'#']));
+            after_blank || line.first() == Some(&b'#')
+        };
+        if rest().any(|line| line.contains(&b'\t') || begins_comment(line)) {
             self.depart(
                 seen.start,
-                "tabs and `#` in text of several lines without quotes are read by some readers only",
+                "tabs and ` #` in text of several lines without quotes are read by some readers only",
                 "write the text in quotes",
             );
         }
