@@ -64,7 +64,7 @@ pub struct Document<'b> {
     pub trees: Option<Vec<Tree<'b>>>,
 }
 
-/// Returns the documents of a file in their order, cut as [`super::load`] cuts them; a JSON stream at its values.
+/// Returns the documents of a file in their order, cut as [`super::load()`] cuts them; a JSON stream at its values.
 pub fn documents(bytes: &[u8]) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
     for piece in split_documents(bytes) {
