@@ -119,7 +119,7 @@ fn a_cluster_and_its_snapshot_are_one() {
     let resources: BTreeSet<&str> = ours.iter().filter_map(|event| event["objectRef"]["resource"].as_str()).collect();
     assert_eq!(verbs, BTreeSet::from(["get", "list"]));
     assert_eq!(agents, BTreeSet::from([concat!("deputize/", env!("CARGO_PKG_VERSION"))]));
-    let known = ["clusterrolebindings", "clusterroles", "rolebindings", "roles", "serviceaccounts"];
+    let known = ["clusterrolebindings", "clusterroles", "namespaces", "rolebindings", "roles", "serviceaccounts"];
     assert_eq!(resources, BTreeSet::from(known));
     println!("{} events, of the verbs {verbs:?}, on {resources:?}", ours.len());
 
