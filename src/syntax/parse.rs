@@ -320,7 +320,9 @@ impl<'s> Builder<'s> {
         let is_cut =
             byte_offset(span.end) >= self.text.len() && !self.text.ends_with('\n') && !strips && !value.is_empty();
         let is_line = !value.trim_end_matches('\n').contains('\n');
-        if is_cut && is_line {
+        // A last line of blanks counts for who keeps empty lines.
+        let is_blank = self.text.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+        if is_cut && (is_line || is_blank) {
             self.watch.no_line_end(byte_offset(span.start));
         }
         if !is_cut || value.ends_with('\n') {
