@@ -27,6 +27,7 @@ pub mod cluster;
 pub mod config;
 pub mod evidence;
 pub mod fix;
+mod go_string;
 pub mod grants;
 pub mod guard;
 pub mod inventory;

@@ -1,60 +1,12 @@
 //! Strings as Go writes them in double quotes (`strconv.Quote`), in the server's messages.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use crate::go_string::unescape;
 
 /// Reads a string in double quotes at the start of a text. Returns it, and what follows.
 pub(super) fn read(text: &str) -> Option<(String, &str)> {
     let length = length(text)?;
     let (quoted, rest) = text.split_at(length);
-    let mut chars = quoted.get(1..length - 1)?.chars().peekable();
-    let mut bytes = Vec::with_capacity(length);
-    while let Some(char) = chars.next() {
-        match char {
-            '\\' => unescape(&mut chars, &mut bytes)?,
-            char => bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    Some((String::from_utf8_lossy(&bytes).into_owned(), rest))
-}
-
-fn unescape(chars: &mut Peekable<Chars<'_>>, bytes: &mut Vec<u8>) -> Option<()> {
-    let kind = chars.next()?;
-    let digits = match kind {
-        'x' => 2,
-        'u' => 4,
-        'U' => 8,
-        _ => {
-            bytes.push(simple_escape(kind)?);
-            return Some(());
-        }
-    };
-    let mut number = 0;
-    for _ in 0..digits {
-        number = number * 16 + chars.next()?.to_digit(16)?;
-    }
-    match kind {
-        // A byte, of a character or of nothing.
-        'x' => bytes.push(u8::try_from(number).ok()?),
-        _ => bytes.extend_from_slice(char::from_u32(number)?.encode_utf8(&mut [0; 4]).as_bytes()),
-    }
-    Some(())
-}
-
-/// Returns the byte that a backslash with one character is for.
-fn simple_escape(kind: char) -> Option<u8> {
-    Some(match kind {
-        'a' => 7,
-        'b' => 8,
-        't' => b'\t',
-        'n' => b'\n',
-        'v' => 11,
-        'f' => 12,
-        'r' => b'\r',
-        '\\' => b'\\',
-        '"' => b'"',
-        _ => return None,
-    })
+    Some((unescape(quoted.get(1..length - 1)?, '"')?, rest))
 }
 
 /// Returns the length of a string in double quotes at the start of a text, its quotes included.

@@ -424,6 +424,22 @@ pub struct Subject {
     pub in_own_namespace: bool,
 }
 
+impl Subject {
+    /// Returns the subject that a username is: a service account has one, too.
+    pub(super) fn of_username(name: Text) -> Self {
+        let account = name.value.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
+        match account.map(|(namespace, name)| (SmolStr::new(namespace), SmolStr::new(name))) {
+            Some((namespace, value)) => Self {
+                kind: SubjectKind::ServiceAccount,
+                namespace: Some(namespace),
+                name: Text { value, ..name },
+                in_own_namespace: false,
+            },
+            None => Self { kind: SubjectKind::User, namespace: None, name, in_own_namespace: false },
+        }
+    }
+}
+
 impl PartialEq for Subject {
     fn eq(&self, other: &Self) -> bool {
         (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)

@@ -24,20 +24,6 @@ pub(super) fn default_groups(rule: &mut PolicyRule, has_groups: bool, has_restri
     rule.api_groups = vec![Text { value: group, place }];
 }
 
-/// Returns the subject that a name in `userNames` is.
-pub(super) fn user(name: Text) -> Subject {
-    let account = name.value.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
-    match account.map(|(namespace, name)| (SmolStr::new(namespace), SmolStr::new(name))) {
-        Some((namespace, value)) => Subject {
-            kind: SubjectKind::ServiceAccount,
-            namespace: Some(namespace),
-            name: Text { value, ..name },
-            in_own_namespace: false,
-        },
-        None => Subject { kind: SubjectKind::User, namespace: None, name, in_own_namespace: false },
-    }
-}
-
 /// Returns the subject that a name in `groupNames` is.
 pub(super) fn group(name: Text) -> Subject {
     Subject { kind: SubjectKind::Group, namespace: None, name, in_own_namespace: false }

@@ -852,7 +852,7 @@ impl<'p, 't> Reader<'p, '_, 't> {
         if users.is_none() && groups.is_none() {
             return None;
         }
-        let users = self.fields.texts("userNames", users).0.into_iter().map(openshift::user);
+        let users = self.fields.texts("userNames", users).0.into_iter().map(Subject::of_username);
         let groups = self.fields.texts("groupNames", groups).0.into_iter().map(openshift::group);
         Some(users.chain(groups).collect())
     }

@@ -1,5 +1,7 @@
 //! Go's literals: strings, characters and numbers.
 
+use crate::go_string::unescape;
+
 /// A number as a template writes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Number {
@@ -22,50 +24,6 @@ pub(super) fn unquote(literal: &str) -> Option<String> {
         '"' | '\'' => unescape(inner, quote),
         _ => None,
     }
-}
-
-fn unescape(inner: &str, quote: char) -> Option<String> {
-    // Escapes of bytes may add up to a character.
-    let mut bytes: Vec<u8> = Vec::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c == quote {
-            return None;
-        }
-        if c != '\\' {
-            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            continue;
-        }
-        let escaped = chars.next()?;
-        let mut digits = |radix: u32, count: usize, mut value: u32| {
-            for _ in 0..count {
-                value = value.checked_mul(radix)? + chars.next()?.to_digit(radix)?;
-            }
-            Some(value)
-        };
-        match escaped {
-            'a' => bytes.push(7),
-            'b' => bytes.push(8),
-            'f' => bytes.push(12),
-            'n' => bytes.push(b'\n'),
-            'r' => bytes.push(b'\r'),
-            't' => bytes.push(b'\t'),
-            'v' => bytes.push(11),
-            '\\' => bytes.push(b'\\'),
-            c if c == quote => bytes.push(quote as u8),
-            'x' => bytes.push(u8::try_from(digits(16, 2, 0)?).ok()?),
-            '0'..='7' => {
-                let first = escaped.to_digit(8)?;
-                bytes.push(u8::try_from(digits(8, 2, first)?).ok()?);
-            }
-            'u' | 'U' => {
-                let code = digits(16, if escaped == 'u' { 4 } else { 8 }, 0)?;
-                bytes.extend_from_slice(char::from_u32(code)?.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            _ => return None,
-        }
-    }
-    Some(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// The number that a literal stands for; a character is one.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::made;
-use crate::inventory::embedding::{Carrier, Embedding, Form};
+use crate::inventory::embedding::{Carrier, Embedding, Form, push_index, push_key};
 use crate::inventory::fields::fields;
 use crate::inventory::object::{Binding, ObjectKind, RoleKind, RoleRef, Subject, SubjectKind, Text};
 use crate::syntax::{Node, NodeKind};
@@ -21,10 +21,11 @@ const MAX_BINDINGS: usize = 10_000;
 
 /// Returns the bindings that a controller makes of a custom resource.
 pub(super) fn bindings(carrier: &Arc<Carrier>, node: Node<'_>, path: &Arc<str>) -> Vec<Binding> {
-    let mut reader = Reader { carrier, path, found: Vec::new() };
     let [spec] = fields(node, ["spec"]);
+    let route = spec.map_or("", |_| "spec").to_owned();
+    let mut reader = Reader { carrier, path, found: Vec::new(), route };
     // Some have no `spec`.
-    reader.value(spec.unwrap_or(node), spec.map_or("", |_| "spec").to_owned(), 0);
+    reader.value(spec.unwrap_or(node), 0);
     reader.found
 }
 
@@ -32,6 +33,8 @@ struct Reader<'r> {
     carrier: &'r Arc<Carrier>,
     path: &'r Arc<str>,
     found: Vec<Binding>,
+    /// Where in the resource it is.
+    route: String,
 }
 
 /// A role that subjects get, and where.
@@ -44,23 +47,27 @@ struct Target {
 }
 
 impl Reader<'_> {
-    fn value(&mut self, node: Node<'_>, route: String, depth: usize) {
+    fn value(&mut self, node: Node<'_>, depth: usize) {
         if depth > MAX_DEPTH || self.found.len() >= MAX_BINDINGS {
             return;
         }
+        let length = self.route.len();
         match node.kind() {
             NodeKind::Mapping => {
-                self.mapping(node, &route);
+                self.mapping(node);
                 for entry in node.entries() {
                     if let Some(key) = entry.key.as_str().filter(|key| *key != "metadata") {
-                        let route = if route.is_empty() { key.to_string() } else { format!("{route}.{key}") };
-                        self.value(entry.value, route, depth + 1);
+                        push_key(&mut self.route, &key);
+                        self.value(entry.value, depth + 1);
+                        self.route.truncate(length);
                     }
                 }
             }
             NodeKind::Sequence => {
                 for (index, item) in node.items().enumerate() {
-                    self.value(item, format!("{route}[{index}]"), depth + 1);
+                    push_index(&mut self.route, index);
+                    self.value(item, depth + 1);
+                    self.route.truncate(length);
                 }
             }
             _ => {}
@@ -68,7 +75,7 @@ impl Reader<'_> {
     }
 
     /// A mapping that may say who gets which role.
-    fn mapping(&mut self, node: Node<'_>, route: &str) {
+    fn mapping(&mut self, node: Node<'_>) {
         let subjects = subjects(node);
         if subjects.is_empty() {
             return;
@@ -82,7 +89,8 @@ impl Reader<'_> {
                 }
                 namespace => (ObjectKind::RoleBinding, namespace),
             };
-            let embedding = Embedding { form: Form::Rules, carrier: (**self.carrier).clone(), route: route.to_owned() };
+            let embedding =
+                Embedding { form: Form::Rules, carrier: (**self.carrier).clone(), route: self.route.clone() };
             let name = Text {
                 value: SmolStr::from(format!("{}/{}/{}", self.carrier.kind, self.carrier.name, target.name.as_str())),
                 place: target.name.place,
@@ -121,17 +129,11 @@ fn subject(node: Node<'_>) -> Option<Subject> {
     let name = text(name?)?;
     let is_account = kind == SubjectKind::ServiceAccount;
     // Capsule writes an account as its username.
-    if is_account
-        && let Some((namespace, account)) =
-            name.as_str().strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
-    {
-        let (namespace, value) = (SmolStr::new(namespace), SmolStr::new(account));
-        return Some(Subject {
-            kind,
-            namespace: Some(namespace),
-            name: Text { value, ..name },
-            in_own_namespace: false,
-        });
+    if is_account {
+        let account = Subject::of_username(name.clone());
+        if account.kind == kind {
+            return Some(account);
+        }
     }
     let namespace = namespace.and_then(text).map(|text| text.value).filter(|_| is_account);
     (!is_account || namespace.is_some()).then_some(Subject { kind, namespace, name, in_own_namespace: false })
