@@ -1,4 +1,4 @@
-//! What mends one finding, as replacements of text: for readers that apply fixes themselves.
+//! The fix of one finding, as replacements of text, for readers that apply fixes themselves.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Replacement {
     pub text: String,
 }
 
-/// Returns what mends a finding without changing what anybody may do; nothing if that is not possible.
+/// Returns the safe fix of a finding, which changes no permission; empty if there is none.
 pub fn replacements(grants: &Grants<'_>, finding: &Finding, read: &mut dyn Manifests) -> Vec<Replacement> {
     let mut fixes = Fixes::new(false);
     if finding.mend.is_none() || !fixes.round(grants, std::slice::from_ref(finding), read) {
