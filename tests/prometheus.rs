@@ -28,4 +28,6 @@ fn promtool_takes_the_rules_and_each_fires_when_it_should() {
 fn the_rules_do_not_depend_on_an_input() {
     let run = deputize(&["guard", "--format", "prometheus", "testdata"]);
     assert!(run.status == 2 && run.stdout.is_empty() && run.stderr.contains("leave out paths"), "{run:?}");
+    let run = deputize(&["guard", "--format", "prometheus"]);
+    assert!(run.status == 0 && run.stdout.contains("alert:"), "{run:?}");
 }

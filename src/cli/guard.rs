@@ -113,7 +113,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 fn write_rules(args: &Args) -> Outcome {
-    if args.input.is_live() || !args.input.paths.is_empty() || !args.allow.is_empty() {
+    if args.input.is_given() || !args.allow.is_empty() {
         let message = "the rules for Prometheus do not depend on the input: leave out paths, cluster and --allow";
         return Err(Failure::Message(message.to_owned()));
     }

@@ -19,13 +19,16 @@ use super::cluster::{CLUSTER_ARGS, ClusterArgs};
 use super::settings::{ConfigArgs, print_configuration, shown_name};
 use super::{Failure, Status, terminal};
 
+/// What is read if no path is given.
+const CURRENT_DIRECTORY: &str = ".";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct InputArgs {
     /// Files or directories with manifests; `-` is standard input
     ///
     /// Of a directory, every `.yaml`, `.yml` and `.json` file below it is read, hidden and git-ignored ones too, with
     /// templates (of charts, `.yaml.j2`) and what kustomizations name; `.git` is not. A symbolic link is followed if it leads to a file inside the directory; all others are counted.
-    #[arg(value_name = "PATH", default_value = ".")]
+    #[arg(value_name = "PATH", default_value = CURRENT_DIRECTORY)]
     #[cfg_attr(feature = "cluster", arg(conflicts_with_all = CLUSTER_ARGS))]
     pub(super) paths: Vec<PathBuf>,
     /// Largest file that is read, in bytes; larger ones are reported
@@ -134,6 +137,11 @@ impl InputArgs {
     /// Returns the paths that are read; none for a live cluster.
     pub(super) fn files(&self) -> &[PathBuf] {
         if self.is_live() { &[] } else { &self.paths }
+    }
+
+    /// Reports whether the input is anything but the default, the current directory.
+    pub(super) fn is_given(&self) -> bool {
+        self.is_live() || !matches!(self.paths.as_slice(), [path] if path.as_os_str() == CURRENT_DIRECTORY)
     }
 
     /// Whether a live cluster is read.
