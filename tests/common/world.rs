@@ -165,7 +165,7 @@ impl Generator {
             binding["roleRef"] = role_ref;
             objects.push(binding);
         }
-        for index in 0..self.rng.usize(4..9) {
+        for index in 0..self.rng.usize(7..12) {
             self.story(&mut objects, index);
         }
         objects
