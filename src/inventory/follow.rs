@@ -234,8 +234,8 @@ fn is_remote(target: &str) -> bool {
 }
 
 /// That charts are packed, and whether the word stands in them.
-pub(super) fn packed_charts(archives: &[Input], limits: &Limits) -> Vec<Aside> {
-    let look = |text: &mut FileText, input: &Input| {
+pub(super) fn packed_charts(archives: &[&Input], limits: &Limits) -> Vec<Aside> {
+    let look = |text: &mut FileText, input: &&Input| {
         let reason = match read_file(input, limits, text).ok().and_then(|()| unpack(text.bytes(), MAX_UNPACKED).ok()) {
             Some(unpacked) if memchr::memmem::find(&unpacked, WORD).is_none() => "a packed chart is not read",
             Some(_) => "a packed chart is not read; it holds the word `impersonate`",

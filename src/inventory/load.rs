@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::blocks::{BlockCall, BlockIn, Blocks};
+use super::charts::{self, ChartInput};
 use super::documents::{Parsed, line_separator, parse_piece};
 use super::embedded::{self, Mention, Use};
 use super::follow::{self, Follower};
@@ -87,18 +88,27 @@ pub struct Unread {
 /// Reads everything that `paths` stand for.
 pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let found = discover(paths, &options.leave_out);
-    let charts = Charts::default();
+    let known_charts = Charts::default();
+    let rendered: Vec<_> =
+        charts::charts(&found.inputs).par_iter().map(|chart: &ChartInput| chart.read(options)).collect();
+    let is_rendered: HashSet<Arc<str>> =
+        rendered.iter().flatten().flat_map(|(_, names)| names.iter().cloned()).collect();
+    let archives: Vec<&Input> = found.archives.iter().filter(|input| !is_rendered.contains(&input.name)).collect();
+    let packed = follow::packed_charts(&archives, &options.limits);
     // None of a file that cannot hold RBAC, as most of them.
     let read = |inputs: &[Input], may_be_cluster: bool| -> Vec<Option<Box<FileResult>>> {
         let read = |buffer: &mut FileText, input: &Input| {
-            read_input(input, may_be_cluster && input.explicit, options, &charts, buffer)
+            if is_rendered.contains(&input.name) {
+                return Some(Box::new(FileResult { read: true, parsed: true, ..FileResult::default() }));
+            }
+            read_input(input, may_be_cluster && input.explicit, options, &known_charts, buffer)
         };
         inputs.par_iter().map_init(FileText::default, read).collect()
     };
     let mut results = read(&found.inputs, paths.len() == 1);
     let mut inventory = Inventory { problems: found.problems, ..Inventory::default() };
     inventory.coverage.skipped = found.skipped;
-    inventory.coverage.aside = follow::packed_charts(&found.archives, &options.limits);
+    inventory.coverage.aside = packed;
     let is =
         |result: &Option<Box<FileResult>>, question: fn(&FileResult) -> bool| result.as_deref().is_some_and(question);
     let parsed: Vec<bool> = results.iter().map(|result| is(result, |result| result.parsed || !result.read)).collect();
@@ -106,6 +116,12 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
     let templates: Vec<&Input> = templates.map(|(input, _)| input).collect();
     let mut follower = None;
     let mut left = Left::default();
+    for result in rendered {
+        match result {
+            Ok((result, _)) => absorb(&mut inventory, result, &mut left),
+            Err(aside) => inventory.coverage.aside.push(aside),
+        }
+    }
     loop {
         let mut references = Vec::new();
         for result in results {
@@ -126,7 +142,6 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
         let more = follower.follow(&references);
         if more.is_empty() {
             follower.search_charts(&templates);
-            inventory.coverage.aside.append(&mut follower.aside);
             break;
         }
         results = read(&more, false);
@@ -137,6 +152,7 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Inventory {
             inventory.coverage.files_without_rbac -= usize::from(std::mem::take(&mut result.read));
         }
     }
+    inventory.coverage.aside.extend(follower.into_iter().flat_map(|follower| follower.aside));
     finish(inventory, left)
 }
 
@@ -208,18 +224,18 @@ fn unknown_roles(inventory: &Inventory) -> Vec<Unread> {
 
 /// What one file yields.
 #[derive(Default)]
-struct FileResult {
-    contents: Contents,
-    documents: usize,
+pub(super) struct FileResult {
+    pub(super) contents: Contents,
+    pub(super) documents: usize,
     parsed: bool,
     read: bool,
-    unread: Vec<Unread>,
+    pub(super) unread: Vec<Unread>,
     blocks: Blocks,
     /// Whether a document that does not parse is a template.
     has_templates: bool,
     /// Whether it is a template that may read other files.
     reads_files: bool,
-    suppressions: Vec<Suppression>,
+    pub(super) suppressions: Vec<Suppression>,
     stream: Option<(Arc<str>, Arc<[u8]>)>,
 }
 

@@ -6,6 +6,7 @@
 mod aggregate;
 mod aside;
 mod blocks;
+mod charts;
 mod cluster;
 mod documents;
 mod duplicates;

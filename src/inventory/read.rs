@@ -349,6 +349,8 @@ fn api_of(api_version: &str) -> Option<Api> {
         Some(("rbac.authorization.k8s.io", _)) => Some(Api::Rbac),
         Some(("authorization.openshift.io", _)) => Some(Api::OpenShift),
         None if api_version == "v1" => Some(Api::OpenShift),
+        // A templated version could be RBAC's.
+        _ if is_templated(api_version) => Some(Api::Rbac),
         _ => None,
     }
 }

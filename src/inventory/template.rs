@@ -28,28 +28,43 @@ pub struct Templated {
     notes: Vec<(usize, String)>,
     /// Blocks that are called where rules are expected.
     pub(super) calls: Vec<String>,
+    /// Indices of rules that are absent with default values.
+    off: Vec<usize>,
 }
 
 impl Templated {
     /// Of an object that is no template itself, and of which some values are filled in.
     pub(super) fn filled_in(language: TemplateLanguage) -> Self {
-        Self { language, conditions: Vec::new(), notes: Vec::new(), calls: Vec::new() }
+        Self { language, conditions: Vec::new(), notes: Vec::new(), calls: Vec::new(), off: Vec::new() }
     }
 
-    /// The conditions under which what stands at a place is there, the outermost first.
+    /// Creates the conditions and notes of a rendered object.
+    pub(super) fn rendered(conditions: Vec<Condition>, notes: Vec<(usize, String)>, off: Vec<usize>) -> Self {
+        let language = TemplateLanguage::DoubleBraces;
+        Self { language, conditions: nested(conditions), notes, calls: Vec::new(), off }
+    }
+
+    /// Reports whether a place or rule is absent with default values.
+    pub fn is_off_by_default(&self, place: &Place, rule: Option<usize>) -> bool {
+        rule.is_some_and(|rule| self.off.contains(&rule))
+            || self.conditions_at(place).any(|condition| condition.by_default == Some(false))
+    }
+
+    /// The conditions under which what is at a place is there, the outermost first.
     pub fn conditions(&self, place: &Place) -> Vec<&str> {
-        let offset = place.offset as usize;
-        let before = self.conditions.partition_point(|(condition, _)| condition.range.start <= offset);
-        let mut found = Vec::new();
-        let mut next = before.checked_sub(1);
-        while let Some((condition, around)) = next.and_then(|index| self.conditions.get(index)) {
-            if condition.range.contains(&offset) {
-                found.push(condition.words.as_str());
-            }
-            next = *around;
-        }
+        let mut found: Vec<&str> = self.conditions_at(place).map(|condition| condition.words.as_str()).collect();
         found.reverse();
         found
+    }
+
+    /// Returns the conditions of a place, the innermost first.
+    fn conditions_at(&self, place: &Place) -> impl Iterator<Item = &Condition> {
+        let offset = place.offset as usize;
+        let before = self.conditions.partition_point(|(condition, _)| condition.range.start <= offset);
+        let first = before.checked_sub(1).and_then(|index| self.conditions.get(index));
+        let around = |(_, around): &&(Condition, Option<usize>)| around.and_then(|index| self.conditions.get(index));
+        let chain = std::iter::successors(first, around);
+        chain.map(|(condition, _)| condition).filter(move |condition| condition.range.contains(&offset))
     }
 
     /// Whence the values of a rule come.
@@ -58,6 +73,23 @@ impl Templated {
         let notes = self.notes.get(from..).unwrap_or_default().iter();
         notes.take_while(move |(index, _)| *index == rule).map(|(_, note)| note.as_str())
     }
+}
+
+/// Links each condition to the one around it. The input is sorted by start.
+fn nested(found: Vec<Condition>) -> Vec<(Condition, Option<usize>)> {
+    let mut conditions: Vec<(Condition, Option<usize>)> = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
+    for condition in found.into_iter().take(MAX_CONDITIONS) {
+        let is_over =
+            |known: &usize| conditions.get(*known).is_none_or(|(known, _)| known.range.end <= condition.range.start);
+        while open.last().is_some_and(is_over) {
+            open.pop();
+        }
+        let around = open.last().copied();
+        open.push(conditions.len());
+        conditions.push((condition, around));
+    }
+    conditions
 }
 
 /// The directory of the chart in which a template stands, by its name.
@@ -463,24 +495,11 @@ impl<'p> TemplateView<'p> {
 
     /// What an object in a range knows of its template; its notes are taken.
     pub(super) fn templated(&mut self, start: usize, end: usize) -> Arc<Templated> {
-        let mut conditions: Vec<(Condition, Option<usize>)> = Vec::new();
-        let mut open: Vec<usize> = Vec::new();
-        for condition in self.template.conditions(start..end.max(start + 1)).into_iter().take(MAX_CONDITIONS) {
-            // They stand beside or in each other.
-            let is_over = |known: &usize| {
-                conditions.get(*known).is_none_or(|(known, _)| known.range.end <= condition.range.start)
-            };
-            while open.last().is_some_and(is_over) {
-                open.pop();
-            }
-            let around = open.last().copied();
-            open.push(conditions.len());
-            conditions.push((condition, around));
-        }
+        let conditions = nested(self.template.conditions(start..end.max(start + 1)));
         let mut notes = std::mem::take(&mut self.notes);
         notes.sort_by_key(|(rule, _)| *rule);
         let calls = std::mem::take(&mut self.calls);
-        Arc::new(Templated { language: self.language, conditions, notes, calls })
+        Arc::new(Templated { language: self.language, conditions, notes, calls, off: Vec::new() })
     }
 }
 

@@ -130,8 +130,11 @@ pub(super) fn finding_of_binding(site: &BindingSite<'_>, rule: &'static str, dia
 }
 
 fn finding(rule: &'static str, diagnosis: Diagnosis, about: About, meta: &ObjectMeta, marked: &Text) -> Finding {
-    let Diagnosis { severity, mut message, help, label, holders, .. } = diagnosis;
+    let Diagnosis { mut severity, mut message, help, label, holders, .. } = diagnosis;
     message.push_str(&meta.under_conditions(&marked.place));
+    if meta.template.as_ref().is_some_and(|template| template.is_off_by_default(&marked.place, about.rule())) {
+        severity = severity.less();
+    }
     for note in meta.template.iter().zip(about.rule()).flat_map(|(template, rule)| template.notes(rule)) {
         message.push_str(&format!(", where {note}"));
     }

@@ -15,6 +15,15 @@ impl Severity {
     /// All severities, the gravest first.
     pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Note];
 
+    /// Returns the next lower severity; notes stay notes.
+    #[must_use]
+    pub fn less(self) -> Self {
+        match self {
+            Self::Error => Self::Warning,
+            Self::Warning | Self::Note => Self::Note,
+        }
+    }
+
     /// The severity's name.
     pub fn as_str(self) -> &'static str {
         match self {

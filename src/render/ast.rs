@@ -88,6 +88,16 @@ pub struct Pipe {
     pub commands: Vec<Command>,
 }
 
+impl Pipe {
+    /// Returns the range without the variables that it sets.
+    pub fn value_span(&self) -> Span {
+        match (self.commands.first(), self.commands.last()) {
+            (Some(first), Some(last)) => Span { start: first.span.start, end: last.span.end },
+            _ => self.span,
+        }
+    }
+}
+
 /// A function with its arguments, or a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {

@@ -10,6 +10,7 @@ use super::archive;
 use super::text::Origin;
 use super::value::{Element, Kind, Map, Value};
 use super::yaml_read::{self, Source};
+use crate::syntax::folds_to;
 
 /// A file that was read for a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,10 @@ pub(super) struct Loader {
     pub(super) files: Vec<SourceFile>,
     /// Bytes that may still be unpacked.
     pub(super) budget: u64,
+    /// Whether charts that Helm rejects are rejected.
+    pub(super) is_strict: bool,
+    /// Problems found when they are not.
+    pub(super) refused: Vec<String>,
 }
 
 /// How deep charts may be in charts.
@@ -110,6 +115,11 @@ impl Loader {
             let data: Arc<[u8]> = data.into();
             self.files.push(SourceFile { path: path.clone(), data: Arc::clone(&data) });
             let in_file = |message: String| format!("{path}: {message}");
+            if !self.is_strict && matches!(name.as_str(), "Chart.yaml" | "values.yaml" | "requirements.yaml") {
+                let departure = yaml_read::departure(&String::from_utf8_lossy(&data));
+                let refused = departure.map(|it| format!("readers may read {path} differently: {}", it.what));
+                self.refused.extend(refused);
+            }
             match name.as_str() {
                 "Chart.yaml" => {
                     metadata = Some(Metadata::read(&String::from_utf8_lossy(&data), number).map_err(in_file)?);
@@ -129,13 +139,19 @@ impl Loader {
         }
         let Some(mut metadata) = metadata else { return Err(format!("{place}Chart.yaml is missing")) };
         metadata.dependencies.extend(requirements.into_iter().flatten());
-        metadata.validate().map_err(|message| format!("{place}Chart.yaml: {message}"))?;
+        if self.is_strict {
+            metadata.validate().map_err(|message| format!("{place}Chart.yaml: {message}"))?;
+        }
         let mut dependencies = Vec::new();
         for (name, files) in subcharts {
             if name.starts_with(['_', '.']) {
                 continue;
             }
-            dependencies.extend(self.subchart(&name, files, place, depth)?);
+            match self.subchart(&name, files, place, depth) {
+                Ok(chart) => dependencies.extend(chart),
+                Err(message) if self.is_strict => return Err(message),
+                Err(message) => self.refused.push(message),
+            }
         }
         Ok(Chart { metadata, values: Rc::new(values), templates, files: others, dependencies })
     }
@@ -191,7 +207,12 @@ impl Metadata {
     fn read(text: &str, file: u32) -> Result<Self, String> {
         let value = yaml_read::read(text, &Source::File(file, 0))?;
         let Kind::Map(map) = &value.kind else { return Err("is no mapping".to_owned()) };
-        let field = |name: &str| map.get(name).unwrap_or(Value::NIL);
+        // Helm ignores the case of keys; an exact match wins.
+        let folded = |name: &str| {
+            let other = map.keys().into_iter().rfind(|key| folds_to(key, name));
+            other.and_then(|key| map.get(&key))
+        };
+        let field = |name: &str| map.get(name).or_else(|| folded(name)).unwrap_or(Value::NIL);
         let text = |name: &str| Value::from(scalar_text(&field(name))).at(field(name).origin);
         let texts: Vec<_> = TEXTS.iter().map(|(name, key)| (*name, text(key))).collect();
         let list = |name: &str| {

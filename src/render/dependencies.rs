@@ -8,10 +8,20 @@ use super::semver::{Constraints, Version};
 use super::text::Origin;
 use super::value::{Kind, Map, Value};
 
-/// Takes out the charts that conditions or tags turn off, and brings in the values that are imported.
-pub(super) fn process(chart: &mut Chart, values: &Map) -> Result<(), String> {
-    enable(chart, values, "")?;
-    import(chart)
+/// Which dependencies are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dependencies {
+    /// Those that conditions and tags enable.
+    Enabled,
+    /// All of them.
+    All,
+}
+
+/// Removes disabled dependencies and imports values. Returns whether any dependency was removed.
+pub(super) fn process(chart: &mut Chart, values: &Map, which: Dependencies) -> Result<bool, String> {
+    let disabled = enable(chart, values, "", which)?;
+    import(chart)?;
+    Ok(disabled)
 }
 
 /// Whether a version satisfies a constraint; an empty or malformed one fits as Helm has it.
@@ -20,9 +30,9 @@ pub(super) fn is_compatible(constraint: &str, version: &str) -> bool {
     Constraints::parse(constraint).is_ok_and(|constraints| constraints.check(&version)) || constraint.is_empty()
 }
 
-fn enable(chart: &mut Chart, values: &Map, path: &str) -> Result<(), String> {
+fn enable(chart: &mut Chart, values: &Map, path: &str, which: Dependencies) -> Result<bool, String> {
     if chart.metadata.dependencies.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let loaded = std::mem::take(&mut chart.dependencies);
     let required = &mut chart.metadata.dependencies;
@@ -47,8 +57,10 @@ fn enable(chart: &mut Chart, values: &Map, path: &str) -> Result<(), String> {
     }
     chart.dependencies = kept;
     let all = coalesce_values(chart, values)?;
-    tags(&mut chart.metadata.dependencies, &all);
-    conditions(&mut chart.metadata.dependencies, &all, path);
+    if which == Dependencies::Enabled {
+        tags(&mut chart.metadata.dependencies, &all);
+        conditions(&mut chart.metadata.dependencies, &all, path);
+    }
     let disabled: Vec<String> = chart
         .metadata
         .dependencies
@@ -58,11 +70,12 @@ fn enable(chart: &mut Chart, values: &Map, path: &str) -> Result<(), String> {
         .collect();
     chart.dependencies.retain(|chart| !disabled.contains(&chart.metadata.name));
     chart.metadata.dependencies.retain(|dependency| !disabled.contains(&dependency.name));
+    let mut some = !disabled.is_empty();
     for dependency in &mut chart.dependencies {
         let inner = format!("{path}{}.", dependency.metadata.name);
-        enable(dependency, &all, &inner)?;
+        some |= enable(dependency, &all, &inner, which)?;
     }
-    Ok(())
+    Ok(some)
 }
 
 fn tags(dependencies: &mut [Dependency], values: &Map) {

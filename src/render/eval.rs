@@ -1,11 +1,13 @@
 //! Templates to text: the evaluator of Go's `text/template`, with Helm's additions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use smol_str::SmolStr;
 
 use super::ast::{Branch, Command, Expression, ExpressionKind, Node, Pipe, Span};
+use super::condition;
+use super::exploration::{Exploration, Untaken};
 use super::fields;
 use super::functions::{self, Arguments, Function, Run, Special};
 use super::guard::{Guard, GuardKind, assigned};
@@ -17,6 +19,12 @@ use super::value::{IntType, Kind, Value};
 
 /// What Go writes for nil, and Helm takes out again.
 const NO_VALUE: &str = "<no value>";
+
+/// Steps that each of them may take.
+const MAX_SPECULATIVE_STEPS: u64 = 20_000;
+
+/// Untaken branches that one rendering evaluates.
+const MAX_UNTAKEN: usize = 256;
 
 /// The name of what is given to `tpl`.
 const TPL_NAME: &str = "gotpl";
@@ -51,6 +59,10 @@ pub(super) struct Machine {
     bytes: u64,
     depth: u32,
     pub(super) guards: Vec<Guard>,
+    /// Templates executed while exploring.
+    used: HashSet<SmolStr>,
+    /// Set while exploring. Errors then become unknown values.
+    pub(super) exploration: Option<Exploration>,
 }
 
 /// What a template is evaluated with.
@@ -69,6 +81,8 @@ impl Machine {
             limits,
             depth: 0,
             guards: vec![Guard::default()],
+            used: HashSet::new(),
+            exploration: None,
         }
     }
 
@@ -100,8 +114,27 @@ impl Machine {
         Ok(main)
     }
 
-    fn template(&self, name: &str) -> Option<Rc<Compiled>> {
-        self.templates.iter().rev().find_map(|known| known.get(name)).cloned()
+    fn template(&mut self, name: &str) -> Option<Rc<Compiled>> {
+        let found = self.templates.iter().rev().find_map(|known| known.get(name)).cloned();
+        if found.is_some() && self.exploration.is_some() && !self.used.contains(name) {
+            self.used.insert(SmolStr::new(name));
+        }
+        found
+    }
+
+    /// Returns templates that are defined but were not executed, with the range of their text.
+    pub(super) fn unused(&self) -> Vec<(SmolStr, Origin)> {
+        let defined = self.templates.iter().flatten().filter(|(name, _)| !self.used.contains(*name));
+        let mut unused: Vec<_> = defined
+            .filter_map(|(name, template)| Some((name.clone(), template.source.origin(span_of(&template.body)?))))
+            .collect();
+        unused.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+        unused
+    }
+
+    /// Sets the bytes that may be produced from here on.
+    pub(super) fn limit_bytes(&mut self, bytes: u64) {
+        self.bytes = bytes.min(self.limits.bytes);
     }
 
     /// Renders a file.
@@ -151,7 +184,10 @@ impl Machine {
                     self.step(frame, pipe.span)?;
                     let value = self.pipeline(pipe, dot, frame)?;
                     if pipe.variables.is_empty() {
+                        let before = into.text.len();
                         self.write(&value, pipe.span, frame, into)?;
+                        let written = into.text.get(before..).unwrap_or_default();
+                        self.record_empty_value(pipe, written, frame);
                     }
                 }
                 Node::If(branch) => match self.branch(branch, false, dot, frame, into)? {
@@ -176,7 +212,10 @@ impl Machine {
                     self.step(frame, *span)?;
                     let Some(template) = self.template(name) else {
                         let message = format!("template {name:?} not defined");
-                        return Err(fail(message, frame.source.origin(*span)));
+                        let origin = frame.source.origin(*span);
+                        let value = self.or_unknown(Err(fail(message, origin)))?;
+                        self.write(&value, *span, frame, into)?;
+                        continue;
                     };
                     let value = match pipe {
                         Some(pipe) => self.pipeline(pipe, dot, frame)?,
@@ -209,12 +248,19 @@ impl Machine {
         self.charge(written, frame, span)
     }
 
-    /// The guard of what stands under a condition.
-    fn guarded(&mut self, kind: GuardKind, holds: bool, certain: bool, pipe: &Pipe, frame: &Frame) -> GuardId {
+    /// The guard of what is written under a condition.
+    fn guarded(&mut self, guard: Guard) -> GuardId {
         let id = GuardId(super::text::to_u32(self.guards.len()));
-        let condition = frame.source.origin(pipe.span);
-        self.guards.push(Guard { parent: frame.guard, kind, condition, holds, certain });
+        self.guards.push(guard);
         id
+    }
+
+    /// Turns an error into an unknown value while exploring.
+    fn or_unknown(&self, result: Evaluated<Value>) -> Evaluated<Value> {
+        match result {
+            Err(error) if self.exploration.is_some() && !error.is_limit => Ok(Value::not_known(error.origin)),
+            result => result,
+        }
     }
 
     fn branch(
@@ -227,12 +273,42 @@ impl Machine {
     ) -> Evaluated<Flow> {
         let known = frame.variables.len();
         self.step(frame, branch.pipe.span)?;
-        let value = self.pipeline(&branch.pipe, dot, frame)?;
-        let (truth, certain) = (value.truth(), value.is_certain() || is_certainly_true(&value));
+        let mut value = self.pipeline(&branch.pipe, dot, frame)?;
+        let certain = value.is_certain() || is_certainly_true(&value);
+        let truth = value.truth();
+        if self.exploration.as_ref().is_some_and(|exploration| exploration.is_speculative) {
+            // All its branches count.
+            let inner = if !sets_dot {
+                dot.clone()
+            } else if truth {
+                value
+            } else {
+                presumed(&branch.pipe, &value, frame)
+            };
+            let flow = self.walk(&branch.body, &inner, frame, into)?;
+            frame.variables.truncate(known);
+            return match &branch.otherwise {
+                Some(otherwise) => self.walk(otherwise, dot, frame, into),
+                None => Ok(flow),
+            };
+        }
+        let taken = truth != self.is_flipped(&branch.pipe, frame);
         let outer = frame.guard;
-        let kind = if sets_dot { GuardKind::With } else { GuardKind::If };
-        frame.guard = self.guarded(kind, truth, certain, &branch.pipe, frame);
-        let flow = match (truth, &branch.otherwise) {
+        let guard = Guard {
+            parent: outer,
+            kind: if sets_dot { GuardKind::With } else { GuardKind::If },
+            condition: frame.source.origin(branch.pipe.value_span()),
+            holds: taken,
+            certain,
+            by_default: self.by_default(&branch.pipe, truth, certain, frame).map(|by_default| by_default == taken),
+            count: None,
+        };
+        self.evaluate_untaken(branch, !taken, sets_dot, dot, frame)?;
+        frame.guard = self.guarded(guard);
+        if taken && !truth {
+            value = presumed(&branch.pipe, &value, frame);
+        }
+        let flow = match (taken, &branch.otherwise) {
             (true, _) if sets_dot => self.walk(&branch.body, &value, frame, into)?,
             (true, _) => self.walk(&branch.body, dot, frame, into)?,
             (false, Some(otherwise)) => self.walk(otherwise, dot, frame, into)?,
@@ -240,12 +316,116 @@ impl Machine {
         };
         let inner = std::mem::replace(&mut frame.guard, outer);
         frame.variables.truncate(known);
-        if !certain {
+        // An exploring rendering takes the other branch another time.
+        if !certain && self.exploration.is_none() {
             // The other branch might have written something, and set variables.
             into.push_gap(frame.source.origin(branch.pipe.span), inner, Shape::Any);
             self.forget(branch, frame);
         }
         Ok(flow)
+    }
+
+    /// Reports whether the result of a condition is inverted.
+    fn is_flipped(&self, pipe: &Pipe, frame: &Frame) -> bool {
+        let flipped = self.exploration.as_ref().map(|exploration| &exploration.flipped);
+        flipped.is_some_and(|flipped| {
+            !flipped.is_empty()
+                && flipped.contains(&condition::key(pipe, &frame.source.text, frame.source.origin(pipe.value_span())))
+        })
+    }
+
+    /// Returns whether a condition holds with the chart's own values, if known.
+    fn by_default(&mut self, pipe: &Pipe, truth: bool, certain: bool, frame: &Frame) -> Option<bool> {
+        let defaults = self.exploration.as_ref().and_then(|exploration| exploration.defaults.clone());
+        let Some(defaults) = defaults.filter(|_| condition::is_global(pipe)) else { return certain.then_some(truth) };
+        let mut own = Frame {
+            source: Rc::clone(&frame.source),
+            variables: vec![(SmolStr::new_static("$"), defaults.clone())],
+            guard: GuardId::default(),
+        };
+        let value = self.commands(pipe, &defaults, &mut own).ok()?;
+        value.is_certain().then(|| value.truth())
+    }
+
+    /// Records that a directive writes nothing because its values are empty.
+    fn record_empty_value(&mut self, pipe: &Pipe, written: &str, frame: &Frame) {
+        const EMPTY: [&str; 6] = ["", NO_VALUE, "null", "[]", "{}", "\"\""];
+        let Some(exploration) = self.exploration.as_mut().filter(|exploration| !exploration.is_speculative) else {
+            return;
+        };
+        if !EMPTY.contains(&written.trim()) || exploration.untaken.len() >= MAX_UNTAKEN {
+            return;
+        }
+        let requirements = condition::values(pipe, &frame.source);
+        let Some((_, origin)) = requirements.first() else { return };
+        let mut text = Marked::default();
+        text.push(".", *origin, frame.guard, Some(Shape::Any));
+        let key = condition::key_of_place(frame.source.origin(pipe.value_span()));
+        let condition = *origin;
+        let untaken = || Untaken { condition, requirements, text, limits: false };
+        exploration.untaken.entry(key).or_insert_with(untaken);
+    }
+
+    /// Evaluates the untaken branch and records its output.
+    fn evaluate_untaken(
+        &mut self,
+        branch: &Branch,
+        body: bool,
+        sets_dot: bool,
+        dot: &Value,
+        frame: &mut Frame,
+    ) -> Evaluated<()> {
+        let Some(exploration) = &mut self.exploration else { return Ok(()) };
+        let nodes = match (body, &branch.otherwise) {
+            (true, _) => branch.body.as_slice(),
+            (false, Some(otherwise)) => otherwise.as_slice(),
+            (false, None) => &[],
+        };
+        // The left-out branch may be a limit, or part of a word.
+        let limits = nodes.is_empty() && !body && is_limit(&branch.body, &frame.source.text);
+        if exploration.is_speculative {
+            return Ok(());
+        }
+        let origin = frame.source.origin(branch.pipe.value_span());
+        let key = condition::key(&branch.pipe, &frame.source.text, origin);
+        if exploration.untaken.contains_key(&key) {
+            return Ok(());
+        }
+        if exploration.untaken.len() >= MAX_UNTAKEN {
+            exploration.cut = true;
+            return Ok(());
+        }
+        exploration.is_speculative = true;
+        let known = frame.variables.len();
+        let mut names = Vec::new();
+        assigned(nodes, &mut names);
+        let numbered = frame.variables.iter().enumerate();
+        let saved = numbered.filter(|(_, (name, _))| names.contains(name)).map(|(at, it)| (at, it.clone()));
+        let saved: Vec<_> = saved.collect();
+        let inner = if body && sets_dot { Value::not_known(origin) } else { dot.clone() };
+        let mut text = Marked::default();
+        let (steps, depth) = (self.steps, self.depth);
+        self.steps = steps.min(MAX_SPECULATIVE_STEPS);
+        let budget = self.steps;
+        let result = self.walk(nodes, &inner, frame, &mut text);
+        self.steps = steps - (budget - self.steps);
+        self.depth = depth;
+        if result.is_err() {
+            // The rest is unknown.
+            text.push_gap(origin, frame.guard, Shape::Any);
+        }
+        frame.variables.truncate(known);
+        for (at, variable) in saved {
+            if let Some(known) = frame.variables.get_mut(at) {
+                *known = variable;
+            }
+        }
+        let requirements = condition::requirements(&branch.pipe, body, &frame.source);
+        if let Some(exploration) = &mut self.exploration {
+            exploration.is_speculative = false;
+            exploration.untaken.insert(key, Untaken { condition: origin, requirements, text, limits });
+        }
+        Ok(())
     }
 
     /// Variables that a branch sets are not known after it, if it is not known whether it is taken.
@@ -265,14 +445,39 @@ impl Machine {
     fn range(&mut self, branch: &Branch, dot: &Value, frame: &mut Frame, into: &mut Marked) -> Evaluated<Flow> {
         let pipe = &branch.pipe;
         self.step(frame, pipe.span)?;
-        let value = self.commands(pipe, dot, frame)?;
-        let items = fields::items(&value).map_err(|message| fail(message, frame.source.origin(pipe.span)))?;
+        let mut value = self.commands(pipe, dot, frame)?;
+        let origin = frame.source.origin(pipe.value_span());
+        let mut items = match fields::items(&value) {
+            Ok(items) => items,
+            Err(message) => {
+                value = self.or_unknown(Err(fail(message, origin)))?;
+                Vec::new()
+            }
+        };
+        let count = items.len();
+        let is_speculative = self.exploration.as_ref().is_some_and(|exploration| exploration.is_speculative);
+        let presumes = is_speculative || value.shape().is_some() || self.is_flipped(pipe, frame);
+        if self.exploration.is_some() && items.is_empty() && presumes {
+            items.push((Value::not_known(origin), Value::not_known(origin)));
+        }
         if pipe.variables.len() > 1 && matches!(value.kind, Kind::Int(..)) {
             let message = format!("can't use {} to iterate over more than one variable", value.type_name());
             return Err(fail(message, frame.source.origin(pipe.span)));
         }
         let certain = value.is_certain();
-        frame.guard = self.guarded(GuardKind::Range, !items.is_empty(), certain, pipe, frame);
+        let guard = Guard {
+            parent: frame.guard,
+            kind: GuardKind::Range,
+            condition: origin,
+            holds: !items.is_empty(),
+            certain,
+            by_default: self
+                .by_default(pipe, count > 0, certain, frame)
+                .map(|by_default| by_default != items.is_empty()),
+            count: Some(super::text::to_u32(count)).filter(|_| certain),
+        };
+        self.evaluate_untaken(branch, items.is_empty(), true, dot, frame)?;
+        frame.guard = self.guarded(guard);
         let known = frame.variables.len();
         let shape = value.shape();
         let is_empty = items.is_empty();
@@ -304,8 +509,8 @@ impl Machine {
         if is_empty && let Some(otherwise) = &branch.otherwise {
             flow = self.walk(otherwise, dot, frame, into)?;
         }
-        if !certain {
-            into.push_gap(frame.source.origin(pipe.span), frame.guard, Shape::Any);
+        if !certain && self.exploration.is_none() {
+            into.push_gap(origin, frame.guard, Shape::Any);
             self.forget(branch, frame);
         }
         Ok(flow)
@@ -423,7 +628,8 @@ impl Machine {
         given.extend(last);
         for (index, name) in names.iter().enumerate() {
             let own: &[Value] = if index + 1 == names.len() { &given } else { &[] };
-            value = fields::field(&value, name, own).map_err(|message| fail(message, frame.source.origin(span)))?;
+            let found = fields::field(&value, name, own).map_err(|message| fail(message, frame.source.origin(span)));
+            value = self.or_unknown(found)?;
         }
         Ok(value)
     }
@@ -456,6 +662,33 @@ impl Machine {
         }
         given.extend(last);
         let origin = frame.source.origin(span);
+        let result = self.call(function, given, span, origin, frame);
+        match result {
+            // `fail` writes nothing.
+            Err(error) if function.name == "fail" && self.exploration.is_some() && !error.is_limit => Ok("".into()),
+            result => self.or_unknown(result),
+        }
+    }
+
+    fn call(
+        &mut self,
+        function: &'static Function,
+        mut given: Vec<Value>,
+        span: Span,
+        origin: Origin,
+        frame: &Frame,
+    ) -> Evaluated<Value> {
+        let is_speculative = self.exploration.as_ref().is_some_and(|exploration| exploration.is_speculative);
+        if is_speculative
+            && function.changes_its_first()
+            && let Some(first) = given.first_mut()
+        {
+            // An untaken branch must not change values.
+            *first = first.deep_copy();
+        }
+        if function.name == "ternary" && self.exploration.is_some() {
+            return Ok(self.ternary(&given, origin));
+        }
         match function.run {
             Run::Special(Special::Include) => self.include(&given, origin, frame),
             Run::Special(Special::Tpl) => self.tpl(&given, origin, frame),
@@ -474,6 +707,20 @@ impl Machine {
                 Ok(value)
             }
         }
+    }
+
+    /// Evaluates `ternary` like a branch.
+    fn ternary(&mut self, given: &[Value], origin: Origin) -> Value {
+        let [yes, no, condition] = given else { return Value::not_known(origin) };
+        let key = condition::key_of_place(origin);
+        let flipped = self.exploration.as_ref().is_some_and(|exploration| exploration.flipped.contains(&key));
+        let (taken, other) = if condition.truth() == flipped { (no, yes) } else { (yes, no) };
+        if let Some(exploration) = self.exploration.as_mut().filter(|exploration| !exploration.is_speculative) {
+            let text = functions::text_of(other);
+            let untaken = || Untaken { condition: origin, requirements: Vec::new(), text, limits: false };
+            exploration.untaken.entry(key).or_insert_with(untaken);
+        }
+        taken.clone()
     }
 
     fn and_or(
@@ -544,6 +791,43 @@ impl Machine {
         }
         Ok(without_no_value(into).into())
     }
+}
+
+/// Returns the range from the first to the last literal text.
+fn span_of(nodes: &[Node]) -> Option<Span> {
+    let spans = nodes.iter().filter_map(|node| match node {
+        Node::Text(span) => Some(*span),
+        Node::If(branch) | Node::With(branch) | Node::Range(branch) => span_of(&branch.body),
+        _ => None,
+    });
+    spans.reduce(|a, b| Span { start: a.start.min(b.start), end: a.end.max(b.end) })
+}
+
+/// Reports whether nodes write `resourceNames` or only part of a line.
+fn is_limit(nodes: &[Node], text: &str) -> bool {
+    let texts = nodes.iter().filter_map(|node| match node {
+        Node::Text(span) => Some(span.slice(text)),
+        _ => None,
+    });
+    let mut lines = false;
+    for text in texts {
+        if text.contains("resourceNames") {
+            return true;
+        }
+        lines |= text.contains('\n');
+    }
+    !lines
+}
+
+/// Returns a true value for a condition that is assumed to hold, and assigns it to the pipeline's variables.
+fn presumed(pipe: &Pipe, value: &Value, frame: &mut Frame) -> Value {
+    let origin = frame.source.origin(pipe.value_span());
+    let presumed =
+        if matches!(value.kind, Kind::Bool(_)) { Value::from(true).at(origin) } else { Value::not_known(origin) };
+    for (name, _) in &pipe.variables {
+        set(frame, name, &presumed);
+    }
+    presumed
 }
 
 fn is_certainly_true(value: &Value) -> bool {

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use super::functions::list_of;
 use super::object::{Object, map_method};
-use super::text::Shape;
 use super::value::{Element, Kind, Value};
 
 /// A field of a value, or what a method of it returns.
@@ -25,7 +24,7 @@ pub(super) fn field(value: &Value, name: &str, arguments: &[Value]) -> Result<Va
             None => Err(format!("can't evaluate field {name} in type {}", value.type_name())),
         },
         _ if value.shape().is_some() && value.as_str().is_none_or(|_| is_unknown(value)) => {
-            return Ok(Value::from("").at(value.origin).unknown(Shape::Any));
+            return Ok(Value::not_known(value.origin));
         }
         Kind::Null => Err(format!("nil pointer evaluating interface {{}}.{name}")),
         _ => Err(format!("can't evaluate field {name} in type {}", value.type_name())),

@@ -18,6 +18,10 @@ pub struct Guard {
     pub holds: bool,
     /// Whether it is known that it is so.
     pub certain: bool,
+    /// Whether the branch is taken with the chart's own values, if known.
+    pub by_default: Option<bool>,
+    /// Number of iterations with the chart's own values.
+    pub count: Option<u32>,
 }
 
 /// The directives that make text conditional.
@@ -35,7 +39,15 @@ pub enum GuardKind {
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { parent: GuardId(0), kind: GuardKind::Always, condition: Origin::NONE, holds: true, certain: true }
+        Self {
+            parent: GuardId(0),
+            kind: GuardKind::Always,
+            condition: Origin::NONE,
+            holds: true,
+            certain: true,
+            by_default: Some(true),
+            count: None,
+        }
     }
 }
 

@@ -10,8 +10,10 @@ pub mod ast;
 mod capabilities;
 mod chart;
 mod coalesce;
+mod condition;
 mod dependencies;
 mod eval;
+mod exploration;
 mod fields;
 mod functions;
 mod glob;
@@ -36,7 +38,7 @@ mod yaml_read;
 mod yaml_scalar;
 mod yaml_write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -44,16 +46,19 @@ use smol_str::SmolStr;
 
 pub use capabilities::Capabilities;
 pub use chart::SourceFile;
+pub use condition::{Assumed, Assumption};
+pub use exploration::Rendering;
 pub use guard::{Guard, GuardKind};
 pub use lex::TemplateError;
 pub use limits::Limits;
 pub use parse::parse;
 pub use read::{Files, read_chart};
-pub use release::{Broken, Document, Role};
+pub use release::{Broken, Document, Role, split as documents};
 pub use set_values::SetKind;
 pub use text::{GuardId, Mark, Marked, Origin, Shape};
 
 use chart::{Chart, Loader};
+use dependencies::Dependencies;
 use eval::Machine;
 use object::{FileData, Object};
 use source::Source;
@@ -95,6 +100,27 @@ pub struct Rendered {
     pub notes: Option<Marked>,
 }
 
+/// All renderings of a chart's templates.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// The name of the chart.
+    pub name: String,
+    /// Every file that was read: those of the chart, and then the values files.
+    pub files: Vec<SourceFile>,
+    /// The renderings: with the chart's values and, where it matters, with assumptions.
+    pub renderings: Vec<Rendering>,
+    /// The conditions that the marks of texts name.
+    pub guards: Vec<Guard>,
+    /// What could not be rendered. The rest was.
+    pub failures: Vec<Failure>,
+    /// Charts that this one names and does not hold.
+    pub missing: Vec<String>,
+    /// Templates that are defined but never used, with their ranges.
+    pub unused: Vec<(SmolStr, Origin)>,
+    /// Files whose combinations of branches were not all tried.
+    pub cut: Vec<u32>,
+}
+
 /// The names of all functions that templates may call, in order.
 pub fn function_names() -> impl Iterator<Item = &'static str> {
     functions::TABLE.iter().map(|function| function.name)
@@ -116,6 +142,9 @@ pub struct Failure {
 /// The stack that templates may use: they are nested as deep as [`Limits::depth`] allows.
 const STACK: usize = 256 << 20;
 
+/// The file that describes a chart.
+const CHART: &str = "Chart.yaml";
+
 /// The name that stands for that of a release: Helm's own.
 const RELEASE_NAME: &str = "release-name";
 
@@ -124,29 +153,105 @@ const RELEASE_NAME: &str = "release-name";
 /// # Errors
 /// When the files are no chart, or values cannot be read.
 pub fn render(files: Files, settings: &Settings) -> Result<Rendered, String> {
+    on_own_stack(|| render_here(files, settings))
+}
+
+/// Renders the templates of a chart with its values and, where `may_matter` accepts the text, with other branches taken.
+/// Expressions that fail become unknown values.
+///
+/// # Errors
+/// When the files are no chart, or values cannot be read.
+pub fn survey(
+    files: Files,
+    settings: &Settings,
+    may_matter: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Survey, String> {
+    on_own_stack(|| survey_here(files, settings, may_matter))
+}
+
+fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK);
-        let thread = builder.spawn_scoped(scope, || render_here(files, settings));
+        let thread = builder.spawn_scoped(scope, work);
         let thread = thread.map_err(|error| format!("no thread could be started: {error}"))?;
         thread.join().map_err(|_| "the renderer failed".to_owned())?
     })
 }
 
-fn render_here(files: Files, settings: &Settings) -> Result<Rendered, String> {
-    let mut loader = Loader { files: Vec::new(), budget: settings.limits.chart_bytes };
+/// A loaded chart.
+struct Loaded {
+    chart: Chart,
+    loader: Loader,
+    missing: Vec<String>,
+    scopes: Scopes,
+    /// The same with disabled dependencies, if there are any.
+    all: Option<Scopes>,
+    capabilities: Rc<Capabilities>,
+}
+
+fn load(files: Files, settings: &Settings, is_strict: bool) -> Result<Loaded, String> {
+    let mut loader = Loader { files: Vec::new(), budget: settings.limits.chart_bytes, is_strict, refused: Vec::new() };
     let mut chart = loader.load(files, "", 0)?;
     let given = given_values(settings, &mut loader)?;
     let missing = dependencies::missing(&chart);
-    dependencies::process(&mut chart, &given)?;
-    let values = coalesce::coalesce_values(&chart, &given)?;
-    let mut rendered = Rendered { name: chart.metadata.name.clone(), missing, ..Rendered::default() };
     let capabilities = Rc::new(settings.capabilities.clone());
+    let scopes_of = |chart: &Chart| {
+        let values = coalesce::coalesce_values(chart, &given)?;
+        let capabilities = Rc::clone(&capabilities);
+        let mut scopes = Scopes { release: release(settings), capabilities, templates: Vec::new(), crds: Vec::new() };
+        scopes.gather(chart, &chart.metadata.name, values, true);
+        Ok::<_, String>(scopes)
+    };
+    let mut whole = chart.clone();
+    let some_are_off = dependencies::process(&mut chart, &given, Dependencies::Enabled)?;
+    let all = if some_are_off && !is_strict {
+        dependencies::process(&mut whole, &given, Dependencies::All)?;
+        Some(scopes_of(&whole)?)
+    } else {
+        None
+    };
+    let scopes = scopes_of(&chart)?;
+    Ok(Loaded { chart, loader, missing, scopes, all, capabilities })
+}
+
+fn render_here(files: Files, settings: &Settings) -> Result<Rendered, String> {
+    let Loaded { chart, loader, missing, scopes, capabilities, .. } = load(files, settings, true)?;
+    let mut rendered = Rendered { name: chart.metadata.name.clone(), missing, ..Rendered::default() };
     check_chart(&chart, &capabilities, &mut rendered);
-    let mut scopes = Scopes { release: release(settings), capabilities, templates: Vec::new(), crds: Vec::new() };
-    scopes.gather(&chart, &chart.metadata.name, values, true);
     evaluate(scopes, settings.limits, &mut rendered);
     rendered.files = loader.files;
     Ok(rendered)
+}
+
+fn survey_here(
+    files: Files,
+    settings: &Settings,
+    may_matter: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Survey, String> {
+    let Loaded { chart, loader, missing, mut scopes, all, .. } = load(files, settings, false)?;
+    let mut survey = Survey { name: chart.metadata.name.clone(), missing, files: loader.files, ..Survey::default() };
+    let mut machine = Machine::new(settings.limits);
+    let refused = loader.refused.into_iter().map(|message| Failure {
+        template: CHART.to_owned(),
+        message,
+        origin: Origin::NONE,
+        is_limit: false,
+    });
+    survey.failures.extend(refused);
+    survey.failures.extend(scopes.define_all(&mut machine));
+    let known: HashSet<String> = scopes.templates.iter().map(|template| template.name.clone()).collect();
+    scopes.survey(&mut machine, None, &mut survey, may_matter);
+    // Files are not definitions.
+    survey.unused = machine.unused().into_iter().filter(|(name, _)| !known.contains(name.as_str())).collect();
+    survey.guards = machine.guards;
+    if let Some(mut all) = all {
+        let mut machine = Machine::new(settings.limits);
+        machine.guards = std::mem::take(&mut survey.guards);
+        survey.failures.extend(all.define_all(&mut machine).into_iter().filter(|it| !known.contains(&it.template)));
+        all.survey(&mut machine, Some(&known), &mut survey, may_matter);
+        survey.guards = machine.guards;
+    }
+    Ok(survey)
 }
 
 fn given_values(settings: &Settings, loader: &mut Loader) -> Result<Rc<Map>, String> {
@@ -171,7 +276,7 @@ fn given_values(settings: &Settings, loader: &mut Loader) -> Result<Rc<Map>, Str
 /// Records why Helm would install nothing of the chart.
 fn check_chart(chart: &Chart, capabilities: &Capabilities, rendered: &mut Rendered) {
     let mut record = |message: String| {
-        let template = "Chart.yaml".to_owned();
+        let template = CHART.to_owned();
         rendered.failures.push(Failure { template, message, origin: Origin::NONE, is_limit: false });
     };
     if chart.metadata.is_library() {
@@ -267,28 +372,89 @@ impl Scopes {
     }
 }
 
-fn evaluate(mut scopes: Scopes, limits: Limits, rendered: &mut Rendered) {
-    let mut machine = Machine::new(limits);
-    // The deepest ones first, so that what a chart defines counts more than what those in it define.
-    let depth = |template: &Template| template.name.matches('/').count();
-    scopes.templates.sort_by(|a, b| (depth(b), &b.name).cmp(&(depth(a), &a.name)));
-    for template in &scopes.templates {
-        let text = String::from_utf8_lossy(&template.data).into_owned();
-        if let Err(error) = machine.add(&template.name, Source::file(template.file, text)) {
-            rendered.failures.push(failure(&template.name, error));
+impl Template {
+    /// Reports whether Helm uses only its definitions.
+    fn is_helper(&self) -> bool {
+        self.name.rsplit('/').next().unwrap_or(&self.name).starts_with('_')
+    }
+
+    /// Returns the name of its chart.
+    fn chart_name(&self) -> SmolStr {
+        let chart = self.base_path.strip_suffix("/templates").unwrap_or(&self.base_path);
+        SmolStr::new(chart.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// Returns the data that it is executed with.
+    fn own_scope(&self) -> Rc<Map> {
+        let own = Map::default();
+        own.set("Name", self.name.as_str());
+        own.set("BasePath", self.base_path.as_str());
+        self.scope.set("Template", own);
+        Rc::clone(&self.scope)
+    }
+}
+
+impl Scopes {
+    /// Parses all templates and returns the errors.
+    fn define_all(&mut self, machine: &mut Machine) -> Vec<Failure> {
+        // The deepest ones first, so that what a chart defines counts more than what those in it define.
+        let depth = |template: &Template| template.name.matches('/').count();
+        self.templates.sort_by(|a, b| (depth(b), &b.name).cmp(&(depth(a), &a.name)));
+        let mut failures = Vec::new();
+        for template in &self.templates {
+            let text = String::from_utf8_lossy(&template.data).into_owned();
+            if let Err(error) = machine.add(&template.name, Source::file(template.file, text)) {
+                failures.push(failure(&template.name, error));
+            }
+        }
+        failures
+    }
+}
+
+impl Scopes {
+    /// Explores all templates; with `known`, only those of disabled dependencies, which are not in it.
+    fn survey(
+        &self,
+        machine: &mut Machine,
+        known: Option<&HashSet<String>>,
+        survey: &mut Survey,
+        may_matter: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) {
+        let rendered = |template: &&Template| !template.is_helper() && !template.name.ends_with("NOTES.txt");
+        for template in self
+            .templates
+            .iter()
+            .filter(rendered)
+            .filter(|template| !known.is_some_and(|known| known.contains(&template.name)))
+        {
+            let enabled = known.map(|_| Assumption::Enabled(template.chart_name()));
+            match exploration::explore(machine, &template.name, &template.own_scope(), may_matter) {
+                Ok(explored) => {
+                    survey.cut.extend(explored.cut.then_some(template.file));
+                    let renderings = explored.renderings.into_iter().map(|(mut assumptions, text)| {
+                        assumptions.extend(enabled.clone().map(|enabled| (enabled, Origin::NONE)));
+                        Rendering { template: template.name.clone(), file: template.file, assumptions, text }
+                    });
+                    survey.renderings.extend(renderings);
+                }
+                Err(error) => {
+                    let is_limit = error.is_limit;
+                    survey.failures.push(failure(&template.name, error));
+                    if is_limit {
+                        break;
+                    }
+                }
+            }
         }
     }
+}
+
+fn evaluate(mut scopes: Scopes, limits: Limits, rendered: &mut Rendered) {
+    let mut machine = Machine::new(limits);
+    rendered.failures.extend(scopes.define_all(&mut machine));
     let mut written = Vec::new();
-    for template in &scopes.templates {
-        let base = template.name.rsplit('/').next().unwrap_or(&template.name);
-        if base.starts_with('_') {
-            continue;
-        }
-        let own = Map::default();
-        own.set("Name", template.name.as_str());
-        own.set("BasePath", template.base_path.as_str());
-        template.scope.set("Template", own);
-        match machine.run(&template.name, &Rc::clone(&template.scope).into()) {
+    for template in scopes.templates.iter().filter(|template| !template.is_helper()) {
+        match machine.run(&template.name, &template.own_scope().into()) {
             Ok(text) if template.name.ends_with("NOTES.txt") => {
                 if template.name == format!("{}/templates/NOTES.txt", rendered.name) {
                     rendered.notes = Some(text);

@@ -21,6 +21,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Template>, TemplateError> {
         pending: Vec::new(),
         variables: vec![SmolStr::new_static("$")],
         ranges: 0,
+        closed: 0,
         depth: 0,
         defined: Vec::new(),
     };
@@ -45,6 +46,8 @@ struct Parser<'s> {
     pending: Vec<Token>,
     variables: Vec<SmolStr>,
     ranges: usize,
+    /// End of the last pipeline, closing delimiter included.
+    closed: u32,
     depth: usize,
     defined: Vec<Template>,
 }
@@ -337,6 +340,7 @@ impl Parser<'_> {
         loop {
             let token = self.next_word()?;
             if token.kind == end {
+                self.closed = token.span.end;
                 break;
             }
             if !starts_operand(token.kind) {
@@ -485,7 +489,7 @@ impl Parser<'_> {
                 self.deeper(token.span)?;
                 let pipe = self.pipeline("parenthesized pipeline", TokenKind::CloseParen)?;
                 self.depth -= 1;
-                let span = Span { start: token.span.start, end: pipe.span.end };
+                let span = Span { start: token.span.start, end: self.closed };
                 return Ok(Some(Expression { span, kind: ExpressionKind::Pipe(Box::new(pipe)) }));
             }
             TokenKind::Quoted | TokenKind::RawText => {

@@ -128,7 +128,7 @@ fn rank(kind: &str) -> (usize, &str) {
 }
 
 /// The documents of a text: what stands between lines that begin with three hyphens.
-fn split(text: &str) -> Vec<std::ops::Range<usize>> {
+pub fn split(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     let first = text.len() - text.trim_start().len();
     let mut start = first;

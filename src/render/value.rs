@@ -10,6 +10,9 @@ use smol_str::SmolStr;
 use super::object::Object;
 use super::text::{GuardId, Marked, Origin, Shape, Text};
 
+/// Placeholder text of unknown values.
+pub(super) const NOT_KNOWN: &str = "x";
+
 /// A value, where it was written, and how much is known of it.
 ///
 /// A value that is not known still is one: that of `helm template`, or one of its kind in its place. So everything can be
@@ -253,6 +256,11 @@ impl From<Vec<Value>> for Value {
 impl Value {
     /// No value.
     pub const NIL: Self = Self { kind: Kind::Nil, origin: Origin::NONE, certainty: Certainty::Known };
+
+    /// Returns an unknown value. It counts as true.
+    pub fn not_known(origin: Origin) -> Self {
+        Self::from(NOT_KNOWN).at(origin).unknown(Shape::Any)
+    }
 
     /// An `int`.
     pub fn int(value: i64) -> Self {

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use crate::syntax::{FieldOrigin, Node, ScalarForm, parse_documents};
+use crate::source::line_breaks_of_go;
+use crate::syntax::{Departure, FieldOrigin, Node, ScalarForm, Tree, parse_documents};
 
 use super::print::float_json;
 use super::text::{GuardId, Marked, Origin, Shape, to_u32};
@@ -19,11 +20,20 @@ pub(super) enum Source<'t> {
     Text(&'t Marked),
 }
 
+/// Returns the first construct that YAML readers read differently.
+pub(super) fn departure(text: &str) -> Option<Departure> {
+    if let Some(at) = text.find(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return Some(Departure::line_separator(at));
+    }
+    parse_documents(text, 0, 1).0.first().and_then(Tree::departure)
+}
+
 /// Reads one YAML document; nil if there is none.
 ///
 /// # Errors
 /// When it is no YAML.
 pub(super) fn read(text: &str, source: &Source<'_>) -> Result<Value, String> {
+    let text = &*line_breaks_of_go(text);
     let (trees, error) = parse_documents(text, 0, 1);
     if let Some(error) = error
         && trees.is_empty()

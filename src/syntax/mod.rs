@@ -20,10 +20,10 @@ mod write;
 
 pub use deceptive::{is_deceptive, needs_no_escape, to_escape};
 pub use fold::folds_to;
-pub use nested::{PlaceMap, parse_nested};
+pub use nested::{PlaceMap, Point, Stretch, parse_made, parse_nested};
 pub use parse::{SyntaxError, parse_documents, parse_masked};
 pub use place::Place;
-pub(crate) use place::{LineIndex, line_breaks, to_u32};
+pub(crate) use place::{LineIndex, Positions, line_breaks, to_u32};
 pub use plain::Departure;
 pub use scalar::ScalarType;
 pub use style::line_end;

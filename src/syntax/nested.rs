@@ -29,13 +29,49 @@ struct Segment {
     column: u32,
     /// Where that stands in the document of the scalar.
     to: Point,
+    /// End of the whole range, if its bytes do not map one by one.
+    whole: Option<Point>,
 }
 
+/// A position in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// The byte, from the start of the file.
+    pub offset: u32,
+    /// Its line, from 1.
+    pub line: u32,
+    /// Its column, from 1.
+    pub column: u32,
+}
+
+/// A piece of generated text and its source.
 #[derive(Debug, Clone, Copy)]
-struct Point {
-    offset: u32,
-    line: u32,
-    column: u32,
+pub struct Stretch {
+    /// First byte in the text.
+    pub from: u32,
+    /// Its column in the text.
+    pub column: u32,
+    /// Start of the source.
+    pub start: Point,
+    /// End of the source; none if the bytes map one by one.
+    pub end: Option<Point>,
+}
+
+/// Parses generated text. Places are mapped to the source by `map`; `reveal` works as in [`super::parse_masked`].
+pub fn parse_made<'s>(
+    text: &'s str,
+    masked: &str,
+    reveal: &mut dyn FnMut(std::ops::Range<usize>, bool) -> Option<String>,
+    map: &Arc<PlaceMap>,
+) -> (Vec<Tree<'s>>, Option<SyntaxError>) {
+    let lines = super::place::Positions::new(text);
+    let locate = |offset: usize| lines.position(offset);
+    let (mut trees, error) = super::parse::parse_masked(text, masked, 0, reveal, &locate);
+    for tree in &mut trees {
+        tree.map = Some(Arc::clone(map));
+    }
+    let error = error.map(|error| SyntaxError { place: map.locate(error.place), ..error });
+    (trees, error)
 }
 
 /// Parses text that stands in a scalar, from `base_offset` and `base_line` of it on, like [`parse_documents`]. The places
@@ -54,6 +90,17 @@ pub fn parse_nested<'s>(
 }
 
 impl PlaceMap {
+    /// Creates the map of a generated text from its pieces, in order.
+    pub fn of_stretches(stretches: impl IntoIterator<Item = Stretch>) -> Self {
+        let segments = stretches.into_iter().map(|stretch| Segment {
+            from: stretch.from,
+            column: stretch.column,
+            to: stretch.start,
+            whole: stretch.end,
+        });
+        Self { segments: segments.collect(), whole: Place::default(), outer: None }
+    }
+
     /// The place in the file of something in the text.
     pub(crate) fn locate(&self, place: Place) -> Place {
         if self.segments.is_empty() {
@@ -88,10 +135,13 @@ impl PlaceMap {
 
     fn point(&self, offset: u32, column: u32) -> Point {
         let whole = Point { offset: self.whole.offset, line: self.whole.line, column: self.whole.column };
-        self.segment(offset).map_or(whole, |segment| Point {
-            offset: segment.to.offset + offset.saturating_sub(segment.from),
-            line: segment.to.line,
-            column: segment.to.column + column.saturating_sub(segment.column),
+        self.segment(offset).map_or(whole, |segment| match segment.whole {
+            Some(_) => segment.to,
+            None => Point {
+                offset: segment.to.offset + offset.saturating_sub(segment.from),
+                line: segment.to.line,
+                column: segment.to.column + column.saturating_sub(segment.column),
+            },
         })
     }
 
@@ -100,6 +150,7 @@ impl PlaceMap {
         let last = self.segment(place.end().saturating_sub(1));
         let next = self.segment(place.end());
         match (last, next) {
+            (Some(Segment { whole: Some(end), .. }), _) => *end,
             (Some(last), Some(next)) if last.from == next.from => self.point(place.end(), place.end_column),
             // A stretch ends here: its columns run on.
             (Some(last), _) => {
@@ -130,7 +181,7 @@ impl<'t> Node<'t> {
     fn verbatim(self) -> Vec<Segment> {
         let start = self.own_place();
         let to = Point { offset: start.offset, line: start.line, column: start.column };
-        vec![Segment { from: 0, column: 1, to }]
+        vec![Segment { from: 0, column: 1, to, whole: None }]
     }
 
     /// A block scalar whose lines stand in the file as they are, but for their indentation.
@@ -153,7 +204,7 @@ impl<'t> Node<'t> {
             }
             let indent = to_u32(indent.len());
             let to = Point { offset: offset + indent, line, column: indent + 1 };
-            segments.push(Segment { from: to_u32(from), column: 1, to });
+            segments.push(Segment { from: to_u32(from), column: 1, to, whole: None });
             from += value.len();
             let after = written.get(length..)?;
             let breaks = if after.starts_with("\r\n") { 2 } else { after.len().min(1) };
@@ -188,7 +239,7 @@ impl<'t> Node<'t> {
                     return None;
                 }
                 let to = Point { offset: start.offset + to_u32(at), line: start.line, column: start.column + column };
-                segments.push(Segment { from: to_u32(decoded.len()), column: nested_column, to });
+                segments.push(Segment { from: to_u32(decoded.len()), column: nested_column, to, whole: None });
             }
             is_new = is_escape;
             decoded.push(value);

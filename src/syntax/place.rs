@@ -65,13 +65,49 @@ impl<'t> LineIndex<'t> {
         start..start + text.trim_end_matches(['\n', '\r']).len()
     }
 
+    /// Returns the line of a byte, from 1, and the byte with which it starts.
+    pub(crate) fn start_of_line(&self, offset: usize) -> (u32, usize) {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or_default();
+        (to_u32(line), start)
+    }
+
     /// Returns the place of a range.
     pub(crate) fn place(&self, range: Range<usize>) -> Place {
-        let line = self.starts.partition_point(|start| *start <= range.start);
-        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or_default();
+        let (line, start) = self.start_of_line(range.start);
         let column = to_u32(self.text.get(start..range.start).unwrap_or_default().chars().count()).saturating_add(1);
         let offset = to_u32(range.start);
-        Place::of_text(self.text.get(range).unwrap_or_default(), offset, to_u32(line), column)
+        Place::of_text(self.text.get(range).unwrap_or_default(), offset, line, column)
+    }
+}
+
+/// Finds lines and columns. Fast for increasing offsets, even on very long lines.
+pub(crate) struct Positions<'t> {
+    lines: LineIndex<'t>,
+    /// The last offset and its column.
+    known: std::cell::Cell<(usize, u32)>,
+}
+
+impl<'t> Positions<'t> {
+    /// Finds the lines of a text.
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self { lines: LineIndex::new(text), known: std::cell::Cell::new((0, 1)) }
+    }
+
+    /// Returns the line of a byte.
+    pub(crate) fn line(&self, offset: usize) -> u32 {
+        self.lines.start_of_line(offset).0
+    }
+
+    /// Returns the line and the column of a byte.
+    pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
+        let (line, start) = self.lines.start_of_line(offset);
+        let (known, column) = self.known.get();
+        let (from, column) = if (start..=offset).contains(&known) { (known, column) } else { (start, 1) };
+        let between = self.lines.text.get(from..offset).unwrap_or_default();
+        let column = column.saturating_add(to_u32(between.chars().count()));
+        self.known.set((offset, column));
+        (line, column)
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Condition {
     pub range: Range<usize>,
     /// In words: `only if .Values.rbac.create (true by default)`.
     pub words: String,
+    /// Whether it holds by default, if known.
+    pub by_default: Option<bool>,
 }
 
 /// How two places can be told apart.
@@ -39,11 +41,13 @@ impl<'t> Template<'t> {
             .into_iter()
             .filter_map(|guard| {
                 let default = |code: &str| self.default_of(guard, code);
+                let mut by_default = None;
                 let words = match &guard.kind {
                     GuardKind::Only { holds, fails, .. } => {
                         let mut parts: Vec<String> = holds.iter().map(|holds| shorten(&condition(holds))).collect();
                         parts.extend(fails.iter().take(4).map(|fails| format!("not {}", grouped(&condition(fails)))));
-                        let known = match self.holds(guard, *holds, fails) {
+                        by_default = self.holds(guard, *holds, fails);
+                        let known = match by_default {
                             Some(false) => " (false by default)",
                             Some(true) => " (true by default)",
                             None => "",
@@ -62,7 +66,7 @@ impl<'t> Template<'t> {
                     GuardKind::Define(name) => format!("where {} is called", shorten(name)),
                     GuardKind::Other => return None,
                 };
-                Some(Condition { range: guard.range.clone(), words })
+                Some(Condition { range: guard.range.clone(), words, by_default })
             })
             .collect()
     }

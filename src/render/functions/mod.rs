@@ -38,6 +38,14 @@ pub struct Function {
     pub run: Run,
 }
 
+impl Function {
+    /// Reports whether it modifies its first argument.
+    pub(super) fn changes_its_first(&self) -> bool {
+        let names = ["set", "unset", "merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"];
+        names.contains(&self.name)
+    }
+}
+
 /// What a function does.
 pub enum Run {
     /// Its result is known if its arguments are.
