@@ -511,4 +511,67 @@ mod tests {
         // What is not unusual is not kept.
         assert_eq!(memberships.seen.len(), 3);
     }
+
+    #[test]
+    fn everyone_who_was_seen_in_a_group_counts() {
+        let seen = |name: &str, groups: &[&str]| User {
+            name: name.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..User::default()
+        };
+        let account = |namespace: &str| format!("system:serviceaccount:{namespace}:a");
+        // Neighbours that differ in the name alone, and in the groups alone.
+        let all = [
+            seen(&account("apps"), &["devs"]),
+            seen(&account("shop"), &["devs"]),
+            seen(&account("shop"), &["devs"]),
+            seen(&account("shop"), &["ops"]),
+        ];
+        let memberships = Memberships::of(all.iter());
+        for (who, group_name, expected) in [
+            ("apps", "devs", true),
+            ("apps", "ops", false),
+            ("shop", "devs", true),
+            ("shop", "ops", true),
+            ("prod", "devs", false),
+        ] {
+            let is_in = memberships.may_be_one(&user(&account(who)), &group(group_name));
+            assert_eq!(is_in, expected, "{who} {group_name}");
+        }
+    }
+
+    #[test]
+    fn groups_share_those_who_were_seen_in_both() {
+        let [apps, shop] = ["system:serviceaccounts:apps", "system:serviceaccounts:shop"];
+        let seen =
+            |name: &str, group: &str| User { name: name.to_owned(), groups: vec![group.to_owned()], ..User::default() };
+        for (in_apps, in_shop, expected) in [
+            // Both are of one namespace, so that one of them may be in both groups.
+            ("system:serviceaccount:prod:a", "system:serviceaccount:prod:b", true),
+            ("system:serviceaccount:prod:a", "system:serviceaccount:test:b", false),
+            ("alice", "bob", true),
+            ("alice", "system:serviceaccount:prod:b", false),
+            // A service account of the one namespace in the other's group.
+            ("system:serviceaccount:shop:a", "system:serviceaccount:prod:b", true),
+        ] {
+            let all = [seen(in_apps, apps), seen(in_shop, shop)];
+            let memberships = Memberships::of(all.iter());
+            assert_eq!(memberships.may_be_one(&group(apps), &group(shop)), expected, "{in_apps} {in_shop}");
+            assert_eq!(memberships.may_be_one(&group(shop), &group(apps)), expected, "{in_shop} {in_apps}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_principal_are_those_that_bindings_write() {
+        let some = |namespace: Option<&str>| Principal::SomeServiceAccount(namespace.map(SmolStr::new));
+        for (who, words) in [
+            (user("alice"), &["alice"][..]),
+            (group("devs"), &["devs"]),
+            (user("system:serviceaccount:apps:a"), &["a", "apps"]),
+            (some(Some("apps")), &["apps"]),
+            (some(None), &[]),
+        ] {
+            assert_eq!(who.words().collect::<Vec<_>>(), words);
+        }
+    }
 }
