@@ -185,3 +185,201 @@ pub(super) fn credited_reviews<'e>(
     };
     evidence.reviews().filter_map(credit).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::grants::Grants;
+    use crate::migrate::candidate::candidates;
+    use crate::migrate::fixture::{request, reviews, world};
+
+    /// A use: the line of the world that has the grant, the resource of the grant, and what is taken by it.
+    fn describe(candidates: &[Candidate<'_>], grants: &Grants<'_>, (index, taken): &(usize, Taken)) -> String {
+        let candidate = &candidates[*index];
+        let role = &grants.inventory().role(candidate.from).meta.name.value;
+        let Taken { namespace, key, name } = taken;
+        let key = key.as_ref().map(|key| format!("/{key}")).unwrap_or_default();
+        let place = if namespace.is_empty() { String::new() } else { format!(" in {namespace}") };
+        format!("{role} {}{key} {name}{place}", candidate.grant.identity.resource)
+    }
+
+    /// How a request is served, by which mode, which grants it needs, and which would do, too.
+    struct Told {
+        served: Served,
+        uses: Vec<String>,
+        spares: Vec<String>,
+    }
+
+    /// Serves a request in a world that grew out of another one.
+    fn serve_from(base: &str, input: &str, asked: &Value) -> Told {
+        let (base, input) = (world(base), world(input));
+        let [base, input] = [&base, &input].map(Grants::new);
+        let candidates = candidates(&base);
+        let authorizers = [&input, &base].map(|of| Authorizer::new(of.inventory(), of.rules(), of.links()));
+        let index = LegacyIndex::new(&candidates);
+        let served = index.serve(&authorizers[0], &authorizers[1], &candidates, &request(asked));
+        let uses = served.uses.iter().map(|used| describe(&candidates, &base, used)).collect();
+        let role = |index: &usize| base.inventory().role(candidates[*index].from).meta.name.value.to_string();
+        Told { uses, spares: served.spares.iter().map(role).collect(), served }
+    }
+
+    fn serve(lines: &str, asked: &Value) -> Told {
+        serve_from(lines, lines, asked)
+    }
+
+    /// The grants that a request of alice, who is in a group, needs to be someone.
+    fn uses(lines: &str, who: &Value) -> Vec<String> {
+        serve(lines, &list_pods(who)).uses
+    }
+
+    fn list_pods(who: &Value) -> Value {
+        json!({"user": "alice", "groups": ["devs"], "impersonate": who, "verb": "list", "resource": "pods", "namespace": "shop"})
+    }
+
+    #[test]
+    fn each_check_is_credited_to_a_grant() {
+        let lines = "alice impersonate users panda
+                     alice impersonate groups
+                     alice impersonate userextras/team red
+                     alice impersonate userextras/unit
+                     alice impersonate uids";
+        let who = json!({"user": "panda", "groups": ["ops"], "extra": {"team": ["red"], "unit": ["9"]}, "uid": "u-1"});
+        let told = serve(lines, &list_pods(&who));
+        assert_eq!(told.served.before, Some(Mode::Legacy));
+        assert_eq!(told.served.forms, []);
+        assert!(told.served.by_legacy());
+        let mut uses = told.uses;
+        uses.sort();
+        assert_eq!(
+            uses,
+            ["r0 users panda", "r1 groups ops", "r2 userextras/team red", "r3 userextras/unit 9", "r4 uids u-1"]
+        );
+    }
+
+    #[test]
+    fn what_is_refused_or_not_done_by_legacy_needs_no_grant() {
+        let panda = list_pods(&json!({"user": "panda"}));
+        let told = serve("alice impersonate users koala\nbob impersonate users", &panda);
+        assert_eq!((told.served.before, told.served.by_legacy()), (None, false));
+        let constrained = "alice impersonate:user-info users panda\nalice impersonate-on:user-info:list pods";
+        let told = serve(constrained, &panda);
+        assert_eq!((told.served.before, told.served.by_legacy()), (Some(Mode::UserInfo), false));
+        assert_eq!((told.served.allowed, told.spares.len()), (false, 0));
+        // A legacy grant that would do is not needed, but its holder was seen.
+        let told = serve(&format!("{constrained}\nalice impersonate users panda\nbob impersonate users"), &panda);
+        assert_eq!((told.served.by_legacy(), told.spares.as_slice()), (false, &["r2".to_owned()][..]));
+        let told = serve(&format!("{constrained}\nalice impersonate users koala"), &panda);
+        assert!(told.spares.is_empty());
+        // Whether the impersonated user may make the request is another question.
+        let told = serve("alice impersonate users\npanda list pods", &panda);
+        assert!(told.served.allowed && told.served.by_legacy());
+        assert_eq!(told.served.forms, [Mode::UserInfo]);
+    }
+
+    #[test]
+    fn what_an_earlier_run_added_does_not_count() {
+        let base = "alice impersonate users panda";
+        let input =
+            format!("{base}\nalice impersonate:user-info users panda\nalice impersonate-on:user-info:list pods");
+        let told = serve_from(base, &input, &list_pods(&json!({"user": "panda"})));
+        assert_eq!((told.served.before, told.uses), (Some(Mode::UserInfo), vec!["r0 users panda".to_owned()]));
+    }
+
+    #[test]
+    fn the_most_specific_subject_and_name_comes_first() {
+        let panda = json!({"user": "panda"});
+        for (lines, expected) in [
+            ("group/devs impersonate users panda\nalice impersonate users", "r1 users panda"),
+            ("system:authenticated impersonate users\ngroup/devs impersonate users", "r1 users panda"),
+            ("bob impersonate users\ngroup/devs impersonate users panda", "r1 users panda"),
+            ("alice impersonate users\nalice impersonate users panda", "r1 users panda"),
+            ("alice impersonate users koala\nalice impersonate users", "r1 users panda"),
+        ] {
+            assert_eq!(uses(lines, &panda), [expected], "{lines}");
+        }
+        // The constrained form of a grant for the group `*` allows many groups at once.
+        let star = json!({"user": "panda", "groups": ["*"]});
+        for (lines, expected) in [
+            ("alice impersonate groups *\nalice impersonate groups", "r2 groups *"),
+            ("alice impersonate groups *", "r1 groups *"),
+        ] {
+            let lines = format!("alice impersonate users\n{lines}");
+            assert_eq!(uses(&lines, &star), ["r0 users panda", expected], "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_grant_for_service_accounts_counts_in_its_namespace() {
+        let bot = |namespace: &str| json!({"user": format!("system:serviceaccount:{namespace}:bot")});
+        let lines = "alice shop/impersonate serviceaccounts bot
+                     alice apps/impersonate serviceaccounts
+                     alice impersonate serviceaccounts";
+        assert_eq!(uses(lines, &bot("shop")), ["r0 serviceaccounts bot in shop"]);
+        assert_eq!(uses(lines, &bot("apps")), ["r1 serviceaccounts bot in apps"]);
+        assert_eq!(uses(lines, &bot("prod")), ["r2 serviceaccounts bot in prod"]);
+    }
+
+    #[test]
+    fn a_grant_for_every_key_counts_for_each() {
+        let who = json!({"user": "panda", "extra": {"team": ["red"]}});
+        let users = "alice impersonate users";
+        assert_eq!(
+            uses(&format!("{users}\nalice impersonate userextras/unit\nalice impersonate userextras/team"), &who),
+            ["r0 users panda", "r2 userextras/team red"]
+        );
+        assert_eq!(uses("alice impersonate *", &who), ["r0 users panda", "r0 userextras/team red"]);
+    }
+
+    #[test]
+    fn what_has_no_constrained_form_is_credited_to_what_stays() {
+        // The verb `*` cannot be cut down, so that its grants stay.
+        let lines = "alice impersonate users
+                     alice impersonate groups
+                     alice * users
+                     alice * groups";
+        assert_eq!(uses(lines, &json!({"user": "panda"})), ["r0 users panda"]);
+        let masters = json!({"user": "panda", "groups": ["system:masters"]});
+        assert_eq!(uses(lines, &masters), ["r2 users panda", "r3 groups system:masters"]);
+        let lines = "alice impersonate users\nalice impersonate groups";
+        assert_eq!(uses(lines, &masters), ["r0 users panda", "r1 groups system:masters"]);
+        // The first of those that stay.
+        let lines = "alice * users\nalice * *\nalice impersonate groups";
+        assert_eq!(uses(lines, &masters), ["r0 users panda", "r1 groups system:masters"]);
+    }
+
+    #[test]
+    fn reviews_are_credited_to_the_grant_that_answers_them() {
+        let lines = "alice impersonate users,groups,uids panda
+                     group/devs shop/impersonate serviceaccounts
+                     bob impersonate users
+                     carol impersonate userextras/team";
+        let inventory = world(lines);
+        let grants = Grants::new(&inventory);
+        let candidates = candidates(&grants);
+        let credited = |review: (&str, &[&str], &str, &str, &str)| {
+            let evidence = reviews(&[review]);
+            let found = credit_reviews(&candidates, &evidence);
+            found.iter().map(|used| describe(&candidates, &grants, used)).collect::<Vec<_>>()
+        };
+        for (review, expected) in [
+            (("alice", &[][..], "", "users", "panda"), &["r0 users panda"][..]),
+            (("alice", &[], "", "groups", "panda"), &["r0 groups panda"]),
+            // The API server never asks for UIDs in the group of users; who asks so is answered all the same.
+            (("alice", &[], "", "uids", "panda"), &["r0 uids panda"]),
+            (("alice", &[], "", "users", "koala"), &[]),
+            (("alice", &[], "", "serviceaccounts", "panda"), &[]),
+            (("carol", &["devs"], "shop", "serviceaccounts", "bot"), &["r1 serviceaccounts bot in shop"]),
+            (("carol", &["devs"], "apps", "serviceaccounts", "bot"), &[]),
+            (("carol", &["devs"], "", "serviceaccounts", "bot"), &[]),
+            (("carol", &[], "shop", "serviceaccounts", "bot"), &[]),
+            (("bob", &[], "shop", "users", "koala"), &["r2 users koala in shop"]),
+        ] {
+            assert_eq!(credited(review), expected, "{review:?}");
+        }
+        // The values of extras are hidden in evidence.
+        let extra = credited(("carol", &[], "", "userextras/team", "red"));
+        assert!(extra.len() == 1 && extra[0].starts_with("r3 userextras/team "), "{extra:?}");
+    }
+}

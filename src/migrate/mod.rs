@@ -10,6 +10,8 @@ mod cutover;
 mod decide;
 mod draft;
 mod exceptions;
+#[cfg(test)]
+mod fixture;
 mod glimpsed;
 mod in_place;
 mod literal;

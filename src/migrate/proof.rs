@@ -140,3 +140,121 @@ impl Proof {
         failures
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::inventory::Inventory;
+    use crate::migrate::candidate::candidates;
+    use crate::migrate::credit::LegacyIndex;
+    use crate::migrate::fixture::{request, reviews, world};
+
+    /// Two legacy grants, the second of which nobody uses, and what the impersonated users may do.
+    const BEFORE: &str = "alice impersonate users panda,koala
+                          alice impersonate users bear
+                          panda list pods
+                          koala list pods";
+
+    fn objects(lines: &str) -> Vec<Object> {
+        let Inventory { roles, bindings, .. } = world(lines);
+        roles.into_iter().map(Object::Role).chain(bindings.into_iter().map(Object::Binding)).collect()
+    }
+
+    /// What fails where the first state of a world is followed by one with more objects, and that by one where some are
+    /// put in place of their namesakes, and others are gone. Alice lists pods as panda, koala, tiger and bear; pods in a
+    /// namespace that is gone as koala.
+    fn failures(added: &[Object], changed: Vec<Object>, deleted: Vec<Object>, evidence: &Evidence) -> Vec<String> {
+        let before = world(BEFORE);
+        let grants = Grants::new(&before);
+        let candidates = candidates(&grants);
+        let authorizer = Authorizer::new(&before, grants.rules(), grants.links());
+        let list = |user: &str| {
+            request(
+                &json!({"user": "alice", "impersonate": {"user": user}, "verb": "list", "resource": "pods", "namespace": "shop"}),
+            )
+        };
+        let requests = ["panda", "koala", "tiger", "bear"].map(list);
+        let index = LegacyIndex::new(&candidates);
+        let readings: Vec<Reading<'_>> = requests
+            .iter()
+            .enumerate()
+            .map(|(of, request)| Reading { of, request: Cow::Borrowed(request), is_gone: of == 1 })
+            .collect();
+        let serve = |reading: &Reading<'_>| index.serve(&authorizer, &authorizer, &candidates, &reading.request);
+        let served: Vec<Served> = readings.iter().map(serve).collect();
+        let was: Vec<_> = served.iter().map(|served| (served.before.is_some(), served.allowed)).collect();
+        assert_eq!(was, [(true, true), (true, true), (false, false), (true, false)]);
+        let cutover = Cutover { changed, deleted, ..Cutover::default() };
+        let memberships = Memberships::default();
+        let proof = prove(&grants, added, &cutover, &readings, &served, &memberships, Some(evidence));
+        assert_eq!((proof.after.len(), proof.allowed.len()), (4, 4));
+        proof.failures(&readings, &served).into_iter().map(|failure| failure.words).collect()
+    }
+
+    /// The objects of one line of the world.
+    fn line(at: usize) -> Vec<Object> {
+        let name = format!("r{at}");
+        objects(BEFORE).into_iter().filter(|object| object.meta().name.value == name).collect()
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn nothing_fails_where_nothing_changes() {
+        let none = Evidence::default();
+        assert_eq!(failures(&[], vec![], vec![], &none), NONE);
+        assert_eq!(failures(&objects(BEFORE), objects(BEFORE), vec![], &none), NONE);
+    }
+
+    #[test]
+    fn what_is_served_must_be_served_after_each_stage() {
+        let none = Evidence::default();
+        let as_bear = "alice as bear: list pods would be refused";
+        let as_panda = "alice as panda: list pods would be refused";
+        assert_eq!(failures(&[], vec![], line(1), &none), [format!("{as_bear} after the cut-over")]);
+        // A namespace that is gone need not be served after the cut-over, and what was refused need not at all.
+        assert_eq!(failures(&[], vec![], line(0), &none), [format!("{as_panda} after the cut-over")]);
+        // The final request of the impersonated user counts, too, if it was allowed.
+        let to_user = format!("{as_panda} to the impersonated user after the cut-over");
+        assert_eq!(failures(&[], vec![], line(2), &none), [to_user]);
+        assert_eq!(failures(&[], vec![], line(3), &none), NONE);
+        // An added object that takes the place of another one is judged between the stages.
+        let narrower = objects("alice impersonate users koala");
+        let between = format!("{as_panda} between the stages");
+        assert_eq!(failures(&narrower, line(0), vec![], &none), [between.as_str()]);
+        let narrower = objects("alice impersonate users panda,koala\nalice impersonate users bear\npanda list secrets");
+        assert_eq!(failures(&narrower, line(2), vec![], &none), [between.as_str()]);
+        let after = format!("{as_panda} to the impersonated user after the cut-over");
+        assert_eq!(failures(&narrower, vec![], vec![], &none), [between, after]);
+    }
+
+    #[test]
+    fn what_is_widened_fails() {
+        let more = objects("alice impersonate users panda,koala,tiger");
+        let told = failures(&more, vec![], vec![], &Evidence::default());
+        assert_eq!(told, ["User alice in mode legacy, users: it could not be taken without limit before"]);
+        // What the cut-over takes away again is not there afterwards.
+        assert_eq!(failures(&more, line(0), vec![], &Evidence::default()), NONE);
+    }
+
+    #[test]
+    fn a_review_that_was_answered_with_yes_must_still_be() {
+        let about_alice = |name: &'static str| ("alice", &[][..], "", "users", name);
+        let told = "proxy asks whether alice may impersonate, and would be told no";
+        let evidence = reviews(&[about_alice("bear"), about_alice("nobody"), ("bob", &[], "", "users", "bear")]);
+        let as_bear = "alice as bear: list pods would be refused after the cut-over";
+        assert_eq!(failures(&[], vec![], line(1), &evidence), [as_bear, told]);
+        assert_eq!(failures(&[], vec![], vec![], &evidence), NONE);
+        // What is answered with yes only afterwards is no loss.
+        let more = objects("alice impersonate users panda,koala,nobody");
+        assert_eq!(failures(&more, vec![], vec![], &evidence).len(), 1);
+        // Of one user it is said once.
+        let evidence = reviews(&[about_alice("koala"), about_alice("panda")]);
+        let as_panda = "alice as panda: list pods would be refused after the cut-over";
+        assert_eq!(failures(&[], vec![], line(0), &evidence), [as_panda, told]);
+    }
+}

@@ -44,13 +44,22 @@ pub struct Widening {
 ///
 /// Whether one requestor may be several of the subjects is what `memberships` says.
 pub fn widened(before: &Grants<'_>, after: &Grants<'_>, memberships: &Memberships) -> Vec<Widening> {
+    widened_within(before, after, memberships, MAX_PAIRS)
+}
+
+fn widened_within(
+    before: &Grants<'_>,
+    after: &Grants<'_>,
+    memberships: &Memberships,
+    max_pairs: usize,
+) -> Vec<Widening> {
     let mut before_rules: HashSet<HeldRule<'_>> = HashSet::new();
     let old = Holdings::new(before, &mut |held| {
         before_rules.insert(held);
         false
     });
     let new = Holdings::new(after, &mut |held| !before_rules.contains(&held));
-    let mut search = Search { old: &old, new: &new, memberships, found: BTreeMap::new(), pairs: 0 };
+    let mut search = Search { old: &old, new: &new, memberships, found: BTreeMap::new(), pairs: 0, max_pairs };
     for mode in Mode::ALL {
         search.mode(mode);
     }
@@ -198,6 +207,7 @@ struct Search<'s, 'i> {
     /// By what was found: whose identity, in which mode, and whose new grants make it more.
     found: BTreeMap<(Principal, Mode, usize, Principal), Widening>,
     pairs: usize,
+    max_pairs: usize,
 }
 
 /// An identity, or an action, in a subject's hands.
@@ -329,11 +339,11 @@ impl<'s, 'i> Search<'s, 'i> {
     /// Counts a comparison. Where there were too many, what was not looked at counts as widened.
     fn budget_is_spent(&mut self, at: usize, (who, one): Of<'_, Identities>, mode: Mode) -> bool {
         self.pairs += 1;
-        if self.pairs == MAX_PAIRS {
+        if self.pairs == self.max_pairs {
             let why = "there are too many grants to tell whether it could be taken before".to_owned();
             self.report(at, (who, one), mode, &[(true, who)], why);
         }
-        self.pairs >= MAX_PAIRS
+        self.pairs >= self.max_pairs
     }
 
     /// What of `one` a requestor who is all of these could not be by legacy before.
@@ -427,4 +437,391 @@ fn describe_identities(one: &Identities) -> String {
         }
     };
     format!("{names}{}{key}", one.kind.resource())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::User;
+    use crate::migrate::fixture::world;
+
+    /// What the second state of a world allows beyond the first, a line for each: `SUBJECT MODE RESOURCE [NAMES]`, and why.
+    fn told(before: &str, after: &str, memberships: &Memberships, max_pairs: usize) -> Vec<String> {
+        let (before, after) = (world(before), world(after));
+        let found = widened_within(&Grants::new(&before), &Grants::new(&after), memberships, max_pairs);
+        let line = |widening: Widening| {
+            let Widening { subject, mode, identity, namespace, names, why, new_of } = widening;
+            assert!(!new_of.is_empty());
+            let namespace = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+            let key = identity.extra_key.map(|key| format!("/{key}")).unwrap_or_default();
+            let names = names.map(|names| format!(" {}", names.join(","))).unwrap_or_default();
+            format!("{} {mode} {}{key}{names}{namespace}: {why}", subject.describe(), identity.resource)
+        };
+        found.into_iter().map(line).collect()
+    }
+
+    /// What grants that are added to a world allow beyond it.
+    fn adds(before: &str, added: &str) -> Vec<String> {
+        told(before, &format!("{before}\n{added}"), &Memberships::default(), MAX_PAIRS)
+    }
+
+    const NONE: [&str; 0] = [];
+    const BEFORE: &str = "it could not be taken before";
+    const NO_LIMIT: &str = "it could not be taken without limit before";
+
+    #[test]
+    fn legacy_is_compared_name_by_name() {
+        let panda = "alice impersonate users panda";
+        assert_eq!(adds("", panda), [format!("User alice legacy users panda: {NO_LIMIT}")]);
+        assert_eq!(adds("", "alice impersonate users"), [format!("User alice legacy users: {NO_LIMIT}")]);
+        assert_eq!(
+            adds(panda, "alice impersonate users koala,panda"),
+            [format!("User alice legacy users koala: {NO_LIMIT}")]
+        );
+        assert_eq!(adds(panda, "alice impersonate users"), [format!("User alice legacy users: {NO_LIMIT}")]);
+        for (before, added) in [
+            (panda, panda),
+            ("alice impersonate users", panda),
+            ("alice impersonate users panda,koala", panda),
+            ("system:authenticated impersonate users panda", panda),
+            ("system:serviceaccounts:apps impersonate users panda", "apps/deputy impersonate users panda"),
+            // The one group that is allowed everything.
+            ("", "system:masters impersonate users"),
+            // No user is a service account, and no other name has what legacy looks for.
+            ("", "alice impersonate users system:serviceaccount:apps:deputy"),
+            ("", "alice apps/impersonate users"),
+        ] {
+            assert_eq!(adds(before, added), NONE, "{added}");
+        }
+        for before in ["bob impersonate users", "group/devs impersonate users", "alice impersonate groups panda"] {
+            assert_eq!(adds(before, panda).len(), 1, "{before}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_is_not_compared() {
+        let before = "alice impersonate users\nbob impersonate users panda";
+        assert_eq!(told(before, "bob impersonate users panda", &Memberships::default(), MAX_PAIRS), NONE);
+    }
+
+    #[test]
+    fn an_identity_is_worth_something_with_an_action() {
+        let (panda, pods) = ("alice impersonate:user-info users panda", "alice impersonate-on:user-info:get pods");
+        let users = format!("User alice user-info users panda: {BEFORE}");
+        let acts = "User alice user-info users panda: User alice may get pods as it now";
+        assert_eq!(adds("", panda), NONE);
+        assert_eq!(adds("", pods), NONE);
+        assert_eq!(adds(pods, panda), [users.as_str()]);
+        assert_eq!(adds(panda, pods), [acts]);
+        assert_eq!(adds("", &format!("{panda}\n{pods}")), [users.as_str()]);
+        // Without a limit it may do all that already.
+        for legacy in
+            ["alice impersonate users", "alice impersonate users panda,koala", "system:authenticated impersonate users"]
+        {
+            assert_eq!(adds(legacy, &format!("{panda}\n{pods}")), NONE, "{legacy}");
+        }
+        assert_eq!(adds("alice impersonate users koala", &format!("{panda}\n{pods}")).len(), 1);
+        // Another mode, or someone else.
+        assert_eq!(adds(panda, "alice impersonate-on:serviceaccount:get pods"), NONE);
+        assert_eq!(adds(panda, "bob impersonate-on:user-info:get pods"), NONE);
+        assert_eq!(adds(panda, "apps/deputy impersonate-on:user-info:get pods"), NONE);
+        assert_eq!(
+            adds(panda, "group/devs impersonate-on:user-info:get pods"),
+            ["User alice user-info users panda: Group devs may get pods as it now"]
+        );
+        assert_eq!(
+            adds(&format!("{panda}\n{pods}"), "alice impersonate:user-info users panda,koala"),
+            [format!("User alice user-info users koala,panda: {BEFORE}")]
+        );
+        assert_eq!(adds(&format!("alice impersonate:user-info users\n{pods}"), panda), NONE);
+    }
+
+    #[test]
+    fn actions_are_compared_by_verb_place_and_what_they_list() {
+        let panda = "alice impersonate:user-info users panda";
+        for (before, added, is_covered) in [
+            ("impersonate-on:user-info:get pods", "impersonate-on:user-info:get pods web", true),
+            ("impersonate-on:user-info:get pods,secrets", "impersonate-on:user-info:get pods", true),
+            ("impersonate-on:user-info:get pods", "impersonate-on:user-info:get pods,secrets", false),
+            ("impersonate-on:user-info:get pods", "impersonate-on:user-info:list pods", false),
+            ("impersonate-on:user-info:get pods", "apps/impersonate-on:user-info:get pods", true),
+            ("apps/impersonate-on:user-info:get *", "apps/impersonate-on:user-info:get pods", true),
+            ("shop/impersonate-on:user-info:get pods", "apps/impersonate-on:user-info:get pods", false),
+            ("apps/impersonate-on:user-info:get pods", "impersonate-on:user-info:get pods", false),
+            ("impersonate-on:user-info:get /api*", "impersonate-on:user-info:get /apis", true),
+            ("impersonate-on:user-info:get /api", "impersonate-on:user-info:get /apis", false),
+            // No URL is asked for in a namespace.
+            ("impersonate-on:user-info:get pods", "apps/impersonate-on:user-info:get /apis", true),
+        ] {
+            let told = adds(&format!("{panda}\nalice {before}"), &format!("alice {added}"));
+            assert_eq!(told.is_empty(), is_covered, "{before} {added}: {told:?}");
+        }
+        // All that the actor surely is may hold it already, and the one who has the identity.
+        let before = format!("{panda}\nsystem:authenticated impersonate-on:user-info:get pods");
+        assert_eq!(adds(&before, "alice impersonate-on:user-info:get pods"), NONE);
+        let before = format!("{panda}\nalice impersonate-on:user-info:get pods");
+        assert_eq!(adds(&before, "group/devs impersonate-on:user-info:get pods"), NONE);
+        assert_eq!(adds(&before, "group/devs impersonate-on:user-info:get pods,secrets").len(), 1);
+        // What is new is told in few words.
+        let why = |action: &str| adds(panda, &format!("alice {action}")).concat();
+        assert!(why("apps/impersonate-on:user-info:get a,b,c").ends_with(" may get a, b, c in apps as it now"));
+        assert!(why("impersonate-on:user-info:get a,b,c,d").ends_with(" may get a, b, c, … as it now"));
+        assert!(why("impersonate-on:user-info:get /healthz").ends_with(" may get /healthz as it now"));
+    }
+
+    #[test]
+    fn a_new_action_is_enough() {
+        // Nothing else is new, and legacy does not cover what it is for.
+        let before = "apps/deputy impersonate:serviceaccount serviceaccounts bot
+                      apps/deputy impersonate-on:serviceaccount:get pods";
+        let why = "ServiceAccount apps/deputy may list pods as it now";
+        assert_eq!(
+            adds(before, "apps/deputy impersonate-on:serviceaccount:list pods"),
+            [format!("ServiceAccount apps/deputy serviceaccount serviceaccounts bot: {why}")]
+        );
+        assert_eq!(adds(before, "group/devs impersonate-on:serviceaccount:list pods"), NONE);
+        assert_eq!(adds(before, "system:serviceaccounts:shop impersonate-on:serviceaccount:list pods"), NONE);
+        assert_eq!(adds(before, "system:serviceaccounts:apps impersonate-on:serviceaccount:list pods").len(), 1);
+        assert_eq!(adds(before, "system:serviceaccounts:apps impersonate-on:serviceaccount:get pods"), NONE);
+    }
+
+    #[test]
+    fn the_superusers_gain_nothing() {
+        let pods = "system:masters impersonate-on:user-info:get pods";
+        assert_eq!(adds(pods, "system:masters impersonate:user-info users"), NONE);
+        assert_eq!(
+            adds(&pods.replace("system:masters", "group/devs"), "group/devs impersonate:user-info users").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn service_accounts_are_compared_by_namespace() {
+        let of = |place: &str, what: &str| {
+            format!(
+                "alice {place}impersonate:serviceaccount serviceaccounts {what}\nalice impersonate-on:serviceaccount:get pods"
+            )
+        };
+        let legacy = |place: &str, what: &str| format!("alice {place}impersonate serviceaccounts {what}");
+        let told = |place: &str, names: &str| {
+            vec![format!("User alice serviceaccount serviceaccounts {names}{place}: {BEFORE}")]
+        };
+        for (before, added, expected) in [
+            (String::new(), of("", "bot"), told("", "bot")),
+            (String::new(), of("apps/", "bot"), told(" in apps", "bot")),
+            (legacy("", "bot"), of("apps/", "bot"), vec![]),
+            (legacy("apps/", ""), of("apps/", "bot"), vec![]),
+            (legacy("apps/", "bot"), of("apps/", "bot,api"), told(" in apps", "api")),
+            (legacy("shop/", ""), of("apps/", "bot"), told(" in apps", "bot")),
+            (legacy("apps/", ""), of("", "bot"), told("", "bot")),
+            ("alice impersonate users".to_owned(), of("apps/", "bot"), told(" in apps", "bot")),
+        ] {
+            assert_eq!(adds(&before, &added), expected, "{before} / {added}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_users_in_legacy() {
+        let node = |mode: &str, names: &str| {
+            format!("alice impersonate:{mode} nodes {names}\nalice impersonate-on:{mode}:get pods")
+        };
+        let arbitrary = |names: &str| vec![format!("User alice arbitrary-node nodes {names}: {BEFORE}")];
+        for (before, added, expected) in [
+            ("", node("arbitrary-node", "n1"), arbitrary("n1")),
+            ("alice impersonate users", node("arbitrary-node", "n1"), vec![]),
+            ("alice impersonate users system:node:n1", node("arbitrary-node", "n1,n2"), arbitrary("n2")),
+            ("alice impersonate users n1", node("arbitrary-node", "n1"), arbitrary("n1")),
+            ("alice impersonate groups", node("arbitrary-node", "n1"), arbitrary("n1")),
+            // The one name of associated nodes stands for all of them.
+            ("alice impersonate users", node("associated-node", "*"), vec![]),
+            (
+                "alice impersonate users *,system:node:*",
+                node("associated-node", "*"),
+                vec![format!("User alice associated-node nodes *: {BEFORE}")],
+            ),
+        ] {
+            assert_eq!(adds(before, &added), expected, "{before} / {added}");
+        }
+        // Within a mode nodes are nodes.
+        let all = node("arbitrary-node", "n1");
+        assert_eq!(adds(&all, "alice impersonate:arbitrary-node nodes n1"), NONE);
+        assert_eq!(adds(&all, "alice impersonate:arbitrary-node nodes n2"), arbitrary("n2"));
+        assert_eq!(adds("alice impersonate users", "alice impersonate users system:node:n1"), NONE);
+        // A node by that name is no user.
+        let users = "alice impersonate:user-info users\nalice impersonate-on:user-info:get pods";
+        assert_eq!(adds("alice impersonate nodes", users).len(), 1);
+    }
+
+    #[test]
+    fn groups_uids_and_extras_need_a_user() {
+        let acts = "group/devs impersonate-on:user-info:get pods";
+        for part in ["groups admins", "uids u-1", "userextras/acme.com/team red"] {
+            let (alice, devs) =
+                (format!("alice impersonate:user-info {part}"), format!("group/devs impersonate:user-info {part}"));
+            assert_eq!(adds(acts, &devs), NONE, "{part}");
+            assert_eq!(adds(&format!("{acts}\nbob impersonate:user-info users"), &alice), NONE, "{part}");
+            let apart = format!("{acts}\napps/deputy impersonate:user-info users");
+            assert_eq!(adds(&apart, &devs), NONE, "{part}");
+            // Who has the user may be in the group.
+            let before = format!("{acts}\nbob impersonate:user-info users panda");
+            let told = adds(&before, &devs);
+            let name = part.replace(' ', ": ");
+            assert_eq!(told.len(), 2, "{name} {told:?}");
+            assert!(told.iter().any(|line| line.starts_with("Group devs user-info") && line.ends_with(BEFORE)));
+            assert!(told.iter().any(|line| line.starts_with("User bob user-info users panda: Group devs may be ")));
+        }
+    }
+
+    #[test]
+    fn parts_of_one_kind_go_together_if_a_request_holds_several() {
+        let old = "alice impersonate:user-info users panda
+                   alice impersonate:user-info groups admins
+                   alice impersonate:user-info uids u-1
+                   alice impersonate:user-info userextras/acme.com/team red
+                   alice impersonate-on:user-info:get pods";
+        // What is left of the others is new with it, but not what it stands in for.
+        for (added, with) in [
+            ("users koala", ["groups admins", "uids u-1", "userextras/acme.com/team red"].as_slice()),
+            ("uids u-2", &["groups admins", "userextras/acme.com/team red", "users panda"]),
+            ("groups ops", &["groups admins", "uids u-1", "userextras/acme.com/team red", "users panda"]),
+            (
+                "userextras/acme.com/team blue",
+                &["groups admins", "uids u-1", "userextras/acme.com/team red", "users panda"],
+            ),
+        ] {
+            let told = adds(old, &format!("alice impersonate:user-info {added}"));
+            let mut told: Vec<&str> = told
+                .iter()
+                .filter(|line| line.contains(" together with it now"))
+                .filter_map(|line| line.strip_prefix("User alice user-info ")?.split_once(": "))
+                .map(|(what, _)| what)
+                .collect();
+            told.sort_unstable();
+            assert_eq!(told, with, "{added}");
+        }
+        assert_eq!(adds(old, "alice impersonate:user-info groups admins"), NONE);
+        // In other modes a request has one identity alone.
+        let nodes = "alice impersonate:arbitrary-node nodes n1\nalice impersonate-on:arbitrary-node:get pods";
+        assert_eq!(adds(nodes, "alice impersonate:arbitrary-node nodes n2").len(), 1);
+    }
+
+    #[test]
+    fn who_takes_parts_together_must_be_able_to_act() {
+        let parts = "alice impersonate:user-info users panda";
+        let added = "group/devs impersonate:user-info groups admins";
+        let panda = "User alice user-info users panda: Group devs may be admins of groups together with it now";
+        for (acts, expected) in [
+            ("alice", true),
+            ("group/devs", true),
+            ("group/ops", true),
+            ("system:authenticated", true),
+            // Who is in the group, but is not alice.
+            ("bob", false),
+            ("apps/deputy", false),
+            ("system:serviceaccounts", false),
+        ] {
+            let told = adds(&format!("{parts}\n{acts} impersonate-on:user-info:get pods"), added);
+            assert_eq!(told.iter().any(|line| line == panda), expected, "{acts}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn the_question_for_many_is_a_name_of_its_own() {
+        let pods = "alice impersonate-on:user-info:get pods\nalice impersonate:user-info users panda";
+        let told = |before: &str, added: &str| {
+            let told = adds(&format!("{pods}\n{before}"), &format!("alice impersonate:user-info {added}"));
+            let taken = told.iter().filter(|line| line.ends_with(BEFORE));
+            taken.map(|line| line.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for (before, added, expected) in [
+            ("", "groups *", &["groups *"][..]),
+            // Legacy asks for each group: `*` is a group like any other.
+            ("alice impersonate groups *", "groups *", &["groups *"]),
+            ("alice impersonate groups *", "groups *,ops", &["groups *,ops"]),
+            ("alice impersonate groups ops", "groups *,ops", &["groups *"]),
+            ("alice impersonate groups", "groups *", &[]),
+            ("alice impersonate:user-info groups", "groups *", &[]),
+            ("alice impersonate:user-info groups *", "groups *", &[]),
+            // One group alone is asked for by its name.
+            ("alice impersonate:user-info groups *", "groups ops", &["groups ops"]),
+            ("alice impersonate userextras/acme.com/team", "userextras/acme.com/team *", &[]),
+            (
+                "alice impersonate userextras/acme.com/team *",
+                "userextras/acme.com/team *",
+                &["userextras/acme.com/team *"],
+            ),
+            ("alice impersonate userextras/acme.com/team", "userextras/* *", &["userextras/*"]),
+            ("alice impersonate userextras/*", "userextras/* *", &["userextras/*"]),
+            ("alice impersonate *", "userextras/* *", &[]),
+            ("alice impersonate:user-info userextras/* *", "userextras/* *", &[]),
+            ("alice impersonate:user-info userextras/acme.com/team *", "userextras/* *", &["userextras/*"]),
+            ("alice impersonate:user-info * *", "userextras/* *", &[]),
+            ("alice impersonate:user-info * red", "userextras/* *", &["userextras/*"]),
+            // The one question about a user is for that name.
+            ("alice impersonate users *", "users *", &[]),
+        ] {
+            let expected: Vec<String> = expected.iter().map(|what| format!("User alice user-info {what}")).collect();
+            assert_eq!(told(before, added), expected, "{before} / {added}");
+        }
+        assert_eq!(adds("", "alice impersonate userextras/*"), [format!("User alice legacy userextras/*: {NO_LIMIT}")]);
+        let why =
+            adds(&format!("alice impersonate:user-info groups ops\n{pods}"), "alice impersonate:user-info groups *");
+        assert!(why.concat().contains("may be * of groups together with it now"), "{why:?}");
+    }
+
+    #[test]
+    fn extras_are_compared_by_key() {
+        let legacy = |what: &str| format!("alice impersonate userextras/{what}");
+        let told = |what: &str| vec![format!("User alice legacy userextras/{what}: {NO_LIMIT}")];
+        assert_eq!(adds(&legacy("team"), &legacy("team red")), NONE);
+        assert_eq!(adds("alice impersonate *", &legacy("team red")), NONE);
+        assert_eq!(adds(&legacy("team red"), &legacy("team red,blue")), told("team blue"));
+        assert_eq!(adds(&legacy("team"), &legacy("unit red")), told("unit red"));
+        assert_eq!(adds(&legacy("team"), "alice impersonate *").len(), 5);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_allowed() {
+        let pods = "alice impersonate-on:user-info:get pods\nalice impersonate:user-info users";
+        for refused in ["groups system:masters", "userextras/acme.com/team ''", "userextras/team red", "users ''"] {
+            assert_eq!(adds(pods, &format!("alice impersonate:user-info {refused}")), NONE, "{refused}");
+        }
+        assert_eq!(adds("", "alice impersonate groups system:masters").len(), 1);
+    }
+
+    #[test]
+    fn memberships_tell_who_may_be_one() {
+        let seen = |name: &str, groups: &[&str]| User {
+            name: name.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..User::default()
+        };
+        let before = "apps/deputy impersonate:user-info users panda";
+        let after = format!("{before}\ngroup/devs impersonate-on:user-info:get pods");
+        assert_eq!(told(before, &after, &Memberships::default(), MAX_PAIRS), NONE);
+        let odd = [seen("system:serviceaccount:apps:deputy", &["devs"])];
+        assert_eq!(told(before, &after, &Memberships::of(odd.iter()), MAX_PAIRS).len(), 1);
+        // A group of service accounts in which a person was seen is not all of service accounts.
+        let before = "system:serviceaccounts impersonate users panda";
+        let after = format!("{before}\nsystem:serviceaccounts:apps impersonate users panda");
+        assert_eq!(told(before, &after, &Memberships::default(), MAX_PAIRS), NONE);
+        let odd = [seen("alice", &["system:serviceaccounts:apps"])];
+        assert_eq!(told(before, &after, &Memberships::of(odd.iter()), MAX_PAIRS).len(), 1);
+    }
+
+    #[test]
+    fn too_many_grants_to_tell_count_as_widened() {
+        let before = "alice impersonate:user-info users panda\nalice impersonate-on:user-info:get pods";
+        let after = format!("{before}\nalice impersonate-on:user-info:get pods web");
+        let told = |max_pairs| told(before, &after, &Memberships::default(), max_pairs);
+        assert_eq!(told(2), NONE);
+        let too_many = "there are too many grants to tell whether it could be taken before";
+        assert_eq!(told(1), [format!("User alice user-info users panda: {too_many}")]);
+        // What was found until then is told, too.
+        let before = "alice impersonate-on:user-info:get pods";
+        let after = format!("{before}\nalice impersonate:user-info users panda\nbob impersonate:user-info users panda");
+        let found = format!("User alice user-info users panda: {BEFORE}");
+        let told = super::tests::told(before, &after, &Memberships::default(), 2);
+        assert_eq!(told, [found, format!("User bob user-info users panda: {too_many}")]);
+    }
 }
